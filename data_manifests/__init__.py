@@ -1,0 +1,1 @@
+"""Official annotations, folders and generated data to manifests."""

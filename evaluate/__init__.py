@@ -1,0 +1,1 @@
+"""Stage 3: adapter and features to results and tables."""

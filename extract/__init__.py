@@ -1,0 +1,1 @@
+"""Stage 1: videos to feature store."""

@@ -1,0 +1,74 @@
+"""The ``featx`` command: finds the stage that a sub-command belongs to and loads only that."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from featx import __version__
+from featx.errors import FeatxError, nearest
+
+# name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
+COMMANDS: dict[str, tuple[str, str]] = {}
+
+
+class LazyGroup(TyperGroup):
+    """A command group whose members are imported by name when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns the sub-commands in the order of the pipeline."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Imports one stage's command line."""
+        if cmd_name not in COMMANDS:
+            raise FeatxError(f"no command '{cmd_name}'{nearest(cmd_name, COMMANDS) or '; see featx --help'}")
+        command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name][0]).app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Lists the sub-commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"featx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def featx(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+) -> None:
+    """Frozen CLIP features of videos, computed once; prompts learned on them; benchmark tables."""
+    if debug:
+        os.environ["FEATX_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Runs the command line; a `FeatxError` becomes one line and its exit code."""
+    try:
+        app()
+    except FeatxError as error:
+        if os.environ.get("FEATX_DEBUG"):
+            raise
+        print(f"featx: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

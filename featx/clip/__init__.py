@@ -1,0 +1,1 @@
+"""OpenAI CLIP: loading, preprocessing, and its two frozen towers."""

@@ -1,0 +1,1 @@
+"""What is learned: prompts, the temporal Transformer, and their file."""

@@ -1,0 +1,1 @@
+"""The feature store: features of many videos in shards on disk."""
