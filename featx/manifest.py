@@ -18,6 +18,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from featx.errors import FeatxError, nearest
+from featx.files import write_atomically
 
 SCHEMA_VERSION = 1
 
@@ -152,10 +153,7 @@ def write_manifest(manifest: Manifest) -> None:
         *(video.model_dump(exclude_defaults=True) for video in manifest.videos),
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    manifest.file.parent.mkdir(parents=True, exist_ok=True)
-    partial = manifest.file.with_name(manifest.file.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(manifest.file)
+    write_atomically(manifest.file, text.encode())
 
 
 def count_by_split(manifest: Manifest) -> dict[str, int]:

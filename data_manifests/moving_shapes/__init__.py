@@ -1,0 +1,1 @@
+"""Moving shapes: a generated world of coloured shapes that move, for a pipeline that runs offline."""

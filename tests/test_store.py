@@ -1,0 +1,116 @@
+"""Stores give back what was put in, in both formats, and never hand out what was not committed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.errors import FeatxError
+from featx.store.reader import FeatureStore
+from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.writer import StoreWriter
+
+FORMATS = ["zarr", "hdf5"]
+
+
+def fingerprint(width: int = 8, **changes: str) -> Fingerprint:
+    return Fingerprint(model="m", weights_sha256="0" * 64, input_size=64, width=width, **changes)
+
+
+def video(rows: int, seed: int, width: int = 8) -> VideoFeatures:
+    rng = np.random.default_rng(seed)
+    features = rng.standard_normal((rows, width)).astype(np.float16)
+    return VideoFeatures(features, np.arange(rows) / 25, np.arange(rows, dtype=np.int32))
+
+
+def facts(name: str) -> VideoFacts:
+    return VideoFacts(name, 1, 2, 320, 240, 1.5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(st.integers(1, 700), min_size=1, max_size=6), st.sampled_from(FORMATS), st.integers(1, 20_000)
+)
+def test_rows_come_back_whatever_the_shard_size(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], format: str, shard_bytes: int
+) -> None:
+    path = tmp_path_factory.mktemp("store") / "s"
+    videos = {f"folder/{i}.mp4": video(rows, i) for i, rows in enumerate(lengths)}
+    with StoreWriter(path, fingerprint(), format, shard_bytes=shard_bytes) as writer:
+        for name, one in videos.items():
+            writer.add(name, one, facts(name))
+    store = FeatureStore(path)
+    assert list(store) == list(videos)
+    for name, one in videos.items():
+        read = store[name]
+        np.testing.assert_array_equal(read.features, one.features)
+        np.testing.assert_array_equal(read.pts, one.pts)
+        np.testing.assert_array_equal(read.frame_index, one.frame_index)
+    names = list(reversed(videos))
+    packed = store.load(names)
+    np.testing.assert_array_equal(packed.features, np.concatenate([videos[name].features for name in names]))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_shard_without_a_record_does_not_exist(tmp_path: Path, format: str) -> None:
+    for name in ("a", "b"):
+        with StoreWriter(tmp_path, fingerprint(), format) as writer:
+            writer.add(name, video(30, 0), facts(name))
+    (tmp_path / "shards" / "shard-00001.json").unlink()
+    assert list(FeatureStore(tmp_path)) == ["a"]
+    with StoreWriter(tmp_path, fingerprint(), format) as writer:
+        assert list(writer.done) == ["a"]
+        writer.add("b", video(30, 1), facts("b"))
+    np.testing.assert_array_equal(FeatureStore(tmp_path)["b"].features, video(30, 1).features)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_flipped_byte_of_features_is_an_error(tmp_path: Path, format: str) -> None:
+    with StoreWriter(tmp_path, fingerprint(), format) as writer:
+        writer.add("a", video(2000, 0), facts("a"))
+    shard = tmp_path / "shards" / "shard-00000.h5"
+    file = shard if format == "hdf5" else shard.with_suffix(".zarr") / "features" / "c" / "0" / "0"
+    content = bytearray(file.read_bytes())
+    position = content.find(video(2000, 0).features[1500].tobytes())
+    assert position > 0
+    content[position] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(FeatxError, match="shard-00000.* damaged or missing"):
+        FeatureStore(tmp_path)["a"]
+
+
+def test_a_lost_zarr_file_is_an_error_not_zeros(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, fingerprint()) as writer:
+        writer.add("a", video(20, 0), facts("a"))
+    (tmp_path / "shards" / "shard-00000.zarr" / "features" / "c" / "0" / "0").unlink()
+    with pytest.raises(FeatxError, match="damaged or missing"):
+        FeatureStore(tmp_path)["a"]
+
+
+def test_another_fingerprint_names_the_difference(tmp_path: Path) -> None:
+    StoreWriter(tmp_path, fingerprint()).__exit__(None, None, None)
+    with pytest.raises(FeatxError, match="precision: bf16, not fp32"):
+        StoreWriter(tmp_path, fingerprint(precision="bf16"))
+    with pytest.raises(FeatxError, match="format: hdf5, not zarr"):
+        StoreWriter(tmp_path, fingerprint(), "hdf5")
+
+
+def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, fingerprint()), pytest.raises(FeatxError, match="another featx is writing"):
+        StoreWriter(tmp_path, fingerprint())
+
+
+def test_features_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    bad = video(3, 0)
+    bad.features[1, 2] = np.inf
+    with StoreWriter(tmp_path, fingerprint()) as writer, pytest.raises(FeatxError, match="not finite"):
+        writer.add("a", bad, facts("a"))
+
+
+def test_an_unknown_id_suggests_the_nearest(tmp_path: Path) -> None:
+    with StoreWriter(tmp_path, fingerprint()) as writer:
+        writer.add("wave/a.mp4", video(3, 0), facts("a"))
+    with pytest.raises(FeatxError, match="did you mean 'wave/a.mp4'"):
+        FeatureStore(tmp_path)["wave/a.mp"]
