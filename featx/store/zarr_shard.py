@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def read(path: Path) -> ShardArrays:
     group = zarr.open_group(path, mode="r")
     arrays = {}
     for name in ARRAY_NAMES:
-        array = group[name]
+        array: Any = group[name]
         file = path / name / "c" / "/".join("0" * array.ndim)
         if not file.exists():  # zarr would read a lost file as zeros, without an error
             raise FileNotFoundError(f"{file}")

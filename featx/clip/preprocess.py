@@ -1,0 +1,46 @@
+"""CLIP's image preprocessing, split where it pays: scaling and cropping a picture, then normalising a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
+
+# From OpenAI's clip/clip.py, `_transform`.
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def scale_and_crop(frame: np.ndarray, input_size: int) -> np.ndarray:
+    """Scales the short side to ``input_size`` (PIL's bicubic, antialiased) and cuts out the central square.
+
+    Bit-equal to the first two steps of OpenAI's `clip.clip._transform`.
+
+    Args:
+        frame: (height, width, 3) uint8, RGB.
+        input_size: n, the side of the result in pixels.
+
+    Returns:
+        (n, n, 3) uint8.
+    """
+    height, width = frame.shape[:2]
+    short = min(height, width)
+    scaled = (int(input_size * width / short), int(input_size * height / short))
+    picture = Image.fromarray(frame)
+    if picture.size != scaled:
+        picture = picture.resize(scaled, Image.Resampling.BICUBIC)
+    left, top = (round((side - input_size) / 2.0) for side in scaled)
+    return np.asarray(picture.crop((left, top, left + input_size, top + input_size)))
+
+
+def normalise(pixels: torch.Tensor) -> torch.Tensor:
+    """Turns (B, n, n, 3) uint8 into (B, 3, n, n) float32 with CLIP's mean and deviation."""
+    import torch
+
+    mean = torch.tensor(MEAN, device=pixels.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=pixels.device).view(3, 1, 1)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div(255).sub_(mean).div_(std).contiguous()

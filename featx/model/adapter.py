@@ -1,0 +1,152 @@
+"""The adapter: everything that is learned (prompts and temporal Transformer), and its file.
+
+An adapter file is safetensors: the learned tensors only, and a header that says what they belong to. CLIP's own
+weights are never in it. See docs/adapter.md.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from featx.clip.text import Layout, TextPlan, TextTower, plan_texts, prompt_table_rows
+from featx.errors import FeatxError
+from featx.files import write_atomically
+from featx.model.temporal import TemporalTransformer
+from featx.store.schema import Fingerprint
+
+SCHEMA_VERSION = 1
+PROMPT_STD = 0.01
+TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
+PLAIN_TEMPLATE = "a video of a {}"
+
+
+class AdapterConfig(BaseModel):
+    """What an adapter is made of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: Literal["recognition"] = "recognition"
+    prompts: int = Field(16, ge=0, le=37)
+    layout: Layout = "sequence"
+    layers: int = Field(2, ge=0, le=4)
+    heads: int = Field(8, ge=1)
+    clip_frames: int = Field(16, ge=1)
+    template: str | None = None
+
+    def text_of(self, class_text: str) -> str:
+        """Returns the text that is encoded for a class: raw between prompts, else in the template."""
+        template = self.template or ("{}" if self.prompts else PLAIN_TEMPLATE)
+        return template.replace("{}", class_text)
+
+
+class AdapterHeader(BaseModel):
+    """What is written beside the tensors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    featx_adapter: int = SCHEMA_VERSION
+    config: AdapterConfig
+    fingerprint: Fingerprint
+    model_source: str
+    classes: dict[str, str]
+    settings: dict[str, Any]
+
+
+class Adapter(nn.Module):
+    """Prompts (or a template) on the text side, a temporal Transformer (or a plain mean) on the video side."""
+
+    def __init__(self, config: AdapterConfig, text_width: int, feature_width: int) -> None:
+        """Makes an untrained adapter.
+
+        Args:
+            config: What it consists of.
+            text_width: W, the width of CLIP's text encoder.
+            feature_width: D, the width of CLIP's features.
+        """
+        super().__init__()
+        if feature_width % config.heads:
+            raise FeatxError(f"heads={config.heads}: does not divide the feature width {feature_width}")
+        self.config = config
+        rows = prompt_table_rows(config.prompts, config.layout)
+        self.prompt_table = (
+            nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
+        )
+        # Without prompts and layers nothing is learned: zero-shot CLIP.
+        learns_time = config.prompts > 0 or config.layers > 0
+        self.temporal = (
+            TemporalTransformer(feature_width, config.layers, config.heads, config.clip_frames)
+            if learns_time
+            else None
+        )
+
+    def plan(self, class_texts: list[str]) -> TextPlan:
+        """Lays out the texts of C classes."""
+        texts = [self.config.text_of(text) for text in class_texts]
+        return plan_texts(texts, self.config.prompts, self.config.layout)
+
+    def encode_texts(self, tower: TextTower, plan: TextPlan) -> Tensor:
+        """Returns (C, D) text features of unit length."""
+        return nn.functional.normalize(tower.encode(plan, self.prompt_table), dim=-1)
+
+    def encode_clips(self, clips: Tensor) -> Tensor:
+        """Turns (B, T, D) frame features into (B, D) video features of unit length."""
+        clips = clips.float()
+        video = self.temporal(clips) if self.temporal is not None else clips.mean(dim=1)
+        return nn.functional.normalize(video, dim=-1)
+
+    def parameter_count(self) -> int:
+        """Returns how many numbers are learned."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def save_adapter(file: Path, adapter: Adapter, header: AdapterHeader) -> None:
+    """Writes an adapter file, whole or not at all."""
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in adapter.state_dict().items()}
+    write_atomically(file, save(tensors, metadata={"featx": header.model_dump_json()}))
+
+
+def read_header(file: Path) -> AdapterHeader:
+    """Reads what an adapter file says of itself.
+
+    Raises:
+        FeatxError: If the file is missing or not an adapter.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            metadata = opened.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise FeatxError(f"{file}: cannot read the adapter ({error}); make one with featx train") from error
+    if "featx" not in metadata:
+        raise FeatxError(f"{file}: a safetensors file, but not an adapter of featx")
+    return AdapterHeader(**json.loads(metadata["featx"]))
+
+
+def load_adapter(file: Path, text_width: int) -> tuple[Adapter, AdapterHeader]:
+    """Reads an adapter file.
+
+    Args:
+        file: The safetensors file.
+        text_width: W of the CLIP that it is to be used with.
+
+    Raises:
+        FeatxError: If the file is not an adapter, or its tensors do not fit.
+    """
+    from safetensors.torch import load_file
+
+    header = read_header(file)
+    adapter = Adapter(header.config, text_width, header.fingerprint.width)
+    try:
+        adapter.load_state_dict(load_file(str(file)))
+    except RuntimeError as error:
+        raise FeatxError(f"{file}: its tensors do not fit its header ({error})") from error
+    return adapter, header

@@ -1,0 +1,49 @@
+"""The temporal Transformer: a clip's T frame features to one video feature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+POSITION_STD = 0.01  # method: prompts and temporal positions start as normal noise of this size
+
+
+class QuickGELU(nn.Module):
+    """CLIP's approximation of GELU (clip/model.py)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns x * sigmoid(1.702 x)."""
+        return x * torch.sigmoid(1.702 * x)
+
+
+class Block(nn.Module):
+    """A pre-norm residual block as in CLIP, over (B, T, D), every frame seeing every other one."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_1 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), QuickGELU(), nn.Linear(4 * width, width))
+        self.ln_2 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns (B, T, D)."""
+        y = self.ln_1(x)
+        x = x + self.attn(y, y, y, need_weights=False)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class TemporalTransformer(nn.Module):
+    """Learned temporal positions and ``layers`` blocks; the mean over time is the video feature.
+
+    With 0 layers only the positions are left, as in the authors' released code.
+    """
+
+    def __init__(self, width: int, layers: int, heads: int, clip_frames: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(POSITION_STD * torch.randn(clip_frames, width))
+        self.blocks = nn.Sequential(*[Block(width, heads) for _ in range(layers)])
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Turns (B, T, D) frame features into (B, D) video features."""
+        return self.blocks(clips + self.positions).mean(dim=1)
