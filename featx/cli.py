@@ -14,7 +14,9 @@ from featx import __version__
 from featx.errors import FeatxError, nearest
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
+}
 
 
 class LazyGroup(TyperGroup):

@@ -1,0 +1,38 @@
+"""Which ffmpeg is used, and how a process of ours is ended for good."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+
+from featx.errors import FeatxError
+
+VARIABLE = "FEATX_FFMPEG"
+
+
+def ffmpeg_path() -> str:
+    """Returns the ffmpeg to run: the one that `FEATX_FFMPEG` names, else the one bundled by imageio-ffmpeg.
+
+    Raises:
+        FeatxError: If the variable names something that cannot be run.
+    """
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        found = shutil.which(chosen)
+        if not found:
+            raise FeatxError(f"{VARIABLE}={chosen}: no such program; unset it to use the bundled ffmpeg")
+        return found
+    import imageio_ffmpeg
+
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kills a process that leads its own group, and everything that it started."""
+    if process.poll() is None:  # once it was waited for, its number may belong to somebody else
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

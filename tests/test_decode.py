@@ -1,0 +1,54 @@
+"""Decoding real clips: every frame, upright, with its time; damage is an error after the good frames."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from featx.extract.decode import DecodeError, decode
+
+FRAMES = {
+    "cve1.mp4": 56,
+    "vf1.mp4": 355,
+    "mm_demo.mp4": 280,
+    "mm_skel.avi": 103,
+    "tc_h265_10bits.mp4": 30,
+    "tc_av1_video.mkv": 125,
+    "dc_video_90.mov": 3,
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_frame_at_pyavs_time(real_videos: Path, name: str) -> None:
+    with av.open(str(real_videos / name)) as container:
+        expected = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
+    frames = [(frame.pts_s, frame.index) for frame in decode(real_videos / name)]
+    assert len(frames) == FRAMES[name]
+    assert [index for _, index in frames] == list(range(len(frames)))
+    np.testing.assert_allclose([pts for pts, _ in frames], expected, atol=2e-3)
+
+
+def test_a_rotated_video_comes_out_upright(real_videos: Path) -> None:
+    assert next(decode(real_videos / "dc_video_90.mov")).picture.shape == (568, 320, 3)
+
+
+def test_damage_is_an_error_after_the_good_frames(real_videos: Path) -> None:
+    good = 0
+    with pytest.raises(DecodeError, match="Invalid NAL unit size") as caught:
+        for _ in decode(real_videos / "dc_corrupted.mp4"):
+            good += 1
+    assert good == 28
+    assert caught.value.stage == "decode"
+
+
+def test_what_is_no_video_fails_to_open(tmp_path: Path) -> None:
+    for name, content in {
+        "empty.mp4": b"",
+        "text.mp4": b"hello\n",
+        "list.mp4": b"ffconcat version 1.0\n",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DecodeError) as caught:
+            list(decode(tmp_path / name))
+        assert caught.value.stage == "open"
