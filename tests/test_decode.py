@@ -26,7 +26,11 @@ def test_every_frame_at_pyavs_time(real_videos: Path, name: str) -> None:
     frames = [(frame.pts_s, frame.index) for frame in decode(real_videos / name)]
     assert len(frames) == FRAMES[name]
     assert [index for _, index in frames] == list(range(len(frames)))
-    np.testing.assert_allclose([pts for pts, _ in frames], expected, atol=2e-3)
+    pts = np.array([pts for pts, _ in frames])
+    if name.endswith(".avi"):  # AVI has no presentation times: PyAV gives decoding times, out of order
+        np.testing.assert_allclose(np.diff(pts), 1 / 30, atol=1e-6)
+    else:
+        np.testing.assert_allclose(pts, expected, atol=2e-3)
 
 
 def test_a_rotated_video_comes_out_upright(real_videos: Path) -> None:
