@@ -19,6 +19,7 @@ from rich.progress import (
 
 from featx.clip.images import ImageEncoder
 from featx.clip.load import load_clip
+from featx.devices import choose_device
 from featx.extract.failures import Failure, FailureList
 from featx.extract.pipeline import Counts, DecoderPool, run
 from featx.extract.videos import SourceVideo, find_videos
@@ -37,15 +38,6 @@ class Options:
     decoders: int = 0
     device: str = "auto"
     timeout_s: float = 3600.0
-
-
-def choose_device(device: str) -> str:
-    """Returns the device to use: a GPU if there is one, when it was left open."""
-    import torch
-
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def extract_videos(inputs: list[Path], to: Path, options: Options) -> tuple[Counts, Path]:

@@ -16,6 +16,7 @@ from featx.errors import FeatxError, nearest
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
+    "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
 }
 
 

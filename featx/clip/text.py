@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -42,6 +43,13 @@ class TextPlan:
         return TextPlan(
             self.token_ids.to(device), self.prompt_rows.to(device), self.eot.to(device), self.truncated
         )
+
+    def choose(self, classes: np.ndarray) -> TextPlan:
+        """Returns the plan of some of the texts, by index."""
+        if len(classes) == len(self.eot):
+            return self
+        rows = torch.from_numpy(classes).to(self.eot.device)
+        return TextPlan(self.token_ids[rows], self.prompt_rows[rows], self.eot[rows], ())
 
 
 def prompt_table_rows(prompts: int, layout: Layout) -> int:

@@ -1,0 +1,70 @@
+"""Which rows of a video make a clip: pure, seeded functions (method: Ju et al. 2022, and its released code).
+
+A clip is T consecutive entries of the video's rows taken with a stride. Training draws stride and start at random;
+evaluation places clips evenly, so that the answer is the same every time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def clip_rows(rows: int, start: int, stride: int, clip_frames: int) -> np.ndarray:
+    """Returns (T,) row indices of one clip; past the end the last row that the stride reaches is repeated.
+
+    Args:
+        rows: N, the rows of the video.
+        start: Entry of the strided sequence 0, s, 2 s, … at which the clip begins.
+        stride: s.
+        clip_frames: T.
+    """
+    entries = -(-rows // stride)
+    return np.minimum(np.arange(start, start + clip_frames), entries - 1) * stride
+
+
+def starts_count(rows: int, stride: int, clip_frames: int) -> int:
+    """Returns how many starts a clip can have; the last window counts, a short video has one."""
+    return max(-(-rows // stride) - clip_frames, 0) + 1
+
+
+def draw_clips(
+    rng: np.random.Generator, rows: np.ndarray, clip_frames: int, strides: list[int], weights: list[float]
+) -> np.ndarray:
+    """Draws one training clip of each of B videos.
+
+    Args:
+        rng: Source of strides and starts.
+        rows: (B,) number of rows of each video.
+        clip_frames: T.
+        strides: Possible strides.
+        weights: How often each is drawn; need not sum to 1.
+
+    Returns:
+        (B, T) row indices within each video.
+    """
+    chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+    chosen = rng.choice(np.asarray(strides), size=len(rows), p=chances)
+    parts = rng.random(len(rows))
+    return np.stack(
+        [
+            clip_rows(n, int(part * starts_count(n, stride, clip_frames)), stride, clip_frames)
+            for n, stride, part in zip(rows.tolist(), chosen.tolist(), parts.tolist(), strict=True)
+        ]
+    )
+
+
+def even_clips(
+    rows: int, clip_frames: int, clips: int, strides: list[int], weights: list[float]
+) -> np.ndarray:
+    """Places clips evenly over a video.
+
+    The stride is the one drawn most often in training, or the largest smaller one with which T rows fit.
+
+    Returns:
+        (clips, T) row indices; for a short video all clips are equal.
+    """
+    usual = strides[int(np.argmax(weights))]
+    fitting = [s for s in strides if s <= usual and -(-rows // s) >= clip_frames]
+    stride = max(fitting, default=min(strides))
+    starts = np.linspace(0, starts_count(rows, stride, clip_frames) - 1, clips).round().astype(int)
+    return np.stack([clip_rows(rows, int(start), stride, clip_frames) for start in starts])

@@ -1,0 +1,133 @@
+"""Typed settings that are at once a TOML recipe, command-line options, and their help.
+
+A command's settings are one pydantic model. Later sources win: defaults, ``--recipe FILE``, options,
+``--set key=value``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from featx.errors import FeatxError, nearest
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, and every field has a description for the help."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+SomeSettings = TypeVar("SomeSettings", bound=Settings)
+
+
+def gather(
+    model: type[SomeSettings], recipe: Path | None, options: dict[str, Any], sets: list[str]
+) -> SomeSettings:
+    """Merges a recipe, options and ``key=value`` words into validated settings.
+
+    Args:
+        model: The settings' type.
+        recipe: A TOML file, or None.
+        options: Command-line options; None means that it was not given.
+        sets: The words of ``--set``.
+
+    Raises:
+        FeatxError: Naming the file or flag, the key, and for an unknown key the nearest known one.
+    """
+    sources: list[tuple[str, dict[str, Any]]] = []
+    if recipe is not None:
+        sources.append((str(recipe), _read_recipe(recipe)))
+    sources.append(("", {key: value for key, value in options.items() if value is not None}))
+    sources.append(("--set", dict(_split(word) for word in sets)))
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for source, values in sources:
+        for key, value in values.items():
+            if key not in model.model_fields:
+                raise FeatxError(
+                    f"{source}: unknown key '{key}'{nearest(key, model.model_fields) or '; see --help'}"
+                )
+            is_list = get_origin(model.model_fields[key].annotation) is list
+            merged[key] = value.split(",") if is_list and isinstance(value, str) else value
+            origin[key] = source or "--" + key.replace("_", "-")
+    try:
+        return model(**merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = str(first["loc"][0]) if first["loc"] else ""
+        if first["type"] == "missing":
+            raise FeatxError(
+                f"--{key.replace('_', '-')}: is needed (as an option, in a recipe, or with --set)"
+            ) from error
+        raise FeatxError(f"{origin.get(key, '')}: {key}={merged.get(key)}: {first['msg']}") from error
+
+
+def _read_recipe(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FeatxError(f"--recipe {file}: cannot read it ({error.strerror})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise FeatxError(f"--recipe {file}: not TOML ({error})") from error
+
+
+def _split(word: str) -> tuple[str, Any]:
+    key, equals, text = word.partition("=")
+    if not equals:
+        raise FeatxError(f"--set {word}: must be key=value")
+    try:
+        return key, tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, text  # a bare word is a string
+
+
+def with_options(model: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorates a typer command ``f(**options)`` so that it has one option for every field of ``model``.
+
+    The option's name, type and help come from the field; its default is shown but stays None, so that a recipe
+    is only overridden by what was really given.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        own = [
+            parameter
+            for parameter in inspect.signature(function, eval_str=True).parameters.values()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        fields = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field)
+            )
+            for name, field in model.model_fields.items()
+        ]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        function.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
+        function.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *fields]}
+        return function
+
+    return decorate
+
+
+def _option(name: str, field: FieldInfo) -> Any:
+    kind, choices = _plain_type(field.annotation)
+    default = "" if field.is_required() or field.default is None else f" [default: {field.default}]"
+    text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}{default}"
+    return Annotated[kind | None, typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False)]
+
+
+def _plain_type(annotation: Any) -> tuple[Any, list[str]]:
+    """Returns the type that typer parses for a field, and the choices of a Literal."""
+    members = [member for member in get_args(annotation) if member is not type(None)]
+    if str(get_origin(annotation)) == "typing.Literal":
+        return str, [str(choice) for choice in get_args(annotation)]
+    if members and type(None) in get_args(annotation):
+        return _plain_type(members[0])
+    return (annotation if annotation in (int, float, bool, str, Path) else str), []
