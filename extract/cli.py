@@ -57,5 +57,5 @@ def extract(
         ) from None
     if counts.failed:
         raise PartialFailure(
-            f"{counts.failed} of {counts.failed + counts.videos} videos failed; see {failures_file}"
+            f"{counts.failed} videos failed (they are tried again next time); see {failures_file}"
         )

@@ -46,7 +46,7 @@ def extract_videos(inputs: list[Path], to: Path, options: Options) -> tuple[Coun
     Returns:
         What was done, and the file that lists failures.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     videos = find_videos(inputs)
     loaded = load_clip(options.model)
     fingerprint = Fingerprint(

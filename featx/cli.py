@@ -15,8 +15,10 @@ from featx.errors import FeatxError, nearest
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
+    "eval": ("featx.evaluate.cli", "Score adapters on a split and print the table."),
 }
 
 

@@ -1,9 +1,13 @@
-"""What several tests share: a random CLIP with ViT-B/16's text tower, and the real clips where they are present."""
+"""What several tests share: the command line, small videos, a random CLIP, the real clips where they are present."""
 
 import os
+import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
@@ -11,11 +15,51 @@ warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
 SHARED = Path(os.environ.get("FEATX_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def featx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs a featx command in this process and returns its exit code and what it printed."""
+    from featx.cli import main
+
+    def run(*words: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["featx", *map(str, words)])
+        capfd.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Outcome(code, *capfd.readouterr())
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def real_videos() -> Path:
     folder = SHARED / "videos"
     if not folder.is_dir():
         pytest.skip("no folder of real clips; set FEATX_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shape_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sub-folders of three short videos each; files of equal names in both."""
+    from featx.data_manifests.moving_shapes.encode import encode
+    from featx.data_manifests.moving_shapes.world import draw_clip
+
+    folder = tmp_path_factory.mktemp("shapes")
+    for number, motion in enumerate(("growing", "falling")):
+        (folder / motion).mkdir()
+        for index in range(3):
+            scene = draw_clip(np.random.default_rng([number, index]), "star", motion)
+            encode(scene, folder / motion / f"{index}.mp4", quality=25)
     return folder
 
 

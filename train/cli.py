@@ -33,7 +33,7 @@ def train(
 
     from featx.train.recognition import train as train_recognition
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     try:
         summary = train_recognition(settings, to)
     except KeyboardInterrupt:

@@ -17,13 +17,17 @@ from featx.dataset import LabelledVideos, load_clip_of, load_labelled
 from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.manifest import read_manifest
-from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig, AdapterHeader, save_adapter
+from featx.model.adapter import (
+    ADAPTER_FILE,
+    TEMPERATURE,
+    Adapter,
+    AdapterConfig,
+    AdapterHeader,
+    save_adapter,
+)
 from featx.store.reader import FeatureStore
 from featx.train.log import RunLog
 from featx.train.settings import TrainSettings
-
-ADAPTER_FILE = "adapter.safetensors"
-SETTINGS_FILE = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def train(settings: TrainSettings, run: Path) -> Summary:
     config = AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
 
     torch.manual_seed(settings.seed)
-    adapter = Adapter(config, loaded.model.token_embedding.embedding_dim, loaded.width).to(device)
+    adapter = Adapter(config, loaded.text_width, loaded.width).to(device)
     plan = adapter.plan(texts).to(device)
     tower = TextTower(loaded.model.to(device))
     run.mkdir(parents=True, exist_ok=True)

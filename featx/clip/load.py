@@ -30,6 +30,7 @@ class LoadedClip:
         weights_sha256: Of the weights' values, so equal for every file format that they come in.
         input_size: Side of its square input in pixels.
         width: D, the width of image and text features.
+        text_width: W, the width of the text encoder, which is that of a prompt vector.
     """
 
     model: CLIP
@@ -38,6 +39,7 @@ class LoadedClip:
     weights_sha256: str
     input_size: int
     width: int
+    text_width: int
 
 
 def load_clip(source: str) -> LoadedClip:
@@ -88,4 +90,5 @@ def load_clip(source: str) -> LoadedClip:
         weights_sha256=digest.hexdigest(),
         input_size=int(model.visual.input_resolution),
         width=int(model.text_projection.shape[1]),
+        text_width=int(model.text_projection.shape[0]),
     )

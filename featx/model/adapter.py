@@ -24,6 +24,7 @@ SCHEMA_VERSION = 1
 PROMPT_STD = 0.01
 TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
 PLAIN_TEMPLATE = "a video of a {}"
+ADAPTER_FILE = "adapter.safetensors"
 
 
 class AdapterConfig(BaseModel):

@@ -1,0 +1,45 @@
+"""`featx eval`: scores runs on a split and prints them as the rows of one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import Interrupted
+from featx.evaluate.settings import EvalSettings
+from featx.settings import gather, with_options
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(EvalSettings)
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that featx train made; one row each.")],
+    format: Annotated[
+        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json.")
+    ] = "table",
+    **options: Any,
+) -> None:
+    """Scores RUNS on a split: top-1, top-5 and mean class accuracy.
+
+    The results are also written into each run's folder as results-DATASET-SPLIT.json.
+    """
+    settings = gather(EvalSettings, None, options, [])
+    from featx.evaluate.recognition import evaluate as evaluate_recognition
+    from featx.evaluate.results import write_results
+    from featx.evaluate.rows import recognition_table
+    from featx.evaluate.tables import check_format, render
+
+    check_format(format)
+    all_results = []
+    try:
+        for run in runs:
+            results = evaluate_recognition(run, settings)
+            write_results(results, run)
+            all_results.append(results)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped after {len(all_results)} of {len(runs)} runs") from None
+    print(render(recognition_table(all_results), format))

@@ -1,0 +1,116 @@
+"""Tables as plain data, and the formats that they can be printed in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from featx.errors import FeatxError, nearest
+
+Cell = str | int | float | None
+EMPTY = "\N{EM DASH}"  # a missing cell is said to be missing, never guessed
+LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: floats are shown with one decimal; notes are printed below it."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    notes: list[str]
+
+
+def show(cell: Cell) -> str:
+    """Returns a cell as a reader sees it."""
+    if cell is None:
+        return EMPTY
+    if isinstance(cell, float):
+        return f"{cell:.1f}"
+    return f"{cell:,}" if isinstance(cell, int) else cell
+
+
+def _holds_words(table: Table, column: int) -> bool:
+    """Tells whether a column is read as text, and so stands to the left, not as numbers."""
+    return any(character.isalpha() for row in table.rows for character in show(row[column]))
+
+
+def _markdown(table: Table) -> str:
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    sides = ["---" if _holds_words(table, column) else "---:" for column in range(len(table.columns))]
+    lines = [f"**{table.title}**", "", line(table.columns), line(sides)]
+    lines += [line([show(cell) for cell in row]) for row in table.rows]
+    return "\n".join([*lines, "", *table.notes])
+
+
+def _latex(table: Table) -> str:
+    def line(cells: list[str]) -> str:
+        return " & ".join("".join(LATEX_SPECIAL.get(c, c) for c in cell) for cell in cells) + r" \\"
+
+    sides = "".join("l" if _holds_words(table, column) else "r" for column in range(len(table.columns)))
+    lines = [f"% {table.title}", rf"\begin{{tabular}}{{{sides}}}", r"\hline"]
+    lines += [line(table.columns), r"\hline", *(line([show(cell) for cell in row]) for row in table.rows)]
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", *(f"% {note}" for note in table.notes)])
+
+
+def _csv(table: Table) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows([["" if cell is None else cell for cell in row] for row in table.rows])
+    return text.getvalue().rstrip("\n")
+
+
+def _json(table: Table) -> str:
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    return json.dumps({"title": table.title, "rows": rows, "notes": table.notes}, indent=2)
+
+
+def _rich(table: Table) -> str:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    drawn = RichTable(title=table.title, title_justify="left")
+    for index, column in enumerate(table.columns):
+        drawn.add_column(column, justify="left" if _holds_words(table, index) else "right", no_wrap=True)
+    for row in table.rows:
+        drawn.add_row(*(show(cell) for cell in row))
+    # As wide as it needs: a cell that is cut off is worse than a line that the terminal wraps.
+    console = Console(width=10_000, record=True, file=io.StringIO(), markup=False)
+    console.print(drawn)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    return "\n".join([*lines, *table.notes])
+
+
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "table": _rich,
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+    "json": _json,
+}
+
+
+def check_format(format: str) -> None:
+    """Refuses an unknown format, before anything is computed.
+
+    Raises:
+        FeatxError: Naming the formats.
+    """
+    if format not in FORMATS:
+        raise FeatxError(f"--format {format}: must be one of {', '.join(FORMATS)}{nearest(format, FORMATS)}")
+
+
+def render(table: Table, format: str) -> str:
+    """Returns the table as text."""
+    return FORMATS[format](table)

@@ -1,0 +1,39 @@
+"""The image encoder against OpenAI's at full size, and checkpoints in each form that OpenAI's come in."""
+
+from pathlib import Path
+
+import clip
+import numpy as np
+import pytest
+import torch
+from clip.model import CLIP
+from PIL import Image
+
+from featx.clip.images import ImageEncoder
+from featx.clip.load import LoadedClip, load_clip
+from featx.clip.preprocess import scale_and_crop
+
+
+def test_vit_b_16_at_full_size_with_random_weights() -> None:
+    torch.manual_seed(0)
+    model = CLIP(512, 224, 12, 768, 16, 77, 49408, 512, 8, 12).float().eval()
+    loaded = LoadedClip(model, "random", "random", "", 224, 512, 512)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 300, 400, 3), dtype=np.uint8)
+    preprocess = clip.clip._transform(224)
+    with torch.inference_mode():
+        expected = model.encode_image(torch.stack([preprocess(Image.fromarray(frame)) for frame in frames]))
+    ours = ImageEncoder(loaded).encode(np.stack([scale_and_crop(frame, 224) for frame in frames]))
+    assert ours.shape == (2, 512) and ours.std() > 0.01
+    np.testing.assert_allclose(ours, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_jit_archive_is_the_same_clip_as_its_state_dict(tmp_path: Path) -> None:
+    tiny = load_clip("tiny")
+    traced = torch.jit.trace(
+        tiny.model, (torch.zeros(1, 3, 64, 64), torch.zeros(1, 77, dtype=torch.long)), check_trace=False
+    )
+    traced.save(tmp_path / "archive.pt")
+    loaded = load_clip(str(tmp_path / "archive.pt"))
+    assert loaded.weights_sha256 == tiny.weights_sha256
+    assert (loaded.name, loaded.input_size, loaded.width) == ("archive", 64, 128)
