@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Container
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from featx.errors import FeatxError
@@ -13,7 +15,7 @@ from featx.store.schema import FAILURES_FILE
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a video has no features: at which stage, what was said, and what became of its good frames."""
+    """Why a video has no features, or not all: at which stage, what was said, what became of its good frames."""
 
     id: str
     path: str
@@ -25,7 +27,7 @@ class Failure:
 
 
 class FailureList:
-    """The failures of a store, by id; every change is on disk at once."""
+    """The failures of a store, by id. New ones are appended and flushed; the last line of an id counts."""
 
     def __init__(self, store: Path) -> None:
         self.file = store / FAILURES_FILE
@@ -41,21 +43,25 @@ class FailureList:
                         ) from error
                     self._by_id[failure.id] = failure
 
-    def __len__(self) -> int:
-        return len(self._by_id)
-
     def record(self, failure: Failure) -> None:
         """Adds a failure, counting earlier attempts at the same video."""
         earlier = self._by_id.get(failure.id)
-        attempts = failure.attempts + (earlier.attempts if earlier else 0)
-        self._by_id[failure.id] = Failure(**{**asdict(failure), "attempts": attempts})
-        self._save()
+        failure = replace(failure, attempts=failure.attempts + (earlier.attempts if earlier else 0))
+        self._by_id[failure.id] = failure
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(_line(failure))
+            file.flush()
+            os.fsync(file.fileno())
 
-    def clear(self, video_id: str) -> None:
-        """Removes a video that has features now."""
-        if self._by_id.pop(video_id, None):
-            self._save()
+    def tidy(self, complete: Container[str]) -> None:
+        """Writes one line a video that still fails.
 
-    def _save(self) -> None:
-        lines = [json.dumps(asdict(failure), ensure_ascii=False) for failure in self._by_id.values()]
-        write_atomically(self.file, "".join(line + "\n" for line in lines).encode())
+        Args:
+            complete: Ids of videos that are whole in the store now.
+        """
+        self._by_id = {key: value for key, value in self._by_id.items() if key not in complete}
+        write_atomically(self.file, "".join(_line(failure) for failure in self._by_id.values()).encode())
+
+
+def _line(failure: Failure) -> str:
+    return json.dumps(asdict(failure)) + "\n"  # ASCII only: a path need not be UTF-8

@@ -1,268 +1,205 @@
-"""The extraction run: decoder threads fill a bounded queue, one encoder takes full batches from it.
+"""From decoded chunks to whole videos: batches across videos, a few in flight, rows put back in their places.
 
 A batch holds frames of whatever videos are at hand, so that short videos never leave the encoder half empty.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from featx.clip.preprocess import scale_and_crop
 from featx.errors import FeatxError
-from featx.extract.decode import DecodeError, decode
 from featx.extract.failures import Failure
+from featx.extract.pool import Chunk, End
 from featx.extract.videos import SourceVideo
 from featx.store.schema import VideoFacts, VideoFeatures
 
-CHUNK_FRAMES = 32  # frames that a decoder hands over at once
-CHUNKS_WAITING = 16  # bound of the queue: decoded frames must not pile up in memory
+BATCHES_IN_FLIGHT = 2  # one is computed while the next is copied to the device and filled
 
 
-@dataclass
-class Chunk:
-    """Some frames of one video, cropped: pixels (M, n, n, 3) uint8, times (M,) seconds, indices (M,)."""
+class Encoder(Protocol):
+    """Starts a batch (B, n, n, 3) uint8; the returned function waits for it and gives (B, D) float32."""
 
-    video: SourceVideo
-    pixels: np.ndarray
-    pts: np.ndarray
-    frame_index: np.ndarray
+    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begins to encode."""
+        ...
 
 
-@dataclass
-class End:
-    """A decoder's last word on a video: its facts, or why it failed."""
+class Sink(Protocol):
+    """Where finished videos and failures go."""
 
-    video: SourceVideo
-    facts: VideoFacts | None = None
-    failure: Failure | None = None
+    def store(self, video: SourceVideo, rows: VideoFeatures, facts: VideoFacts) -> None:
+        """Takes a video that is whole."""
+        ...
 
-
-@dataclass
-class _Growing:
-    """A video whose rows are being encoded."""
-
-    pts: list[np.ndarray] = field(default_factory=list)
-    frame_index: list[np.ndarray] = field(default_factory=list)
-    features: list[np.ndarray] = field(default_factory=list)
-    rows_waiting: int = 0
-    end: End | None = None
+    def fail(self, failure: Failure) -> None:
+        """Takes a failure; a damaged video that is kept is stored as well."""
+        ...
 
 
 @dataclass
 class Counts:
-    """What a run has done so far."""
+    """What a run has done so far.
+
+    A damaged video that is kept counts as a video and as failed, but is finished once. ``starved_s``: seconds that
+    the encoder waited for decoders.
+    """
 
     videos: int = 0
     failed: int = 0
+    finished: int = 0
     frames_decoded: int = 0
     frames_encoded: int = 0
+    seconds: float = 0.0
+    starved_s: float = 0.0
+
+    @property
+    def limit(self) -> str:
+        """The side that decides the speed: `decoding` if the encoder waits a third of the time, else `encoding`."""
+        return "decoding" if self.starved_s > self.seconds / 3 else "encoding"
 
 
-def decode_video(video: SourceVideo, input_size: int, timeout_s: float) -> Iterator[Chunk | End]:
-    """Decodes one video into chunks of cropped frames, then says how it ended."""
-    pixels: list[np.ndarray] = []
-    pts: list[float] = []
-    width = height = count = 0
+@dataclass
+class _Growing:
+    """A video whose pictures are being encoded."""
 
-    def chunk() -> Chunk:
-        index = np.arange(count - len(pixels), count, dtype=np.int32)
-        whole = Chunk(video, np.stack(pixels), np.array(pts), index)
-        pixels.clear()
-        pts.clear()
-        return whole
-
-    times: list[float] = []
-    try:
-        for frame in decode(video.path, timeout_s):
-            height, width = frame.picture.shape[:2]
-            pixels.append(scale_and_crop(frame.picture, input_size))
-            pts.append(frame.pts_s)
-            times.append(frame.pts_s)
-            count += 1
-            if len(pixels) == CHUNK_FRAMES:
-                yield chunk()
-        if pixels:
-            yield chunk()
-        status = video.path.stat()
-        # A frame is shown until the next one; the last one for as long as the usual frame.
-        step_s = float(np.median(np.diff(times))) if count > 1 else 0.0
-        facts = VideoFacts(
-            path=str(video.path),
-            size_bytes=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            width=width,
-            height=height,
-            duration_s=times[-1] - times[0] + step_s,
-        )
-        yield End(video, facts=facts)
-    except DecodeError as error:
-        outcome = (
-            f"{count} frames decoded before the error; none of them stored" if count else "no frame decoded"
-        )
-        yield End(
-            video, failure=Failure(video.id, str(video.path), error.stage, str(error), outcome, error.stderr)
-        )
-    except OSError as error:
-        yield End(
-            video, failure=Failure(video.id, str(video.path), "open", str(error), "no frame decoded", [])
-        )
+    features: list[np.ndarray] = field(default_factory=list)
+    pictures_waiting: int = 0
+    end: End | None = None
 
 
-class DecoderPool:
-    """Threads that decode videos into one bounded queue; each waits on its own ffmpeg process."""
+class Assembly:
+    """Fills batches and puts what comes back together into videos."""
 
-    def __init__(
-        self, videos: Iterable[SourceVideo], threads: int, input_size: int, timeout_s: float
-    ) -> None:
-        self._jobs = iter(videos)
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._queue: queue.Queue[Chunk | End | BaseException | None] = queue.Queue(CHUNKS_WAITING)
-        self._threads = [
-            threading.Thread(target=self._work, args=(input_size, timeout_s), daemon=True)
-            for _ in range(threads)
-        ]
+    def __init__(self, dtype: str, sink: Sink) -> None:
+        self.counts = Counts()
+        self.pictures_waiting = 0
+        self._dtype = dtype
+        self._sink = sink
+        self._growing: dict[str, _Growing] = {}
+        self._chunks: deque[tuple[_Growing, np.ndarray]] = deque()
 
-    def _work(self, input_size: int, timeout_s: float) -> None:
-        try:
-            while not self._stop.is_set():
-                with self._lock:
-                    video = next(self._jobs, None)
-                if video is None:
-                    break
-                for item in decode_video(video, input_size, timeout_s):
-                    self._put(item)
-                    if self._stop.is_set():
-                        break
-        except BaseException as error:  # a defect of ours: the run must end with it, not wait for ever
-            self._put(error)
-        self._put(None)
+    def take(self, item: Chunk | End) -> None:
+        """Takes what a decoder hands over: chunks of a video in order, then its end."""
+        video = self._growing.setdefault(item.video.id, _Growing())
+        if isinstance(item, Chunk):
+            self._chunks.append((video, item.pixels))
+            video.pictures_waiting += len(item.pixels)
+            self.pictures_waiting += len(item.pixels)
+            self.counts.frames_decoded += len(item.pixels)
+        elif item.again:
+            # What is on its way through the encoder comes back to nobody.
+            del self._growing[item.video.id]
+        else:
+            video.end = item
+            self._finish(video)
 
-    def _put(self, item: Chunk | End | BaseException | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.5)
-                return
-            except queue.Full:
-                continue
+    def fill(self, size: int) -> tuple[np.ndarray, list[tuple[_Growing, int]]]:
+        """Returns the next ``size`` waiting pictures, and whose they are in turn."""
+        parts: list[np.ndarray] = []
+        owners: list[tuple[_Growing, int]] = []
+        missing = size
+        while missing:
+            video, pixels = self._chunks.popleft()
+            if len(pixels) > missing:
+                self._chunks.appendleft((video, pixels[missing:]))
+                pixels = pixels[:missing]
+            parts.append(pixels)
+            owners.append((video, len(pixels)))
+            missing -= len(pixels)
+        self.pictures_waiting -= size
+        return np.concatenate(parts), owners
 
-    def __iter__(self) -> Iterator[Chunk | End]:
-        """Yields what the decoders hand over, until all videos are done."""
-        running = len(self._threads)
-        for thread in self._threads:
-            thread.start()
-        try:
-            while running:
-                item = self._queue.get()
-                if item is None:
-                    running -= 1
-                elif isinstance(item, BaseException):
-                    raise item
-                else:
-                    yield item
-        finally:
-            self._stop.set()
-            for thread in self._threads:
-                thread.join(timeout=10)
+    def give(self, features: np.ndarray, owners: list[tuple[_Growing, int]]) -> None:
+        """Gives (B, D) features back to their videos; videos that are whole go to the sink."""
+        self.counts.frames_encoded += len(features)
+        start = 0
+        for video, taken in owners:
+            video.features.append(features[start : start + taken].astype(self._dtype))
+            video.pictures_waiting -= taken
+            start += taken
+        for video in {id(video): video for video, _ in owners}.values():
+            self._finish(video)
+
+    def _finish(self, video: _Growing) -> None:
+        end = video.end
+        if end is None or video.pictures_waiting:
+            return
+        if self._growing.pop(end.video.id, None) is not video:
+            return
+        self.counts.finished += 1
+        if end.rows is not None and end.facts is not None:
+            features = np.concatenate(video.features)[end.rows.picture]
+            rows = VideoFeatures(features, end.rows.pts, end.rows.frame_index)
+            self._sink.store(end.video, rows, end.facts)
+            self.counts.videos += 1
+        if end.failure is not None:
+            self.counts.failed += 1
+            self._sink.fail(end.failure)
+
+    def check_empty(self) -> None:
+        """Raises an error if a video was begun and not finished: that would be a defect of ours."""
+        if self._growing:
+            raise FeatxError(f"internal: {len(self._growing)} videos were never finished")
 
 
 def run(
-    items: Iterable[Chunk | End],
-    encode: Callable[[np.ndarray], np.ndarray],
+    items: Iterator[Chunk | End],
+    encoder: Encoder,
     batch_size: int,
     dtype: str,
-    store: Callable[[SourceVideo, VideoFeatures, VideoFacts], None],
-    fail: Callable[[Failure], None],
+    sink: Sink,
     progress: Callable[[Counts], None],
 ) -> Counts:
     """Encodes everything that the decoders hand over.
 
     Args:
-        items: Chunks of frames of any videos, in each video's order, and an `End` for each video.
-        encode: (B, n, n, 3) uint8 to (B, D) float32.
-        batch_size: Frames in a batch.
+        items: Chunks of pictures of any videos, in each video's order, and an `End` for each video.
+        encoder: Encodes batches.
+        batch_size: Pictures in a batch; only the last one is smaller.
         dtype: What features are stored as.
-        store: Called with each video that is whole.
-        fail: Called with each video that failed.
-        progress: Called after every batch and every video.
+        sink: Takes finished videos and failures.
+        progress: Called after every item.
 
     Returns:
         What was done.
     """
-    counts = Counts()
-    growing: dict[str, _Growing] = {}
-    waiting: list[Chunk] = []
-    frames_waiting = 0
+    assembly = Assembly(dtype, sink)
+    counts = assembly.counts
+    in_flight: deque[tuple[Callable[[], np.ndarray], list]] = deque()
+    began = time.monotonic()
 
-    def finish(video_id: str) -> None:
-        video = growing[video_id]
-        if video.end is None or video.rows_waiting:
-            return
-        del growing[video_id]
-        if video.end.failure is not None:
-            counts.failed += 1
-            fail(video.end.failure)
-        else:
-            assert video.end.facts is not None
-            features = np.concatenate(video.features).astype(dtype)
-            rows = VideoFeatures(features, np.concatenate(video.pts), np.concatenate(video.frame_index))
-            store(video.end.video, rows, video.end.facts)
-            counts.videos += 1
+    def encode(size: int) -> None:
+        pixels, owners = assembly.fill(size)
+        in_flight.append((encoder.start(pixels), owners))
+        if len(in_flight) >= BATCHES_IN_FLIGHT:
+            collect()
+
+    def collect() -> None:
+        wait, owners = in_flight.popleft()
+        assembly.give(wait(), owners)
+
+    while True:
+        asked = time.monotonic()
+        item = next(items, None)
+        counts.starved_s += time.monotonic() - asked
+        if item is None:
+            break
+        assembly.take(item)
+        while assembly.pictures_waiting >= batch_size:
+            encode(batch_size)
+        counts.seconds = time.monotonic() - began
         progress(counts)
-
-    def encode_batch(size: int) -> None:
-        nonlocal frames_waiting
-        parts: list[tuple[str, int]] = []
-        pixels: list[np.ndarray] = []
-        missing = size
-        while missing:
-            chunk = waiting[0]
-            taken = min(missing, len(chunk.pixels))
-            pixels.append(chunk.pixels[:taken])
-            parts.append((chunk.video.id, taken))
-            missing -= taken
-            if taken == len(chunk.pixels):
-                waiting.pop(0)
-            else:
-                chunk.pixels = chunk.pixels[taken:]
-        features = encode(np.concatenate(pixels))
-        frames_waiting -= size
-        counts.frames_encoded += size
-        start = 0
-        for video_id, taken in parts:
-            video = growing[video_id]
-            video.features.append(features[start : start + taken])
-            video.rows_waiting -= taken
-            start += taken
-            finish_later.append(video_id)
-        while finish_later:
-            video_id = finish_later.pop()
-            if video_id in growing:
-                finish(video_id)
-        progress(counts)
-
-    finish_later: list[str] = []
-    for item in items:
-        video = growing.setdefault(item.video.id, _Growing())
-        if isinstance(item, Chunk):
-            waiting.append(item)
-            video.pts.append(item.pts)
-            video.frame_index.append(item.frame_index)
-            video.rows_waiting += len(item.pixels)
-            frames_waiting += len(item.pixels)
-            counts.frames_decoded += len(item.pixels)
-            while frames_waiting >= batch_size:
-                encode_batch(batch_size)
-        else:
-            video.end = item
-            finish(item.video.id)
-    while frames_waiting:
-        encode_batch(min(batch_size, frames_waiting))
-    if growing:
-        raise FeatxError(f"internal: {len(growing)} videos were never finished")
+    while assembly.pictures_waiting:
+        encode(min(batch_size, assembly.pictures_waiting))
+    while in_flight:
+        collect()
+    counts.seconds = time.monotonic() - began
+    progress(counts)
+    assembly.check_empty()
     return counts

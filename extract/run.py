@@ -3,101 +3,121 @@
 from __future__ import annotations
 
 import os
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from featx.clip.images import ImageEncoder
-from featx.clip.load import load_clip
+from featx.clip.images import ImageEncoder, choose_precision
+from featx.clip.load import LoadedClip, load_clip
 from featx.devices import choose_device
+from featx.errors import FeatxError, printable
+from featx.extract.command import DecodeOptions
 from featx.extract.failures import Failure, FailureList
-from featx.extract.pipeline import Counts, DecoderPool, run
+from featx.extract.pipeline import Counts, run
+from featx.extract.pool import DecoderPool, PictureOptions
+from featx.extract.progress import ProgressBar, summary, write_stats
+from featx.extract.sampling import Sampling, choose_sampling
+from featx.extract.settings import ExtractSettings
 from featx.extract.videos import SourceVideo, find_videos
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 from featx.store.writer import StoreWriter
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `featx extract` was asked for; see its help."""
-
-    model: str
-    format: str = "zarr"
-    dtype: str = "float16"
-    batch_size: int = 64
-    decoders: int = 0
-    device: str = "auto"
-    timeout_s: float = 3600.0
+def sampling_of(settings: ExtractSettings) -> Sampling:
+    """Returns the sampling that the settings ask for."""
+    return choose_sampling(settings.fps, settings.every, settings.frames, settings.keyframes)
 
 
-def extract_videos(inputs: list[Path], to: Path, options: Options) -> tuple[Counts, Path]:
+def fingerprint_of(settings: ExtractSettings, loaded: LoadedClip, device: str) -> Fingerprint:
+    """Returns what decides the features' values."""
+    return Fingerprint(
+        model=loaded.name,
+        weights_sha256=loaded.weights_sha256,
+        input_size=loaded.input_size,
+        width=loaded.width,
+        preprocess="clip-exact" if settings.preprocess == "exact" else "ffmpeg-fast",
+        channel_order=settings.channel_order,
+        sampling=str(sampling_of(settings)),
+        precision=choose_precision(settings.precision, device),
+        dtype=settings.dtype,
+    )
+
+
+def picture_options(settings: ExtractSettings, input_size: int) -> PictureOptions:
+    """Returns how videos become the encoder's input."""
+    decode = DecodeOptions(
+        sampling=sampling_of(settings),
+        fast_size=input_size if settings.preprocess == "fast" else None,
+        hwaccel=settings.decode_hwaccel,
+        threads=settings.decoder_threads,
+        timeout_s=settings.timeout,
+        max_pixels=settings.max_pixels,
+        max_duration_s=settings.max_duration,
+        max_frames=settings.max_frames,
+    )
+    return PictureOptions(input_size, decode, settings.channel_order, settings.on_damage, settings.retries)
+
+
+class StoreSink:
+    """Puts videos into the store and failures into their list; says each failure at once."""
+
+    def __init__(
+        self, writer: StoreWriter, failures: FailureList, console: Console, max_failures: int
+    ) -> None:
+        self._writer = writer
+        self._failures = failures
+        self._console = console
+        self._left = max_failures or -1
+
+    def store(self, video: SourceVideo, rows: VideoFeatures, facts: VideoFacts) -> None:
+        """Adds a whole video."""
+        self._writer.add(video.id, rows, facts)
+
+    def fail(self, failure: Failure) -> None:
+        """Lists a failure; ends the run when there were too many."""
+        self._failures.record(failure)
+        line = f"failed: {printable(failure.path)}: {printable(failure.error)} ({failure.outcome})"
+        self._console.print(line, markup=False, highlight=False)
+        self._left -= 1
+        if self._left == 0:
+            raise FeatxError(
+                f"--max-failures: reached; what is whole was kept, and {self._failures.file} lists what failed"
+            )
+
+
+def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Counts, Path]:
     """Extracts all videos that are not in the store yet.
 
     Returns:
         What was done, and the file that lists failures.
     """
     console = Console(stderr=True, soft_wrap=True)
-    videos = find_videos(inputs)
-    loaded = load_clip(options.model)
-    fingerprint = Fingerprint(
-        model=loaded.name,
-        weights_sha256=loaded.weights_sha256,
-        input_size=loaded.input_size,
-        width=loaded.width,
-        dtype=options.dtype,
-    )
-    encoder = ImageEncoder(loaded, choose_device(options.device))
-    with StoreWriter(to, fingerprint, options.format, loaded.source) as writer:
+    found = find_videos(inputs, settings.follow_links)
+    device = choose_device(settings.device)
+    loaded = load_clip(settings.model)
+    fingerprint = fingerprint_of(settings, loaded, device)
+    encoder = ImageEncoder(loaded, device, fingerprint.precision, settings.compile)  # type: ignore[arg-type]
+    with StoreWriter(to, fingerprint, settings.format, loaded.source) as writer:
         failures = FailureList(to)
-        todo = [video for video in videos if video.id not in writer.done]
-        if len(todo) < len(videos):
-            console.print(f"{len(videos) - len(todo)} of {len(videos)} videos are in {to} already")
+        todo = [video for video in found.videos if video.id not in writer.done]
+        were_there = len(found.videos) - len(todo)
+        if were_there:
+            console.print(f"{were_there} of {len(found.videos)} videos are in {to} already")
+        sink = StoreSink(writer, failures, console, settings.max_failures)
+        for failure in found.refused:
+            sink.fail(failure)
         pool = DecoderPool(
-            todo, options.decoders or os.cpu_count() or 1, loaded.input_size, options.timeout_s
+            iter(todo), settings.decoders or os.cpu_count() or 1, picture_options(settings, loaded.input_size)
         )
-        began = time.monotonic()
-
-        def store(video: SourceVideo, rows: VideoFeatures, facts: VideoFacts) -> None:
-            writer.add(video.id, rows, facts)
-            failures.clear(video.id)
-
-        def fail(failure: Failure) -> None:
-            failures.record(failure)
-            console.print(
-                f"failed: {failure.path}: {failure.error} ({failure.outcome})", markup=False, soft_wrap=True
-            )
-
-        with Progress(
-            TextColumn("extract"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("videos, {task.fields[rate]:.0f} frames/s, {task.fields[failed]} failed"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-        ) as bar:
-            task = bar.add_task("", total=len(todo), rate=0.0, failed=0)
-
-            def progress(counts: Counts) -> None:
-                rate = counts.frames_encoded / max(time.monotonic() - began, 1e-9)
-                bar.update(task, completed=counts.videos + counts.failed, rate=rate, failed=counts.failed)
-
-            counts = run(pool, encoder.encode, options.batch_size, options.dtype, store, fail, progress)
-    seconds = time.monotonic() - began
-    console.print(
-        f"{to}: {counts.videos} videos added, {counts.frames_encoded} frames in {seconds:.1f} s "
-        f"({counts.frames_encoded / max(seconds, 1e-9):.0f} frames/s), {counts.failed} failed, "
-        f"{len(videos) - len(todo)} were there already"
-    )
+        items: Iterator = iter(pool)
+        try:
+            with ProgressBar(console, len(todo)) as bar:
+                counts = run(items, encoder, settings.batch_size, settings.dtype, sink, bar.update)
+        finally:
+            failures.tidy({video_id for video_id, facts in writer.done.items() if facts.complete})
+    counts.failed += len(found.refused)
+    console.print(summary(to, counts, were_there))
+    if settings.stats is not None:
+        write_stats(settings.stats, counts, were_there, settings.model_dump(mode="json"))
     return counts, failures.file

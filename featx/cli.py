@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from featx import __version__
-from featx.errors import FeatxError, nearest
+from featx.errors import FeatxError, nearest, printable
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -43,7 +43,13 @@ class LazyGroup(TyperGroup):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -71,7 +77,7 @@ def main() -> None:
     except FeatxError as error:
         if os.environ.get("FEATX_DEBUG"):
             raise
-        print(f"featx: {error}", file=sys.stderr)
+        print(f"featx: {printable(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
 
 

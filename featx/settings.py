@@ -57,7 +57,7 @@ def gather(
                 )
             is_list = get_origin(model.model_fields[key].annotation) is list
             merged[key] = value.split(",") if is_list and isinstance(value, str) else value
-            origin[key] = source or "--" + key.replace("_", "-")
+            origin[key] = f"{source}: {key}={value}" if source else f"--{key.replace('_', '-')} {value}"
     try:
         return model(**merged)
     except ValidationError as error:
@@ -67,7 +67,7 @@ def gather(
             raise FeatxError(
                 f"--{key.replace('_', '-')}: is needed (as an option, in a recipe, or with --set)"
             ) from error
-        raise FeatxError(f"{origin.get(key, '')}: {key}={merged.get(key)}: {first['msg']}") from error
+        raise FeatxError(f"{origin.get(key, key)}: {first['msg']}") from error
 
 
 def _read_recipe(file: Path) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from featx.extract.decode import DecodeError, decode
+from featx.extract.command import DecodeOptions
+from featx.extract.decode import DecodeError, Decoding
 
 FRAMES = {
     "cve1.mp4": 56,
@@ -23,10 +24,9 @@ FRAMES = {
 def test_every_frame_at_pyavs_time(real_videos: Path, name: str) -> None:
     with av.open(str(real_videos / name)) as container:
         expected = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
-    frames = [(frame.pts_s, frame.index) for frame in decode(real_videos / name)]
-    assert len(frames) == FRAMES[name]
-    assert [index for _, index in frames] == list(range(len(frames)))
-    pts = np.array([pts for pts, _ in frames])
+    decoding = Decoding(real_videos / name, DecodeOptions())
+    assert sum(1 for _ in decoding) == FRAMES[name]
+    pts = decoding.times.seconds
     if name.endswith(".avi"):  # AVI has no presentation times: PyAV gives decoding times, out of order
         np.testing.assert_allclose(np.diff(pts), 1 / 30, atol=1e-6)
     else:
@@ -34,13 +34,15 @@ def test_every_frame_at_pyavs_time(real_videos: Path, name: str) -> None:
 
 
 def test_a_rotated_video_comes_out_upright(real_videos: Path) -> None:
-    assert next(decode(real_videos / "dc_video_90.mov")).picture.shape == (568, 320, 3)
+    decoding = Decoding(real_videos / "dc_video_90.mov", DecodeOptions())
+    assert next(iter(decoding)).shape == (568, 320, 3)
+    assert decoding.size == (320, 568)
 
 
 def test_damage_is_an_error_after_the_good_frames(real_videos: Path) -> None:
     good = 0
     with pytest.raises(DecodeError, match="Invalid NAL unit size") as caught:
-        for _ in decode(real_videos / "dc_corrupted.mp4"):
+        for _ in Decoding(real_videos / "dc_corrupted.mp4", DecodeOptions()):
             good += 1
     assert good == 28
     assert caught.value.stage == "decode"
@@ -54,5 +56,5 @@ def test_what_is_no_video_fails_to_open(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DecodeError) as caught:
-            list(decode(tmp_path / name))
+            list(Decoding(tmp_path / name, DecodeOptions()))
         assert caught.value.stage == "open"

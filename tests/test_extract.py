@@ -163,7 +163,7 @@ def test_wrong_use_is_one_line_that_names_the_way_out(shape_videos: Path, tmp_pa
     cases = {
         "no such file or folder": [tmp_path / "none"],
         "no video in this folder": [empty],
-        "--format tar: must be zarr or hdf5": [shape_videos, "--format", "tar"],
+        "--format tar: Input should be 'zarr' or 'hdf5'": [shape_videos, "--format", "tar"],
         "did you mean 'tiny'": [shape_videos, "--model", "tyny"],
         "not a CLIP checkpoint": [shape_videos, "--model", tmp_path / "not.pt"],
         r"made with other settings \(.*weights_sha256": [shape_videos, "--model", tmp_path / "other.pt"],

@@ -44,7 +44,7 @@ def test_words_of_set(word: str, key: str, value: object) -> None:
         (NEEDED, ["layer=2"], "--set: unknown key 'layer'; did you mean 'layers'"),
         (NEEDED, ["layers"], "--set layers: must be key=value"),
         (NEEDED, ["layers=9"], "--set: layers=9: .*less than or equal to 4"),
-        (NEEDED | {"layers": 9}, [], "--layers: layers=9"),
+        (NEEDED | {"layers": 9}, [], "--layers 9: .*less than or equal to 4"),
         (NEEDED, ["layout=round"], "layout=round: Input should be 'sequence' or 'positional'"),
     ],
 )

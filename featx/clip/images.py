@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 import torch
+from torch import nn
 
 from featx.clip.load import LoadedClip
 from featx.clip.preprocess import normalise
 
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_precision(wanted: str, device: str) -> Precision:
+    """Returns the precision to compute in; `auto` is fp16 on a GPU, as OpenAI's own program, and fp32 on a CPU."""
+    if wanted == "auto":
+        return "fp16" if device.startswith("cuda") else "fp32"
+    return wanted  # type: ignore[return-value]
+
+
+def cast_weights(visual: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Casts what `clip.model.convert_weights` casts: linear, convolution, attention, projection. Norms stay fp32."""
+    for module in visual.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear | nn.MultiheadAttention):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(dtype)
+    if isinstance(projection := getattr(visual, "proj", None), nn.Parameter):
+        projection.data = projection.data.to(dtype)
+    return visual
+
 
 class ImageEncoder:
-    """CLIP's image encoder on one device, in float32."""
+    """CLIP's image encoder on one device."""
 
-    def __init__(self, loaded: LoadedClip, device: str = "cpu") -> None:
+    def __init__(
+        self, loaded: LoadedClip, device: str = "cpu", precision: Precision = "fp32", compile: bool = False
+    ) -> None:
+        """Puts the encoder on its device.
+
+        Args:
+            loaded: CLIP; its image tower belongs to this encoder from now on.
+            device: Where to compute.
+            precision: What to compute in; features come out as float32.
+            compile: Whether to let torch.compile fuse it, which takes a minute at the first batch.
+        """
         self.device = torch.device(device)
-        self.input_size = loaded.input_size
-        self._visual = loaded.model.visual.to(self.device)
+        self._dtype = DTYPES[precision]
+        visual = cast_weights(loaded.model.visual.to(self.device), self._dtype)
+        self._visual = torch.compile(visual) if compile else visual
 
-    @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Encodes frames.
 
@@ -27,5 +62,31 @@ class ImageEncoder:
         Returns:
             (B, D) float32: what `CLIP.encode_image` gives, after projection, not normalised.
         """
-        images = normalise(torch.from_numpy(pixels).to(self.device))  # (B, 3, n, n)
-        return self._visual(images).float().cpu().numpy()
+        return self.start(pixels)()
+
+    @torch.inference_mode()
+    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Starts `encode`; on a GPU copies and computation go on while the caller does something else.
+
+        Returns:
+            A function that waits for the (B, D) float32 features.
+        """
+        if self.device.type != "cuda":
+            features = self._encode(torch.from_numpy(pixels).to(self.device))
+            return lambda: features.cpu().numpy()
+        # Only from and to page-locked memory does a copy run beside the computation.
+        on_device = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
+        result = self._encode(on_device)
+        host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+        host.copy_(result, non_blocking=True)
+        done = torch.cuda.Event()
+        done.record(torch.cuda.current_stream(self.device))
+
+        def wait() -> np.ndarray:
+            done.synchronize()
+            return host.numpy()
+
+        return wait
+
+    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self._visual(normalise(pixels).to(self._dtype)).float()

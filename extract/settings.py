@@ -1,0 +1,77 @@
+"""The settings of `featx extract`: recipe keys, options and help in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from featx.settings import Settings
+
+
+class ExtractSettings(Settings):
+    """How videos become features. The first group decides what the features are, the rest how they are made."""
+
+    # what the features are
+    model: str = Field("ViT-B/16", description="'tiny', one of OpenAI's names, or the path of a checkpoint.")
+    fps: str | None = Field(
+        None, description="Rows a second, such as 2 or 30000/1001: the frame on screen at each i / fps."
+    )
+    every: int | None = Field(None, ge=1, description="Take each n-th frame.")
+    frames: int | None = Field(
+        None, ge=1, le=10_000, description="Rows of each video: the middle frames of that many equal parts."
+    )
+    keyframes: bool = Field(
+        False, description="Take key frames only; the others are not even decoded. Without any: every frame."
+    )
+    preprocess: Literal["exact", "fast"] = Field(
+        "exact",
+        description="exact: bit-equal to CLIP's own; fast: scaled by ffmpeg, at least 55 dB PSNR to exact.",
+    )
+    channel_order: Literal["rgb", "bgr"] = Field(
+        "rgb", description="bgr only to reproduce features that were made with swapped colours."
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto",
+        description="What the encoder computes in. auto: fp16 on a GPU, fp32 on a CPU. On a CPU with bf16 instructions "
+        "bf16 is about twice as fast; its features have cosine 0.9999 to fp32's.",
+    )
+    dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
+    format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
+
+    # how they are made
+    device: str = Field(
+        "auto",
+        description="cpu, cuda, cuda:1, or several as in cuda:0,cuda:1 (a process each); auto takes a GPU if there is one.",
+    )
+    batch_size: int = Field(64, ge=1, description="Frames that are encoded at once.")
+    compile: bool = Field(
+        False, description="Let torch.compile fuse the encoder; costs a minute at the start."
+    )
+    decoders: int = Field(0, ge=0, description="Videos decoded at the same time; 0: one a core.")
+    decoder_threads: int = Field(1, ge=1, description="Threads of each decoder; more for few, large videos.")
+    decode_hwaccel: str = Field("", description="Decode on this device of ffmpeg's, such as cuda or vaapi.")
+
+    # what goes wrong
+    on_damage: Literal["drop", "keep"] = Field(
+        "drop", description="What becomes of the good first part of a damaged video."
+    )
+    retries: int = Field(
+        2,
+        ge=0,
+        description="Further attempts in one run at a video whose decoder was killed (out of memory).",
+    )
+    max_failures: int = Field(0, ge=0, description="Stop after this many failed videos; 0: never.")
+    timeout: float = Field(
+        600.0, gt=0, description="Seconds that the decoder of one video may be waited for."
+    )
+    max_pixels: int = Field(
+        16_384 * 16_384, ge=1, description="Largest picture (width times height) that is decoded."
+    )
+    max_duration: float = Field(48 * 3600.0, gt=0, description="Longest video in seconds.")
+    max_frames: int = Field(20_000_000, ge=1, description="Most frames of one video.")
+    follow_links: bool = Field(
+        False, description="Take symbolic links that lead out of the folder; else they are failures."
+    )
+    stats: Path | None = Field(None, description="Write the run's figures into this JSON file.")
