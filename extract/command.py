@@ -50,25 +50,30 @@ class DecodeOptions:
     max_frames: int = 20_000_000
 
 
-def _source(path: Path, options: DecodeOptions) -> Any:
+INPUT = "input"  # stands for the file in the graph: ffmpeg-python takes no names that are not UTF-8
+
+
+def _source(options: DecodeOptions) -> Any:
     import ffmpeg
 
-    # `file:` keeps names such as `-x.mp4`, `concat:a|b` or `http://…` file names
     given: dict[str, Any] = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
     given |= {"max_pixels": options.max_pixels, "threads": options.threads}
     if options.sampling.kind == "keyframes":
         given["skip_frame"] = "nokey"
     if options.hwaccel:
         given["hwaccel"] = options.hwaccel
-    return ffmpeg.input(f"file:{path}", **given)
+    return ffmpeg.input(INPUT, **given)
 
 
-def _compile(*outputs: Any) -> list[str]:
+def _compile(path: Path, *outputs: Any) -> list[str]:
     import ffmpeg
 
     # -xerror ends at the first damaged frame: ffmpeg would otherwise invent what is missing and report success
     quiet = ("-nostdin", "-nostats", "-v", "error", "-xerror", "-filter_threads", "1")
-    return ffmpeg.merge_outputs(*outputs).global_args(*quiet).compile(cmd=ffmpeg_path())
+    command = ffmpeg.merge_outputs(*outputs).global_args(*quiet).compile(cmd=ffmpeg_path())
+    # `file:` keeps names such as `-x.mp4`, `concat:a|b` or `http://…` file names
+    command[command.index("-i") + 1] = f"file:{path}"
+    return command
 
 
 def decode_command(
@@ -85,7 +90,7 @@ def decode_command(
     """
     import ffmpeg
 
-    source = _source(path, options)
+    source = _source(options)
     filters = [filter_of(options.sampling, frames)]
     if options.fast_size:
         filters.append(fast_filter(options.fast_size))
@@ -113,7 +118,7 @@ def decode_command(
         **FRAME_LINES,
     )
     if options.sampling.kind != "keyframes":
-        return _compile(pictures, lines)
+        return _compile(path, pictures, lines)
     return _compile(
         pictures, lines, ffmpeg.output(source, f"pipe:{packet_pipe}", vcodec="copy", **FRAME_LINES)
     )
@@ -123,4 +128,4 @@ def count_command(path: Path, options: DecodeOptions) -> list[str]:
     """Returns the command that lists the packets of a video without decoding them."""
     import ffmpeg
 
-    return _compile(ffmpeg.output(_source(path, options), "pipe:1", vcodec="copy", **FRAME_LINES))
+    return _compile(path, ffmpeg.output(_source(options), "pipe:1", vcodec="copy", **FRAME_LINES))
