@@ -142,6 +142,10 @@ class Assembly:
             self.counts.failed += 1
             self._sink.fail(end.failure)
 
+    def forget_unfinished(self) -> None:
+        """Lets go of videos whose decoders have not said their last word."""
+        self._growing = {key: video for key, video in self._growing.items() if video.end is not None}
+
     def check_empty(self) -> None:
         """Raises an error if a video was begun and not finished: that would be a defect of ours."""
         if self._growing:
@@ -155,6 +159,7 @@ def run(
     dtype: str,
     sink: Sink,
     progress: Callable[[Counts], None],
+    max_failures: int = 0,
 ) -> Counts:
     """Encodes everything that the decoders hand over.
 
@@ -165,6 +170,7 @@ def run(
         dtype: What features are stored as.
         sink: Takes finished videos and failures.
         progress: Called after every item.
+        max_failures: Take nothing more after this many failures; 0 for no limit.
 
     Returns:
         What was done.
@@ -195,6 +201,9 @@ def run(
             encode(batch_size)
         counts.seconds = time.monotonic() - began
         progress(counts)
+        if max_failures and counts.failed >= max_failures:
+            assembly.forget_unfinished()
+            break
     while assembly.pictures_waiting:
         encode(min(batch_size, assembly.pictures_waiting))
     while in_flight:

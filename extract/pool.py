@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -201,7 +201,7 @@ class DecoderPool:
             return True
         return False
 
-    def __iter__(self) -> Iterator[Chunk | End]:
+    def __iter__(self) -> Generator[Chunk | End, None, None]:
         """Yields what the decoders hand over, until all videos are done."""
         running = len(self._threads)
         for thread in self._threads:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -62,28 +62,20 @@ def picture_options(settings: ExtractSettings, input_size: int) -> PictureOption
 class StoreSink:
     """Puts videos into the store and failures into their list; says each failure at once."""
 
-    def __init__(
-        self, writer: StoreWriter, failures: FailureList, console: Console, max_failures: int
-    ) -> None:
+    def __init__(self, writer: StoreWriter, failures: FailureList, console: Console) -> None:
         self._writer = writer
         self._failures = failures
         self._console = console
-        self._left = max_failures or -1
 
     def store(self, video: SourceVideo, rows: VideoFeatures, facts: VideoFacts) -> None:
         """Adds a whole video."""
         self._writer.add(video.id, rows, facts)
 
     def fail(self, failure: Failure) -> None:
-        """Lists a failure; ends the run when there were too many."""
+        """Lists a failure."""
         self._failures.record(failure)
         line = f"failed: {printable(failure.path)}: {printable(failure.error)} ({failure.outcome})"
         self._console.print(line, markup=False, highlight=False)
-        self._left -= 1
-        if self._left == 0:
-            raise FeatxError(
-                f"--max-failures: reached; what is whole was kept, and {self._failures.file} lists what failed"
-            )
 
 
 def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Counts, Path]:
@@ -104,20 +96,33 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         were_there = len(found.videos) - len(todo)
         if were_there:
             console.print(f"{were_there} of {len(found.videos)} videos are in {to} already")
-        sink = StoreSink(writer, failures, console, settings.max_failures)
+        sink = StoreSink(writer, failures, console)
         for failure in found.refused:
             sink.fail(failure)
         pool = DecoderPool(
             iter(todo), settings.decoders or os.cpu_count() or 1, picture_options(settings, loaded.input_size)
         )
-        items: Iterator = iter(pool)
         try:
-            with ProgressBar(console, len(todo)) as bar:
-                counts = run(items, encoder, settings.batch_size, settings.dtype, sink, bar.update)
+            with contextlib.closing(iter(pool)) as items, ProgressBar(console, len(todo)) as bar:
+                counts = run(
+                    items,
+                    encoder,
+                    settings.batch_size,
+                    settings.dtype,
+                    sink,
+                    bar.update,
+                    settings.max_failures,
+                )
         finally:
             failures.tidy({video_id for video_id, facts in writer.done.items() if facts.complete})
+    stopped = 0 < settings.max_failures <= counts.failed
     counts.failed += len(found.refused)
     console.print(summary(to, counts, were_there))
     if settings.stats is not None:
         write_stats(settings.stats, counts, were_there, settings.model_dump(mode="json"))
+    if stopped:
+        raise FeatxError(
+            f"--max-failures {settings.max_failures}: reached; what was whole is in {to}, and {failures.file} lists "
+            "what failed"
+        )
     return counts, failures.file

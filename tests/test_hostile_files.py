@@ -166,6 +166,6 @@ def test_too_many_failures_end_the_run(video: Path, tmp_path: Path, featx) -> No
         1,
     ]
     outcome = featx(*words)
-    assert outcome.code == 2 and "--max-failures: reached" in outcome.err
+    assert outcome.code == 2 and "--max-failures 3: reached" in outcome.err
     assert len(failures(tmp_path / "s")) == 3
     assert list(FeatureStore(tmp_path / "s")) == ["a.mp4"]
