@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit format clean
+.PHONY: demo test lint unit format bench-extract clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -34,6 +34,10 @@ lint: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# VIDEOS=FOLDER takes your own; without it clips are generated.
+bench-extract: $(VENV)/.dev
+	$(BIN)/python -W ignore benchmarks/bench_extract.py $(if $(VIDEOS),--videos $(VIDEOS))
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
