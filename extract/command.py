@@ -119,9 +119,8 @@ def decode_command(
     )
     if options.sampling.kind != "keyframes":
         return _compile(path, pictures, lines)
-    return _compile(
-        pictures, lines, ffmpeg.output(source, f"pipe:{packet_pipe}", vcodec="copy", **FRAME_LINES)
-    )
+    packets = ffmpeg.output(source, f"pipe:{packet_pipe}", vcodec="copy", **FRAME_LINES)
+    return _compile(path, pictures, lines, packets)
 
 
 def count_command(path: Path, options: DecodeOptions) -> list[str]:
