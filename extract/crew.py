@@ -63,6 +63,7 @@ class Crew:
         self._todo: deque[SourceVideo] = deque()
         self._suspects: deque[SourceVideo] = deque()
         self._attempts: dict[str, int] = {}
+        self._idle_deaths = 0  # with no video in hand that could be at fault
 
     def __enter__(self) -> Crew:
         try:
@@ -120,6 +121,8 @@ class Crew:
                     continue
                 if isinstance(message, Want):
                     self._hand_out(worker)
+                elif isinstance(message, Ready):
+                    worker.ready = message
                 elif isinstance(message, Over):
                     worker.over = True
                     if message.error is not None:
@@ -168,7 +171,9 @@ class Crew:
         if not worker.over:
             how = _how_it_ended(code)
             if not worker.in_hand:
-                raise FeatxError(f"--device {worker.device}: its process {how} with no video in hand")
+                self._idle_deaths += 1
+                if self._idle_deaths > self._settings.retries:
+                    raise FeatxError(f"--device {worker.device}: its process {how} again and again")
             for video in worker.in_hand.values():
                 attempts = self._attempts[video.id] = self._attempts.get(video.id, 0) + 1
                 if attempts <= self._settings.retries:
@@ -178,9 +183,7 @@ class Crew:
                     outcome = "nothing of it is stored"
                     yield Failed(Failure(video.id, str(video.path), "encode", reason, outcome, [], attempts))
         if self._todo or self._suspects:
-            successor = self._start(worker.device)
-            self._workers.append(successor)
-            self._await_ready(successor)
+            self._workers.append(self._start(worker.device))
 
     def _start(self, device: str) -> Worker:
         ours, theirs = self._context.Pipe()

@@ -52,7 +52,11 @@ class ExtractSettings(Settings):
         description="cpu, cuda, cuda:1, or several, as in cuda:0,cuda:1, each with a process of its own; auto takes a GPU "
         "if there is one.",
     )
-    batch_size: int = Field(64, ge=1, description="Frames that are encoded at once.")
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="Frames that are encoded at once; on a CPU other than multiples of 16 waste work.",
+    )
     compile: bool = Field(
         False, description="Let torch.compile fuse the encoder; costs a minute at the start."
     )
