@@ -135,7 +135,11 @@ def test_tables_in_every_format_and_the_results_file(train, featx) -> None:
 def test_videos_without_features_are_counted_and_listed(train, world: Path, tmp_path: Path, featx) -> None:
     lines = (world / "manifest.jsonl").read_text().splitlines()
     for split in PER_CLASS:
-        lines.append(json.dumps({"id": f"lost/{split}.mp4", "path": "x", "split": split, "label": "growing"}))
+        lines.append(
+            json.dumps(
+                {"id": f"lost/{split}.mp4", "path": f"lost/{split}.mp4", "split": split, "label": "growing"}
+            )
+        )
     manifest = tmp_path / "with-lost.jsonl"
     manifest.write_text("\n".join(lines) + "\n")
     run = train("run", "--prompts", 0, "--layers", 0, "--set", f"manifest={manifest}")
