@@ -96,7 +96,8 @@ def _parse(model: type[Model], line: str, number: int, problems: list[Problem]) 
     try:
         return model.model_validate_json(line)
     except ValidationError as error:
-        for one in error.errors():
+        # an unknown key first: it is most often the misspelt name of one that is said to be missing
+        for one in sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden"):
             place = ".".join(str(part) for part in one["loc"])
             known = nearest(place, model.model_fields) if one["type"] == "extra_forbidden" else ""
             problems.append(Problem(number, f"{place + ': ' if place else ''}{one['msg']}{known}"))
