@@ -25,7 +25,15 @@ Store = Annotated[
         help="Instead of --videos: a feature store with their features, where the videos are elsewhere."
     ),
 ]
-To = Annotated[Path, typer.Option("--to", help="The manifest to write (.jsonl).")]
+
+
+def _manifest_name(to: Path) -> Path:
+    if to.suffix != ".jsonl":
+        raise FeatxError(f"--to {to}: must end in .jsonl; featx extract knows a manifest by that")
+    return to
+
+
+To = Annotated[Path, typer.Option("--to", callback=_manifest_name, help="The manifest to write (.jsonl).")]
 SplitNumber = Annotated[int, typer.Option(min=1, max=3, help="Which of the three official splits.")]
 ClassTexts = Annotated[
     Path | None, typer.Option(help="JSON file {label: text} with other texts for classes.")

@@ -117,7 +117,14 @@ def raise_first(file: Path, problems: list[Problem]) -> None:
 
 
 def write_lines(file: Path, header: dict[str, object], rows: Iterable[BaseModel]) -> None:
-    """Writes header and rows, whole or not at all; fields that have their default are left out of rows."""
+    """Writes header and rows, whole or not at all; fields that have their default are left out of rows.
+
+    Raises:
+        FeatxError: If the file cannot be written.
+    """
     lines = [json.dumps(header, ensure_ascii=False)]
     lines += [json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False) for row in rows]
-    write_atomically(file, ("\n".join(lines) + "\n").encode())
+    try:
+        write_atomically(file, ("\n".join(lines) + "\n").encode())
+    except OSError as error:
+        raise FeatxError(f"{file}: cannot write it ({error.strerror})") from error

@@ -225,6 +225,14 @@ def test_wrong_use_is_one_line(tmp_path: Path, featx) -> None:
         "no class 'clop'; did you mean 'clap'": ["hmdb51", *base, "--class-texts", texts],
         "no classInd.txt": ["ucf101", *base],
         "train.csv:2: start and end must be seconds": ["kinetics400", *base],
+        "m.json: must end in .jsonl": ["hmdb51", *base[:4], "--to", tmp_path / "m.json"],
+        "x.mp4/m.jsonl: cannot write it": [
+            "folder",
+            "--videos",
+            videos.parent,
+            "--to",
+            videos / "x.mp4" / "m.jsonl",
+        ],
         "either --videos or --store": ["hmdb51", "--annotations", annotations, *to],
     }
     for message, words in cases.items():
