@@ -114,14 +114,6 @@ def ucf101(
     _finish(_match(read_ucf101(annotations, split_number), to, videos, store, class_texts))
 
 
-def _kinetics(data_set: str, folder: Path, *more: Path | None) -> None:
-    from featx.data_manifests.kinetics import read_kinetics
-
-    to, videos, store, class_texts = more
-    assert to is not None
-    _finish(_match(read_kinetics(data_set, folder), to, videos, store, class_texts))
-
-
 @app.command()
 def kinetics400(
     annotations: AnnotationsFolder,
@@ -131,7 +123,9 @@ def kinetics400(
     class_texts: ClassTexts = None,
 ) -> None:
     """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
-    _kinetics("kinetics400", annotations, to, videos, store, class_texts)
+    from featx.data_manifests.kinetics import read_kinetics
+
+    _finish(_match(read_kinetics("kinetics400", annotations), to, videos, store, class_texts))
 
 
 @app.command()
@@ -143,7 +137,9 @@ def kinetics700(
     class_texts: ClassTexts = None,
 ) -> None:
     """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
-    _kinetics("kinetics700", annotations, to, videos, store, class_texts)
+    from featx.data_manifests.kinetics import read_kinetics
+
+    _finish(_match(read_kinetics("kinetics700", annotations), to, videos, store, class_texts))
 
 
 @app.command()

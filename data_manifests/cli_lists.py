@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -120,7 +121,7 @@ def episodes(
     )
 
 
-def _range(numbers) -> str:
+def _range(numbers: Iterable[int]) -> str:
     known = sorted(numbers)
     return f"{known[0]:,}" if known[0] == known[-1] else f"{known[0]:,} to {known[-1]:,}"
 
