@@ -99,7 +99,7 @@ def children(pid: int) -> list[int]:
 def test_a_killed_run_leaves_no_process(videos: list[SourceVideo], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "featx.cli", "extract", str(tmp_path), "--to", str(tmp_path / "s")]
     process = subprocess.Popen(
-        [*command, "--model", "tiny", "--batch-size", "1", "--max-failures", "1"], stderr=subprocess.DEVNULL
+        [*command, "--model", "tiny", "--batch-size", "16", "--max-failures", "1"], stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
     while not (tmp_path / "s" / "lock").exists() and time.monotonic() < deadline:

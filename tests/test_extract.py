@@ -208,7 +208,7 @@ def start(videos: Path, store: Path) -> subprocess.Popen[str]:
         "tiny",
     ]
     return subprocess.Popen(
-        [*command, "--decoders", "1", "--batch-size", "1"],
+        [*command, "--decoders", "1", "--batch-size", "16"],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
