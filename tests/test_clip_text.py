@@ -11,20 +11,22 @@ NAMES = ["run", "climb stairs", "a person who is walking slowly up a long hill w
 
 
 def plain_pass(
-    model: CLIP, texts: list[str], table: torch.Tensor | None, k: int, layout: str
+    model: CLIP, texts: list[str], table: torch.Tensor | None, k: int, layout: str, suffix: bool = True
 ) -> torch.Tensor:
     """CLIP's own transformer over 77 positions, written the slow and obvious way, text by text."""
     tokenizer = clip.clip._tokenizer
     features = []
     for text in texts:
-        tokens = tokenizer.encode(text)[: 75 - 2 * k]
-        ids = [49406, *[0] * k, *tokens, *[0] * k, 49407]
+        after_text = k if suffix else 0
+        tokens = tokenizer.encode(text)[: 75 - k - after_text]
+        ids = [49406, *[0] * k, *tokens, *[0] * after_text, 49407]
         n = len(tokens)
         x = model.token_embedding(torch.tensor(ids + [0] * (77 - len(ids)))).clone()
         for i in range(k):
             before, after = 1 + i, 1 + k + n + i
             x[before] = table[before if layout == "positional" else i]
-            x[after] = table[after if layout == "positional" else k + i]
+            if suffix:
+                x[after] = table[after if layout == "positional" else k + i]
         x = (x + model.positional_embedding).unsqueeze(1)  # (77, 1, W)
         x = model.ln_final(model.transformer(x)[:, 0])
         features.append(x[len(ids) - 1] @ model.text_projection)
@@ -32,13 +34,15 @@ def plain_pass(
 
 
 @pytest.mark.parametrize("layout", ["sequence", "positional"])
-@pytest.mark.parametrize("k", [1, 4, 16])
-def test_prompted_features_and_gradients_equal_the_plain_pass(random_clip: CLIP, layout: str, k: int) -> None:
-    table = (0.02 * torch.randn(prompt_table_rows(k, layout), 512)).requires_grad_()
+@pytest.mark.parametrize(("k", "suffix"), [(1, True), (4, True), (16, True), (16, False)])
+def test_prompted_features_and_gradients_equal_the_plain_pass(
+    random_clip: CLIP, layout: str, k: int, suffix: bool
+) -> None:
+    table = (0.02 * torch.randn(prompt_table_rows(k, layout, suffix), 512)).requires_grad_()
     direction = torch.randn(len(NAMES), 512)
-    expected = plain_pass(random_clip, NAMES, table, k, layout)
+    expected = plain_pass(random_clip, NAMES, table, k, layout, suffix)
     (expected_gradient,) = torch.autograd.grad((expected * direction).sum(), table)
-    features = TextTower(random_clip).encode(plan_texts(NAMES, k, layout), table)
+    features = TextTower(random_clip).encode(plan_texts(NAMES, k, layout, suffix), table)
     (gradient,) = torch.autograd.grad((features * direction).sum(), table)
     torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
     scale = expected_gradient.abs().max()

@@ -52,12 +52,14 @@ class TextPlan:
         return TextPlan(self.token_ids[rows], self.prompt_rows[rows], self.eot[rows], ())
 
 
-def prompt_table_rows(prompts: int, layout: Layout) -> int:
-    """Returns how many vectors are learned: k + k, or one for each of the 77 positions."""
-    return 2 * prompts if layout == "sequence" else CONTEXT_LENGTH
+def prompt_table_rows(prompts: int, layout: Layout, suffix: bool = True) -> int:
+    """Returns how many vectors are learned: k + k (k without suffix), or one for each of the 77 positions."""
+    return (2 if suffix else 1) * prompts if layout == "sequence" else CONTEXT_LENGTH
 
 
-def plan_texts(texts: list[str], prompts: int = 0, layout: Layout = "sequence") -> TextPlan:
+def plan_texts(
+    texts: list[str], prompts: int = 0, layout: Layout = "sequence", suffix: bool = True
+) -> TextPlan:
     """Tokenises texts and lays out the prompts around them.
 
     Args:
@@ -65,6 +67,7 @@ def plan_texts(texts: list[str], prompts: int = 0, layout: Layout = "sequence") 
         prompts: k, the number of prompt vectors before and again after the text.
         layout: `sequence`: the i-th prompt is the same vector whatever the text's length (the paper);
             `positional`: a vector belongs to an absolute position (the authors' released code).
+        suffix: Whether prompts stand after the text too: `k+X+k`, or else `k+X+0`, which is cheaper.
 
     Returns:
         The plan. Texts that do not fit into 77 positions are cut before EOT and listed in ``truncated``.
@@ -73,21 +76,24 @@ def plan_texts(texts: list[str], prompts: int = 0, layout: Layout = "sequence") 
 
     tokenizer = clip.clip._tokenizer
     sot, eot = tokenizer.encoder["<|startoftext|>"], tokenizer.encoder["<|endoftext|>"]
-    room = CONTEXT_LENGTH - 2 - 2 * prompts
+    after_text = prompts if suffix else 0
+    room = CONTEXT_LENGTH - 2 - prompts - after_text
     encoded = [tokenizer.encode(text) for text in texts]
     truncated = tuple(index for index, tokens in enumerate(encoded) if len(tokens) > room)
     encoded = [tokens[:room] for tokens in encoded]
-    length = 2 + 2 * prompts + max(len(tokens) for tokens in encoded)
+    length = 2 + prompts + after_text + max(len(tokens) for tokens in encoded)
     token_ids = torch.zeros(len(texts), length, dtype=torch.long)
     prompt_rows = torch.full((len(texts), length), NOT_A_PROMPT)
     for row, tokens in enumerate(encoded):
         after = 1 + prompts + len(tokens)  # the first position of the second half of the prompts
-        ids = [sot, *[0] * prompts, *tokens, *[0] * prompts, eot]
+        ids = [sot, *[0] * prompts, *tokens, *[0] * after_text, eot]
         token_ids[row, : len(ids)] = torch.tensor(ids)
-        positions = torch.tensor([*range(1, 1 + prompts), *range(after, after + prompts)], dtype=torch.long)
-        prompt_rows[row, positions] = positions if layout == "positional" else torch.arange(2 * prompts)
+        positions = torch.tensor(
+            [*range(1, 1 + prompts), *range(after, after + after_text)], dtype=torch.long
+        )
+        prompt_rows[row, positions] = positions if layout == "positional" else torch.arange(len(positions))
     lengths = torch.tensor([len(tokens) for tokens in encoded])
-    return TextPlan(token_ids, prompt_rows, 1 + 2 * prompts + lengths, truncated)
+    return TextPlan(token_ids, prompt_rows, 1 + prompts + after_text + lengths, truncated)
 
 
 class TextTower:
