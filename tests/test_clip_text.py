@@ -267,6 +267,16 @@ def test_choosing_and_encoding_commute(small_clip: CLIP, classes: list[int], lay
     assert error(gradient_of(found, table), gradient_of(expected, table)) < 1e-5
 
 
+def test_a_plan_that_evaluation_used_first_serves_training_too(small_clip: CLIP) -> None:
+    tower, table = TextTower(small_clip), prompts(4, width=64)
+    with torch.inference_mode():
+        plan = plan_texts(names_of([1, 2]), 4)
+        expected = tower.encode(plan, table)
+    features = tower.encode(plan, table)
+    torch.testing.assert_close(features, expected.clone())
+    assert gradient_of(features, table).abs().max() > 0
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-3), ("bf16", 5e-2), ("fp16", 1e-2)])
 def test_a_gpu_computes_the_same(small_clip: CLIP, precision: str, limit: float) -> None:

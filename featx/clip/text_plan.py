@@ -101,6 +101,10 @@ class TextPlan:
     @cached_property
     def packed(self) -> Packed:
         """What a step gathers, on the plan's device."""
+        with torch.inference_mode(False):  # what evaluation asked for first must serve training too
+            return self._pack()
+
+    def _pack(self) -> Packed:
         prefix = self.prefix
         own_lengths = self.eot + 1 - prefix  # (C,)
         longest = int(own_lengths.max())
