@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit format bench-extract clean
+.PHONY: demo test lint unit test-slow format bench-extract bench-train clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -35,9 +35,17 @@ lint: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+# The long checks that `make test` leaves out.
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
 # VIDEOS=FOLDER takes your own; without it clips are generated.
 bench-extract: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_extract.py $(if $(VIDEOS),--videos $(VIDEOS))
+
+# ARGS='--classes 51 --rounds 3', ARGS=--quick, …
+bench-train: $(VENV)/.dev
+	$(BIN)/python -W ignore benchmarks/bench_train.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

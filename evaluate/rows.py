@@ -11,7 +11,8 @@ from featx.evaluate.tables import Table
 def method_of(results: Results) -> str:
     """Returns what was learned, in words: one of the ablation's four kinds of row."""
     config = results.config
-    prompts = f"{config['prompts']}+X+{config['prompts']}" if config["prompts"] else ""
+    after = config["prompts"] if config.get("suffix", True) else 0
+    prompts = f"{config['prompts']}+X+{after}" if config["prompts"] else ""
     layers = f"{config['layers']} layer{'s' if config['layers'] != 1 else ''}" if config["layers"] else ""
     if prompts and layers:
         return f"prompts {prompts}, Transformer {layers}"

@@ -120,7 +120,9 @@ def _option(name: str, field: FieldInfo) -> Any:
     kind, choices = _plain_type(field.annotation)
     default = "" if field.is_required() or field.default is None else f" [default: {field.default}]"
     text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}{default}"
-    return Annotated[kind | None, typer.Option(f"--{name.replace('_', '-')}", help=text, show_default=False)]
+    flag = name.replace("_", "-")
+    flags = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
+    return Annotated[kind | None, typer.Option(flags, help=text, show_default=False)]
 
 
 def _plain_type(annotation: Any) -> tuple[Any, list[str]]:

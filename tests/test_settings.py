@@ -31,6 +31,7 @@ def test_set_wins_over_options_over_recipe_over_defaults(recipe: Path) -> None:
         ("strides=[1, 2]", "strides", [1, 2]),
         ("strides=1,2", "strides", [1, 2]),
         ("layout=positional", "layout", "positional"),
+        ("suffix=false", "suffix", False),
     ],
 )
 def test_words_of_set(word: str, key: str, value: object) -> None:

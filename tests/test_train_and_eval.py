@@ -113,6 +113,13 @@ def test_the_run_says_what_it_is(train, world: Path) -> None:
     assert list((run / "tensorboard").glob("events.*"))
 
 
+def test_prefix_only_prompts(train, featx) -> None:
+    run = train("run", "--prompts", 2, "--layers", 0, "--no-suffix")
+    assert len(read_tensors(run / "adapter.safetensors")["prompt_table"]) == 2
+    assert read_header(run / "adapter.safetensors").config.suffix is False
+    assert json.loads(featx("eval", run, "--format", "json").out)["rows"][0]["learned"] == "prompts 2+X+0"
+
+
 def test_tables_in_every_format_and_the_results_file(train, featx) -> None:
     run = train("run", "--prompts", 0, "--layers", 0)
     table = {format: featx("eval", run, "--format", format).out for format in

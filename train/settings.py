@@ -29,6 +29,9 @@ class TrainSettings(Settings):
     layout: Literal["sequence", "positional"] = Field(
         "sequence", description="Prompt layout: the paper's, or that of the authors' released code."
     )
+    suffix: bool = Field(
+        True, description="Prompts after the class name too (k+X+k); without, k+X+0, a step is much cheaper."
+    )
     layers: int = Field(2, ge=0, le=4, description="Layers of the temporal Transformer; 0: none.")
     heads: int = Field(8, ge=1, description="Attention heads of the temporal Transformer.")
     template: str | None = Field(

@@ -1,100 +1,56 @@
 """The frozen text encoder, with learned prompt vectors among the words.
 
-A text of n tokens becomes ``SOT, k prompts, n tokens, k prompts, EOT`` (method: Ju et al. 2022, section 3).
-A `TextPlan` says once where everything goes, so that a training step only gathers.
+It computes what a plain pass over 77 padded positions computes, exactly, from a quarter of the work
+(docs/training.md). `featx.clip.text_plan` says where everything goes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.utils.checkpoint import checkpoint as recompute
+
+from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
+from featx.clip.text_plan import NOT_A_PROMPT, Layout, Packed, TextPlan, plan_texts, prompt_table_rows
 
 if TYPE_CHECKING:
     from clip.model import CLIP
 
-Layout = Literal["sequence", "positional"]
-CONTEXT_LENGTH = 77
-NOT_A_PROMPT = -1
+__all__ = ["NOT_A_PROMPT", "Layout", "Precision", "TextPlan", "TextTower", "plan_texts", "prompt_table_rows"]
 
-
-@dataclass(frozen=True)
-class TextPlan:
-    """Where each token and each prompt vector of C texts goes, trimmed to the longest text (L positions).
-
-    Attributes:
-        token_ids: (C, L) int64; 0 where a prompt vector stands and after EOT.
-        prompt_rows: (C, L) int64, row of the prompt table, or `NOT_A_PROMPT`.
-        eot: (C,) int64, position of EOT.
-        truncated: Indices of the texts that were cut because they were too long.
-    """
-
-    token_ids: Tensor
-    prompt_rows: Tensor
-    eot: Tensor
-    truncated: tuple[int, ...]
-
-    def to(self, device: torch.device | str) -> TextPlan:
-        """Returns the plan on another device."""
-        return TextPlan(
-            self.token_ids.to(device), self.prompt_rows.to(device), self.eot.to(device), self.truncated
-        )
-
-    def choose(self, classes: np.ndarray) -> TextPlan:
-        """Returns the plan of some of the texts, by index."""
-        if len(classes) == len(self.eot):
-            return self
-        rows = torch.from_numpy(classes).to(self.eot.device)
-        return TextPlan(self.token_ids[rows], self.prompt_rows[rows], self.eot[rows], ())
-
-
-def prompt_table_rows(prompts: int, layout: Layout) -> int:
-    """Returns how many vectors are learned: k + k, or one for each of the 77 positions."""
-    return 2 * prompts if layout == "sequence" else CONTEXT_LENGTH
-
-
-def plan_texts(texts: list[str], prompts: int = 0, layout: Layout = "sequence") -> TextPlan:
-    """Tokenises texts and lays out the prompts around them.
-
-    Args:
-        texts: C class names or sentences.
-        prompts: k, the number of prompt vectors before and again after the text.
-        layout: `sequence`: the i-th prompt is the same vector whatever the text's length (the paper);
-            `positional`: a vector belongs to an absolute position (the authors' released code).
-
-    Returns:
-        The plan. Texts that do not fit into 77 positions are cut before EOT and listed in ``truncated``.
-    """
-    import clip
-
-    tokenizer = clip.clip._tokenizer
-    sot, eot = tokenizer.encoder["<|startoftext|>"], tokenizer.encoder["<|endoftext|>"]
-    room = CONTEXT_LENGTH - 2 - 2 * prompts
-    encoded = [tokenizer.encode(text) for text in texts]
-    truncated = tuple(index for index, tokens in enumerate(encoded) if len(tokens) > room)
-    encoded = [tokens[:room] for tokens in encoded]
-    length = 2 + 2 * prompts + max(len(tokens) for tokens in encoded)
-    token_ids = torch.zeros(len(texts), length, dtype=torch.long)
-    prompt_rows = torch.full((len(texts), length), NOT_A_PROMPT)
-    for row, tokens in enumerate(encoded):
-        after = 1 + prompts + len(tokens)  # the first position of the second half of the prompts
-        ids = [sot, *[0] * prompts, *tokens, *[0] * prompts, eot]
-        token_ids[row, : len(ids)] = torch.tensor(ids)
-        positions = torch.tensor([*range(1, 1 + prompts), *range(after, after + prompts)], dtype=torch.long)
-        prompt_rows[row, positions] = positions if layout == "positional" else torch.arange(2 * prompts)
-    lengths = torch.tensor([len(tokens) for tokens in encoded])
-    return TextPlan(token_ids, prompt_rows, 1 + 2 * prompts + lengths, truncated)
+Precision = Literal["fp32", "bf16", "fp16"]
+Step = Callable[[Tensor, Packed], Tensor]
+REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TextTower:
     """OpenAI's frozen text encoder over a `TextPlan`; gradients reach the prompts, never the weights."""
 
-    def __init__(self, model: CLIP) -> None:
-        self._model = model.requires_grad_(False)
+    def __init__(
+        self, model: CLIP, precision: Precision = "fp32", compile: bool = False, checkpoint: bool = False
+    ) -> None:
+        """Takes over the text weights of a CLIP, on the device that they are on.
+
+        Args:
+            model: OpenAI's module, in float32 (or float64); none of its weights takes a gradient from here on.
+            precision: Of the matrix products and of attention; prompts, residual stream, LayerNorm and the
+                projection stay in the model's own. `fp32` is the model's own throughout.
+            compile: Whether torch.compile makes kernels for the blocks (the middle ones share theirs).
+            checkpoint: Whether blocks are computed again in the backward pass, instead of kept in memory.
+        """
+        model.requires_grad_(False)
+        dtype = REDUCED.get(precision, model.token_embedding.weight.dtype)
+        blocks = [FrozenBlock(block, dtype) for block in model.transformer.resblocks]
+        self._steps = _steps_of(blocks, compile)
+        self._words, self._positions = model.token_embedding.weight, model.positional_embedding
+        self._final = Affine(model.ln_final.weight, model.ln_final.bias)
+        self._projection = model.text_projection
+        self._half = dtype == torch.float16
+        self._checkpoint = checkpoint
 
     def encode(self, plan: TextPlan, prompt_table: Tensor | None = None) -> Tensor:
         """Encodes texts.
@@ -104,26 +60,42 @@ class TextTower:
             prompt_table: (P, W) prompt vectors, W the width of the text encoder; None for plain text.
 
         Returns:
-            (C, D) text features, not normalised.
+            (C, D) text features in the model's own precision, not normalised.
         """
-        model = self._model
-        x = model.token_embedding(plan.token_ids)  # (C, L, W)
+        packed = plan.packed
+        inputs = gather_rows(self._words, packed.token_ids)  # (U, W)
         if prompt_table is not None:
-            is_prompt = plan.prompt_rows != NOT_A_PROMPT  # (C, L)
-            x = torch.where(is_prompt[..., None], prompt_table[plan.prompt_rows.clamp(min=0)].to(x.dtype), x)
-        x = x + model.positional_embedding[: x.shape[1]]
-        for block in model.transformer.resblocks:
-            x = x + _causal_attention(block.attn, block.ln_1(x))
-            x = x + block.mlp(block.ln_2(x))
-        x = x[torch.arange(len(x), device=x.device), plan.eot]  # (C, W)
-        return model.ln_final(x) @ model.text_projection
+            prompts = gather_rows(prompt_table, packed.prompt_rows)
+            inputs = torch.where(packed.is_prompt, prompts.to(inputs.dtype), inputs)
+        inputs = inputs + gather_rows(self._positions, packed.positions)
+        x = inputs
+        for step in self._steps:
+            x = recompute(step, x, packed, use_reentrant=False) if self._checkpoint else step(x, packed)
+        if self._half and x.requires_grad:
+            _keep_gradients_in_range(inputs, x)
+        return self._final.normalise(x) @ self._projection  # (C, W) to (C, D)
 
 
-def _causal_attention(attention: torch.nn.MultiheadAttention, x: Tensor) -> Tensor:
-    """`attention` of (C, L, W) with a causal mask of L positions, whatever mask the module was made with."""
-    texts, length, width = x.shape
-    heads = attention.num_heads
-    qkv = functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-    query, key, value = qkv.view(texts, length, 3, heads, width // heads).permute(2, 0, 3, 1, 4)
-    x = functional.scaled_dot_product_attention(query, key, value, is_causal=True)  # (C, heads, L, W / heads)
-    return attention.out_proj(x.transpose(1, 2).reshape(texts, length, width))
+def _steps_of(blocks: list[FrozenBlock], compile: bool) -> list[Step]:
+    """Returns what is done with the (U, W) distinct inputs, block by block, until (C, W) is left."""
+    ways = (FrozenBlock.first, FrozenBlock.__call__, FrozenBlock.last)
+    first, middle, last = map(torch.compile, ways) if compile else ways
+    return [
+        partial(way, block)
+        for way, block in zip([first, *[middle] * (len(blocks) - 2), last], blocks, strict=True)
+    ]
+
+
+def _keep_gradients_in_range(inputs: Tensor, outputs: Tensor) -> None:
+    """Makes the largest gradient at ``outputs`` 1 on its way to ``inputs``, where it gets its size back.
+
+    float16 would lose small gradients; the backward pass is linear, so its scale is free.
+    """
+    sizes: list[Tensor] = []
+
+    def enlarge(gradient: Tensor) -> Tensor:
+        sizes.append(gradient.abs().amax().clamp(min=torch.finfo(gradient.dtype).tiny))
+        return gradient / sizes[-1]
+
+    outputs.register_hook(enlarge)
+    inputs.register_hook(lambda gradient: gradient * sizes.pop())

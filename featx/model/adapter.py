@@ -35,6 +35,7 @@ class AdapterConfig(BaseModel):
     task: Literal["recognition"] = "recognition"
     prompts: int = Field(16, ge=0, le=37)
     layout: Layout = "sequence"
+    suffix: bool = True
     layers: int = Field(2, ge=0, le=4)
     heads: int = Field(8, ge=1)
     clip_frames: int = Field(16, ge=1)
@@ -74,7 +75,7 @@ class Adapter(nn.Module):
         if feature_width % config.heads:
             raise FeatxError(f"heads={config.heads}: does not divide the feature width {feature_width}")
         self.config = config
-        rows = prompt_table_rows(config.prompts, config.layout)
+        rows = prompt_table_rows(config.prompts, config.layout, config.suffix)
         self.prompt_table = (
             nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
         )
@@ -89,7 +90,7 @@ class Adapter(nn.Module):
     def plan(self, class_texts: list[str]) -> TextPlan:
         """Lays out the texts of C classes."""
         texts = [self.config.text_of(text) for text in class_texts]
-        return plan_texts(texts, self.config.prompts, self.config.layout)
+        return plan_texts(texts, self.config.prompts, self.config.layout, self.config.suffix)
 
     def encode_texts(self, tower: TextTower, plan: TextPlan) -> Tensor:
         """Returns (C, D) text features of unit length."""

@@ -1,0 +1,49 @@
+"""Where tokens and prompts go, and what texts share."""
+
+import torch
+
+from featx.clip.text_plan import NOT_A_PROMPT, plan_texts
+
+
+def test_text_that_is_too_long_is_cut_before_eot_and_listed() -> None:
+    plan = plan_texts(["cat", "cat " * 60], prompts=16)
+    assert plan.truncated == (1,)
+    assert plan.token_ids.shape == (2, 77)
+    assert plan.eot.tolist() == [34, 76]
+    assert plan.token_ids[1, 76] == 49407
+    assert (plan.prompt_rows != NOT_A_PROMPT).sum(dim=1).tolist() == [32, 32]
+
+
+def test_suffix_rows_depend_on_the_length_only_in_the_positional_layout() -> None:
+    for layout, expected in [("sequence", [2, 3]), ("positional", [5, 6])]:
+        plan = plan_texts(["climb stairs", "cat"], 2, layout)
+        assert plan.prompt_rows[0, 5:7].tolist() == expected
+    assert plan_texts(["cat"], 2, "sequence").prompt_rows[0, 4:6].tolist() == [2, 3]
+    assert plan_texts(["cat"], 2, "positional").prompt_rows[0, 4:6].tolist() == [4, 5]
+
+
+def test_without_suffix_eot_follows_the_text() -> None:
+    plan = plan_texts(["climb stairs", "cat " * 80], 16, suffix=False)
+    assert plan.eot.tolist() == [19, 76]
+    assert (plan.prompt_rows != NOT_A_PROMPT).sum(dim=1).tolist() == [16, 16]
+
+
+def test_what_all_texts_begin_with_is_shared() -> None:
+    assert plan_texts(["cat", "dog"]).prefix == 1  # SOT
+    assert plan_texts(["cat", "dog"], 16).prefix == 17
+    assert plan_texts(["cat nap", "cat"], 16).prefix == 18  # and a word
+    assert plan_texts(["a video of a cat", "a video of a dog"]).prefix == 5
+    assert plan_texts(["cat", "cat"]).prefix == 2  # never EOT, which is where a text is read
+
+
+def test_packed_rows_are_the_texts_without_padding() -> None:
+    for prompts in (0, 3):
+        plan = plan_texts(["ride a horse", "cat", "run"], prompts)
+        packed = plan.packed
+        token_ids = packed.token_ids[packed.inputs]
+        own = token_ids[plan.prefix :].split((plan.eot + 1 - plan.prefix).tolist())
+        for text, ids in enumerate(own):
+            whole = torch.cat([token_ids[: plan.prefix], ids])
+            assert torch.equal(whole, plan.token_ids[text, : plan.eot[text] + 1])
+        assert (token_ids[packed.eot] == 49407).all()
+        assert len(packed.inputs) == plan.prefix + int((plan.eot + 1 - plan.prefix).sum())
