@@ -13,13 +13,13 @@ from featx.clip.load import LoadedClip, load_clip
 from featx.devices import choose_device
 from featx.errors import FeatxError, printable
 from featx.extract.command import DecodeOptions
-from featx.extract.failures import Failure, FailureList
 from featx.extract.pipeline import Counts, run
 from featx.extract.pool import DecoderPool, PictureOptions
 from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.sampling import Sampling, choose_sampling
 from featx.extract.settings import ExtractSettings
 from featx.extract.videos import SourceVideo, find_videos
+from featx.store.failures import Failure, FailureList
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 from featx.store.writer import StoreWriter
 
@@ -114,7 +114,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                     settings.max_failures,
                 )
         finally:
-            failures.tidy({video_id for video_id, facts in writer.done.items() if facts.complete})
+            failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
     stopped = 0 < settings.max_failures <= counts.failed
     counts.failed += len(found.refused)
     console.print(summary(to, counts, were_there))

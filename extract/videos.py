@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.errors import FeatxError
-from featx.extract.failures import Failure
 from featx.manifest import read_manifest
+from featx.store.failures import Failure
 
 # What a folder is searched for; a file that is named on the command line may have any ending.
 ENDINGS = {

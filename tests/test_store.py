@@ -77,7 +77,7 @@ def test_a_flipped_byte_of_features_is_an_error(tmp_path: Path, format: str) -> 
     assert position > 0
     content[position] ^= 1
     file.write_bytes(content)
-    with pytest.raises(FeatxError, match="shard-00000.* damaged or missing"):
+    with pytest.raises(FeatxError, match="shard-00000.*: damaged in row 1280 or after; featx store verify"):
         FeatureStore(tmp_path)["a"]
 
 
@@ -85,7 +85,7 @@ def test_a_lost_zarr_file_is_an_error_not_zeros(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, fingerprint()) as writer:
         writer.add("a", video(20, 0), facts("a"))
     (tmp_path / "shards" / "shard-00000.zarr" / "features" / "c" / "0" / "0").unlink()
-    with pytest.raises(FeatxError, match="damaged or missing"):
+    with pytest.raises(FeatxError, match="missing or unreadable"):
         FeatureStore(tmp_path)["a"]
 
 
