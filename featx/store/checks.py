@@ -22,7 +22,8 @@ def problem_of(video: VideoFeatures, fingerprint: Fingerprint) -> str:
             return f"features are {values.dtype}, not {dtype.name}"
     finite = np.isfinite(video.features).all(axis=1)
     if not finite.all():
-        return f"features of row {int((~finite).argmax())} are not finite; computing in fp32 may help"
+        row = int((~finite).argmax())
+        return f"features of row {row} are not finite; --precision fp32 or --dtype float32 may help"
     zero = ~video.features.any(axis=1)
     if zero.any():
         return f"features of row {int(zero.argmax())} are all zero"

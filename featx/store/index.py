@@ -24,6 +24,7 @@ from featx.store.schema import (
     StoreHeader,
 )
 from featx.store.sealed import Damaged, read_sealed, seal
+from featx.store.shard import ShardEntry
 
 
 def read_header(path: Path) -> StoreHeader:
@@ -84,7 +85,7 @@ def read_record(file: Path) -> ShardRecord:
         content = read_sealed(file)
         version = content.get("featx_shard")
         if version != SCHEMA_VERSION:
-            raise Damaged(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
+            raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
         chunks = {name: ChunkTable(**table) for name, table in content.pop("chunks").items()}
         record = ShardRecord(chunks=chunks, **content)
         _check_counts(record, file.stem)
@@ -147,18 +148,6 @@ def store_differences(one: dict, other: dict) -> list[str]:
     return mine.differences(theirs)
 
 
-@dataclasses.dataclass(frozen=True)
-class ShardEntry:
-    """What reading a shard's rows needs of its record."""
-
-    name: str
-    format: str
-    rows: int
-    videos: int
-    chunks: dict[str, ChunkTable]
-    size_of: dict[str, int]
-
-
 class StoreIndex:
     """Where every video of a store is; a million of them are opened in seconds.
 
@@ -182,11 +171,7 @@ class StoreIndex:
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)
-            size_of = {file: size for file, (size, _) in record.files.items()}
-            count = int(ends[-1]) if record.ids else 0
-            self.shards.append(
-                ShardEntry(record.name, record.format, count, len(record.ids), record.chunks, size_of)
-            )
+            self.shards.append(ShardEntry.of(record))
             self.ids += record.ids
             rows.append(shard_rows)
             first_rows.append(ends - shard_rows)

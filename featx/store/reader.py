@@ -13,8 +13,8 @@ import numpy as np
 
 from featx.errors import FeatxError, nearest
 from featx.store.checked_rows import Budget, CheckedRows
-from featx.store.index import StoreIndex, read_header
-from featx.store.schema import SHARDS_FOLDER, ShardArrays, VideoFeatures, array_file, array_layout
+from featx.store.index import StoreIndex, read_header, read_record
+from featx.store.schema import VideoFacts, VideoFeatures, array_layout, record_path
 
 # Each open shard takes two file handles; the usual limit of a process is 1024.
 OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
@@ -50,7 +50,6 @@ class FeatureStore:
         self.path = path
         self.header = read_header(path)
         self.index = StoreIndex(path, self.header)
-        self._layout = array_layout(self.header.fingerprint)
         self._memory_budget_bytes = memory_budget_bytes
         self._forget()
 
@@ -69,9 +68,7 @@ class FeatureStore:
         return iter(self.index.ids)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            key: self.__dict__[key] for key in ("path", "header", "index", "_layout", "_memory_budget_bytes")
-        }
+        return {key: self.__dict__[key] for key in ("path", "header", "index", "_memory_budget_bytes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -92,7 +89,10 @@ class FeatureStore:
             int(values[number]) for values in (self.index.shard_of, self.index.first_row, self.index.rows)
         )
         features = self._features_of(shard).read(first, rows)
-        pts, frame_index = (self._rows_of(shard, name).read(first, rows) for name in ("pts", "frame_index"))
+        pts, frame_index = (
+            self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
+            for name in ("pts", "frame_index")
+        )
         return VideoFeatures(features, pts, frame_index)
 
     def load(self, ids: Sequence[str]) -> Packed:
@@ -136,31 +136,26 @@ class FeatureStore:
             )
         return self._gather(numbers, self.index.first_row[numbers] + begins, counts)
 
-    def read_shard(self, shard: int) -> ShardArrays:
-        """Reads a whole shard by its place in ``index.shards``.
+    def videos(self) -> Iterator[tuple[str, VideoFeatures, VideoFacts]]:
+        """Reads all videos in the order of the disk, one shard in memory at a time.
 
         Raises:
-            FeatxError: If it is damaged.
+            FeatxError: If a shard is damaged.
         """
-        entry = self.index.shards[shard]
-        rows = {name: entry.videos + 1 if name == "offsets" else entry.rows for name in self._layout}
-        return ShardArrays(**{name: self._rows_of(shard, name).read(0, rows[name]) for name in self._layout})
-
-    def videos(self) -> Iterator[tuple[str, VideoFeatures]]:
-        """Reads all videos, one shard in memory at a time."""
-        start = 0
-        for shard, entry in enumerate(self.index.shards):
-            if entry.videos:
-                arrays = self.read_shard(shard)
-                for index in range(entry.videos):
-                    yield self.index.ids[start + index], arrays.video(index)
-            start += entry.videos
+        for entry in self.index.shards:
+            if not entry.videos:
+                continue
+            record = read_record(record_path(self.path, entry.name))
+            arrays = entry.read(self.path, self.header.fingerprint)
+            for number, video_id in enumerate(record.ids):
+                facts = {name: column[number] for name, column in record.facts.items()}
+                yield video_id, arrays.video(number), VideoFacts(**facts)
 
     def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> Packed:
         """Copies ``counts`` (V,) rows from ``first_rows`` (V,) of the videos' shards on, in the order of the disk."""
         offsets = np.zeros(len(numbers) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
-        dtype, row_shape = self._layout["features"]
+        dtype, row_shape = array_layout(self.header.fingerprint)["features"]
         features = np.empty((int(offsets[-1]), *row_shape), dtype)
         shards = self.index.shard_of[numbers]
         order = np.lexsort((first_rows, shards))
@@ -175,21 +170,15 @@ class FeatureStore:
     def _features_of(self, shard: int) -> CheckedRows:
         rows = self._features.get(shard)
         if rows is None:
-            rows = self._features[shard] = self._rows_of(shard, "features", self._budget)
+            rows = self._features[shard] = self.index.shards[shard].open(
+                self.path, self.header.fingerprint, "features", self._budget
+            )
         self._recent.pop(shard, None)
         self._recent[shard] = None
         if len(self._recent) > OPEN_SHARDS:
             oldest, _ = self._recent.popitem(last=False)
             self._features[oldest].close()
         return rows
-
-    def _rows_of(self, shard: int, name: str, budget: Budget | None = None) -> CheckedRows:
-        entry = self.index.shards[shard]
-        file = array_file(self.path, entry.name, entry.format, name)
-        size = entry.size_of[file.relative_to(self.path / SHARDS_FOLDER).as_posix()]
-        rows = entry.videos + 1 if name == "offsets" else entry.rows
-        dtype, row_shape = self._layout[name]
-        return CheckedRows(file, size, dtype, row_shape, rows, entry.chunks[name], budget or Budget(0))
 
     def _numbers(self, ids: Sequence[str]) -> np.ndarray:
         """Returns (V,) numbers of videos."""

@@ -63,8 +63,18 @@ class StoreWriter:
         model_source: str = "",
         shard_bytes: int = SHARD_BYTES,
         commit_seconds: float = COMMIT_SECONDS,
+        versions: dict[str, str] | None = None,
     ) -> None:
         """Opens a store, or makes it.
+
+        Args:
+            path: Its folder.
+            fingerprint: What decides the features' values.
+            format: ``zarr`` or ``hdf5``.
+            model_source: Where the model was found.
+            shard_bytes: A shard is committed when so many bytes of features have gathered,
+            commit_seconds: or so long after the last.
+            versions: Of the libraries that made the features; by default those of this process.
 
         Raises:
             FeatxError: If the store was made with another fingerprint or format, or is being written.
@@ -82,7 +92,7 @@ class StoreWriter:
             raise FeatxError(f"{path}: cannot make the store ({error.strerror})") from error
         self._lock = StoreLock(path)
         try:
-            self._header = self._check_or_write_header(fingerprint, model_source)
+            self._header = self._check_or_write_header(fingerprint, model_source, versions)
             self.clear_uncommitted()
             self.done: dict[str, bool] = {}
             for record in read_records(path, self._header):
@@ -91,16 +101,16 @@ class StoreWriter:
             self._lock.release()
             raise
 
-    def _check_or_write_header(self, fingerprint: Fingerprint, model_source: str) -> StoreHeader:
+    def _check_or_write_header(
+        self, fingerprint: Fingerprint, model_source: str, versions: dict[str, str] | None
+    ) -> StoreHeader:
         file = self.path / STORE_FILE
         if not file.exists() and next(shard_numbers(self.path), None) is None:
-            packages = ("torch", "clip-anytorch", "numpy", "pillow", "zarr", "h5py", "imageio-ffmpeg")
-            versions = {name: metadata.version(name) for name in packages}
             header = StoreHeader(
                 format=self.format,
                 fingerprint=fingerprint,
                 model_source=model_source,
-                versions={"featx": __version__, "python": platform.python_version(), **versions},
+                versions=versions or own_versions(),
                 created=datetime.now(UTC).isoformat(timespec="microseconds"),
             )
             write_atomically(file, header_bytes(header))
@@ -203,6 +213,13 @@ class StoreWriter:
             self.commit()
         finally:
             self._lock.release()
+
+
+def own_versions() -> dict[str, str]:
+    """Returns the versions of featx, Python and the libraries that features depend on."""
+    packages = ("torch", "clip-anytorch", "numpy", "pillow", "zarr", "h5py", "imageio-ffmpeg")
+    versions = {name: metadata.version(name) for name in packages}
+    return {"featx": __version__, "python": platform.python_version(), **versions}
 
 
 def uncommitted(path: Path) -> Iterator[Path]:
