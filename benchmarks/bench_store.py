@@ -193,7 +193,7 @@ print(json.dumps({"videos": len(store), "shards": len(store.index.shards), "open
 """
 
 
-def bench_index(folder: Path, videos: int, shards: int) -> list[dict]:
+def bench_index(folder: Path, videos: int = 1_000_000, shards: int = 1600) -> list[dict]:
     """Opens the index of many videos in a process of its own, for reading and for writing."""
     store = folder / "index"
     make_index(store, videos, shards)

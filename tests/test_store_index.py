@@ -24,7 +24,7 @@ def test_an_index_is_opened_with_one_read_a_shard(tmp_path: Path, monkeypatch: p
     store = FeatureStore(tmp_path / "s")
     assert len(read) == len(set(read)) == 41  # and none of features: there are none
     assert len(store) == 20_000 and store.rows("class_7/video_0000007.mp4") == 100
-    place = store.index.number_of["class_7/video_0000047.mp4"]
+    place = store.index.number_of["class_47/video_0000047.mp4"]
     assert (store.index.shard_of[place], store.index.first_row[place]) == (7, 100)
     read.clear()
     with StoreWriter(tmp_path / "s", FINGERPRINT) as writer:

@@ -54,6 +54,9 @@ class CheckedRows:
 
     A chunk that has been checked is kept in memory while the budget lasts, and else read through a memory map. May
     be used by several threads, and across a fork.
+
+    Attributes:
+        chunks: The rows of each chunk that has been checked and is at hand; None for the others.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class CheckedRows:
         self._budget = budget
         self._opened: _OpenFile | None = None
         self._identity: tuple[int, ...] = ()
-        self._chunks: list[np.ndarray | None] = [None] * len(table.starts)
+        self.chunks: list[np.ndarray | None] = [None] * len(table.starts)
         self._checked = bytearray(len(table.starts))
 
     def copy_to(self, out: np.ndarray, first: int) -> None:
@@ -88,7 +91,7 @@ class CheckedRows:
         done, count = 0, len(out)
         while done < count:
             index, begin = divmod(first + done, CHUNK_ROWS)
-            chunk = self._chunks[index]
+            chunk = self.chunks[index]
             if chunk is None:
                 chunk = self._open_chunk(index)
             part = chunk[begin : begin + count - done]
@@ -110,7 +113,7 @@ class CheckedRows:
         """Lets go of the file; what is in memory stays, and the next read opens the file again."""
         # A thread that is reading holds a reference of its own: the handle closes with the last one.
         self._opened = None
-        self._chunks = [chunk if _in_memory(chunk) else None for chunk in self._chunks]
+        self.chunks = [chunk if _in_memory(chunk) else None for chunk in self.chunks]
 
     def _open_chunk(self, index: int) -> np.ndarray:
         rows = min(CHUNK_ROWS, self._rows - index * CHUNK_ROWS)
@@ -135,7 +138,7 @@ class CheckedRows:
         except (OSError, ValueError) as error:
             raise Damaged(f"{self._file}: missing or unreadable ({error}); {WAY_OUT}") from error
         chunk = np.frombuffer(source, self._dtype, count, start).reshape(rows, *self._row_shape)
-        self._chunks[index] = chunk
+        self.chunks[index] = chunk
         return chunk
 
     def _open(self) -> _OpenFile:
