@@ -1,7 +1,8 @@
 """Windows of rows are slices of their videos, for any layout, budget and order, in threads, forks and pickles."""
 
-import multiprocessing
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -104,7 +105,7 @@ def test_a_file_that_was_replaced_is_checked_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_threads_forks_and_pickles_read_the_same(tmp_path: Path, format: str) -> None:
+def test_threads_and_pickles_read_the_same(tmp_path: Path, format: str) -> None:
     videos = numbered([300, 20, 600, 50] * 5)
     store = FeatureStore(make_store(tmp_path / "s", videos, format, 9000))
     questions = [draw(videos, seed, 20) for seed in range(40)]
@@ -118,6 +119,35 @@ def test_threads_forks_and_pickles_read_the_same(tmp_path: Path, format: str) ->
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(8) as threads:
         patch.setattr(reader, "OPEN_SHARDS", 2)  # shards are opened and closed under each other's feet
         check(threads.map(lambda question: store.read_windows(*question), questions))
-    with multiprocessing.get_context("fork").Pool(2) as pool:  # with maps that the parent opened
-        check(pool.starmap(store.read_windows, questions))
     check([pickle.loads(pickle.dumps(store)).read_windows(*question) for question in questions])
+
+
+FORKS = """
+import os, sys
+from pathlib import Path
+from featx.store.reader import FeatureStore
+from stores import numbered
+from test_store_windows import draw, expected
+
+videos = numbered([300, 20, 600, 50] * 5)
+store = FeatureStore(Path(sys.argv[1]))
+store.read_windows(*draw(videos, 0, 5))  # opens some of the files, not all
+children = []
+for seed in range(4):
+    children.append(os.fork())
+    if not children[-1]:
+        for round in range(20):
+            question = draw(videos, 100 * seed + round, 20)
+            assert (store.read_windows(*question).features == expected(videos, *question)).all()
+        os._exit(7)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_forked_workers_read_the_same(tmp_path: Path, format: str) -> None:
+    # In a process of its own: one with the threads of other tests should not fork.
+    path = make_store(tmp_path / "s", numbered([300, 20, 600, 50] * 5), format, 9000)
+    command = [sys.executable, "-c", FORKS, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, timeout=60)
+    assert done.stdout == "[7, 7, 7, 7]\n", done.stderr

@@ -18,6 +18,8 @@ from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint
 from featx.store.writer import StoreWriter, remove
 
+MAKING = "making"  # the lock of a folder that is being filled; a store in it has its own
+
 
 @contextlib.contextmanager
 def made_whole(to: Path) -> Iterator[Path]:
@@ -31,19 +33,20 @@ def made_whole(to: Path) -> Iterator[Path]:
     partial = to.with_name(f"{to.name}.partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        lock = StoreLock(partial)
+        lock = StoreLock(partial, MAKING)
         try:
             for entry in partial.iterdir():  # what a killed run left
-                remove(entry)
-        finally:
-            lock.release()
-        try:
+                if entry.name != MAKING:
+                    remove(entry)
             yield partial
+            (partial / MAKING).unlink()
             partial.rename(to)
             sync_tree_entry(to.parent)
         except BaseException:
             remove(partial)
             raise
+        finally:
+            lock.release()
     except OSError as error:
         raise FeatxError(f"{to}: cannot be written ({error.strerror or error})") from error
 

@@ -39,7 +39,6 @@ def export(store: FeatureStore, to: Path, kind: str) -> int:
     """
     with made_whole(to) as partial:
         EXPORTERS[kind](store.videos(), partial, store.header.fingerprint)
-        (partial / "lock").unlink(missing_ok=True)
     return len(store)
 
 

@@ -11,14 +11,18 @@ from featx.errors import FeatxError
 class StoreLock:
     """The lock of a store, held until `release`."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, name: str = "lock") -> None:
         """Takes it.
+
+        Args:
+            store: The folder.
+            name: Of the file in it that is locked.
 
         Raises:
             FeatxError: If another process holds it, or the store cannot be written.
         """
         try:
-            self._file = (store / "lock").open("w")
+            self._file = (store / name).open("w")
         except OSError as error:
             raise FeatxError(f"{store}: cannot be written ({error.strerror})") from error
         try:
