@@ -19,10 +19,10 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError
-from featx.extract.failures import Failure
 from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Want, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.videos import SourceVideo
+from featx.store.failures import Failure
 
 if TYPE_CHECKING:
     from featx.extract.settings import ExtractSettings

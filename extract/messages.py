@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from featx.extract.failures import Failure
 from featx.extract.pipeline import Counts
 from featx.extract.settings import ExtractSettings
 from featx.extract.videos import SourceVideo
+from featx.store.failures import Failure
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
 

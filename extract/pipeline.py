@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.extract.failures import Failure
 from featx.extract.pool import Chunk, End
 from featx.extract.videos import SourceVideo
+from featx.store.failures import Failure
 from featx.store.schema import VideoFacts, VideoFeatures
 
 BATCHES_IN_FLIGHT = 2  # one is computed while the next is copied to the device and filled

@@ -10,12 +10,12 @@ from rich.console import Console
 
 from featx.errors import FeatxError, printable
 from featx.extract.crew import Crew
-from featx.extract.failures import Failure, FailureList
 from featx.extract.messages import Failed, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.settings import ExtractSettings
 from featx.extract.videos import find_videos
+from featx.store.failures import Failure, FailureList
 from featx.store.writer import StoreWriter
 
 
@@ -89,7 +89,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                     tally.frames = crew.counts
                     bar.update(tally)
         finally:
-            failures.tidy({video_id for video_id, facts in writer.done.items() if facts.complete})
+            failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))

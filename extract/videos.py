@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.errors import FeatxError
-from featx.extract.failures import Failure
 from featx.manifest import read_manifest
+from featx.store.failures import Failure
 from featx.video_files import ENDINGS
 
 MANIFEST_ENDING = ".jsonl"

@@ -25,13 +25,13 @@ from featx.clip.load import LoadedClip, load_clip
 from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.extract.command import DecodeOptions
-from featx.extract.failures import Failure
 from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Want, Whole
 from featx.extract.pipeline import Counts, run
 from featx.extract.pool import DecoderPool, PictureOptions
 from featx.extract.sampling import Sampling, choose_sampling
 from featx.extract.settings import ExtractSettings
 from featx.extract.videos import SourceVideo
+from featx.store.failures import Failure
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
 # Imported here, not within: the process that all workers are forked from imports this module, and so CLIP, once.

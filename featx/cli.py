@@ -17,6 +17,7 @@ from featx.errors import FeatxError, nearest, printable
 COMMANDS: dict[str, tuple[str, str]] = {
     "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
+    "store": ("featx.store.cli", "Look at stores, check, merge, convert, import and export them."),
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
     "eval": ("featx.evaluate.cli", "Score adapters on a split and print the table."),
 }
