@@ -16,7 +16,7 @@ from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.settings import ExtractSettings
 from featx.extract.videos import find_videos
 from featx.store.failures import Failure, FailureList
-from featx.store.writer import StoreWriter
+from featx.store.writer import BadVideo, StoreWriter
 
 
 @dataclass
@@ -76,14 +76,18 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
             with ProgressBar(console, len(todo)) as bar:
                 for message in crew.work(todo):
                     if isinstance(message, Whole):
-                        writer.add(message.video.id, message.rows, message.facts)
-                        tally.added += 1
+                        try:
+                            writer.add(message.video.id, message.rows, message.facts)
+                            tally.added += 1
+                        except BadVideo as error:
+                            path, outcome = str(message.video.path), "nothing of it is stored"
+                            fail(Failure(message.video.id, path, "store", str(error), outcome, []))
                         tally.finished += message.facts.complete
                     elif isinstance(message, Failed):
                         fail(message.failure)
                         tally.finished += 1
-                        if tally.failed == enough:
-                            crew.finish()
+                    if 0 < enough <= tally.failed:
+                        crew.finish()
                     writer.commit_if_due()
                     tally.seconds = time.monotonic() - began
                     tally.frames = crew.counts
@@ -93,7 +97,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))
-    if enough and tally.failed >= enough:
+    if 0 < enough <= tally.failed:
         raise FeatxError(
             f"--max-failures {settings.max_failures}: reached; what was whole is in {to}, and {failures.file} lists "
             "what failed"

@@ -160,6 +160,18 @@ def test_a_file_without_a_picture_is_a_failure(tmp_path: Path, featx) -> None:
     assert failure["stage"] == "open" and failure["outcome"] == "no frame decoded"
 
 
+def test_features_that_are_no_numbers_are_failures(shape_videos: Path, tmp_path: Path, featx) -> None:
+    broken = torch.load(TINY_FILE)
+    broken["visual.proj"] = torch.full_like(broken["visual.proj"], torch.inf)
+    torch.save(broken, tmp_path / "broken.pt")
+    outcome = featx("extract", shape_videos, "--to", tmp_path / "s", "--model", tmp_path / "broken.pt")
+    assert outcome.code == 3
+    failures = [json.loads(line) for line in (tmp_path / "s" / "failures.jsonl").read_text().splitlines()]
+    assert len(failures) == 6 and {failure["stage"] for failure in failures} == {"store"}
+    assert all("not finite" in failure["error"] for failure in failures)
+    assert not list(FeatureStore(tmp_path / "s"))
+
+
 def test_wrong_use_is_one_line_that_names_the_way_out(shape_videos: Path, tmp_path: Path, featx) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
