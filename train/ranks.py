@@ -11,6 +11,7 @@ import datetime
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ def parts(count: int, pieces: int) -> list[slice]:
     """Divides ``count`` things into consecutive parts that differ by one at most, the larger ones first."""
     small, more = divmod(count, pieces)
     bounds = [piece * small + min(piece, more) for piece in range(pieces + 1)]
-    return [slice(first, last) for first, last in zip(bounds, bounds[1:], strict=False)]
+    return [slice(first, last) for first, last in pairwise(bounds)]
 
 
 class Ranks:

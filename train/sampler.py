@@ -64,8 +64,7 @@ class Sampler:
         clips = np.random.default_rng([self.seed, CLIPS, step])
         rows = draw_clips(clips, self.row_counts[videos], self.clip_frames, self.strides, self.stride_weights)
         labels = self.labels[videos]
-        others = np.random.default_rng([self.seed, CLASSES, step])
-        texts = class_list(others, labels, self.classes, self.class_limit)
+        texts = class_list([self.seed, CLASSES, step], labels, self.classes, self.class_limit)
         return Draw(videos, rows, texts, np.searchsorted(texts, labels))
 
 
@@ -84,7 +83,7 @@ def _pass(seed: int, videos: int, number: int) -> np.ndarray:
     return np.random.default_rng([seed, ORDER, number]).permutation(videos)
 
 
-def class_list(rng: np.random.Generator, labels: np.ndarray, classes: int, limit: int) -> np.ndarray:
+def class_list(seed: list[int], labels: np.ndarray, classes: int, limit: int) -> np.ndarray:
     """Returns the classes that a step compares with: all, or the batch's and random others up to ``limit``.
 
     Source: the authors' released code.
@@ -93,7 +92,7 @@ def class_list(rng: np.random.Generator, labels: np.ndarray, classes: int, limit
         return np.arange(classes)
     present = np.unique(labels)
     others = np.setdiff1d(np.arange(classes), present)
-    extra = rng.choice(others, max(limit - len(present), 0), replace=False)
+    extra = np.random.default_rng(seed).choice(others, max(limit - len(present), 0), replace=False)
     return np.sort(np.concatenate([present, extra]))
 
 
