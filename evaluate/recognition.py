@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from featx.clip.text import TextTower
 from featx.dataset import check_fingerprint, list_labelled, load_clip_of
@@ -14,6 +15,7 @@ from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.evaluate.results import Results, Videos
 from featx.evaluate.settings import EvalSettings
+from featx.evaluate.text_cache import cached_text, text_key
 from featx.manifest import read_manifest
 from featx.metrics.recognition import mean_class_accuracy, top_k
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, load_adapter, read_header
@@ -41,14 +43,19 @@ def evaluate(run: Path, settings: EvalSettings) -> Results:
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
     check_fingerprint(header.fingerprint, store, run / ADAPTER_FILE)
     videos = list_labelled(store, manifest, settings.split)
-    loaded = load_clip_of(store, settings.model)
     device = choose_device(settings.device)
-    adapter, _ = load_adapter(run / ADAPTER_FILE, loaded.text_width)
-    adapter = adapter.eval().to(device)
+    adapter = load_adapter(run / ADAPTER_FILE)[0].eval().to(device)
     texts = list(manifest.header.classes.values())
-    tower = TextTower(loaded.model.to(device))
-    with torch.no_grad():
-        text = adapter.encode_texts(tower, adapter.plan(texts).to(device))  # (C, D)
+    if settings.model:
+        load_clip_of(store, settings.model)  # a wrong --model is an error, whatever is cached
+
+    def encode() -> Tensor:
+        tower = TextTower(load_clip_of(store, settings.model).model.to(device))
+        with torch.no_grad():
+            return adapter.encode_texts(tower, adapter.plan(texts).to(device))
+
+    key = text_key(run / ADAPTER_FILE, texts, header.fingerprint.weights_sha256)
+    text = cached_text(run, key, encode).to(device)  # (C, D)
     scores = score_videos(
         adapter,
         text,
@@ -84,6 +91,10 @@ def evaluate(run: Path, settings: EvalSettings) -> Results:
 
 
 def _trained_with(header: AdapterHeader, name: str, run: Path) -> Path:
+    if name not in header.settings:
+        raise FeatxError(
+            f"{run}: does not say which {name} it was trained with; say which to use with --{name}"
+        )
     path = Path(header.settings[name])
     if not path.exists():
         raise FeatxError(
