@@ -11,6 +11,7 @@ from featx.clips import draw_clips
 
 # Every kind of draw has a stream of its own: drawing more of one never moves another.
 ORDER, CLIPS, CLASSES, VALIDATION = range(4)
+STEPS_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Draw:
     targets: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sampler:
     """Draws the steps of a recognition run.
 
@@ -58,14 +59,35 @@ class Sampler:
     strides: list[int]
     stride_weights: list[float]
 
+    def __post_init__(self) -> None:
+        self._drawn = self._draw_together(0)
+
     def draw(self, step: int) -> Draw:
         """Returns what step 1, 2, … sees."""
-        videos = self.videos[order(self.seed, len(self.videos), (step - 1) * self.batch, self.batch)]
-        clips = np.random.default_rng([self.seed, CLIPS, step])
-        rows = draw_clips(clips, self.row_counts[videos], self.clip_frames, self.strides, self.stride_weights)
-        labels = self.labels[videos]
+        number, place = divmod(step - 1, STEPS_TOGETHER)
+        drawn = self._drawn  # several threads may ask: each goes on with the one that it looked at
+        if drawn.number != number:
+            drawn = self._drawn = self._draw_together(number)
+        own = slice(place * self.batch, (place + 1) * self.batch)
+        videos, rows, labels = drawn.videos[own], drawn.rows[own], drawn.labels[own]
         texts = class_list([self.seed, CLASSES, step], labels, self.classes, self.class_limit)
         return Draw(videos, rows, texts, np.searchsorted(texts, labels))
+
+    def _draw_together(self, number: int) -> _Drawn:
+        """Draws the clips of `STEPS_TOGETHER` steps at once: for small models it is NumPy's calls that cost."""
+        clips = STEPS_TOGETHER * self.batch
+        videos = self.videos[order(self.seed, len(self.videos), number * clips, clips)]
+        rng = np.random.default_rng([self.seed, CLIPS, number])
+        rows = draw_clips(rng, self.row_counts[videos], self.clip_frames, self.strides, self.stride_weights)
+        return _Drawn(number, videos, rows, self.labels[videos])
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    number: int
+    videos: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
 
 
 def order(seed: int, videos: int, first: int, count: int) -> np.ndarray:
