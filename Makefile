@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit format bench-extract clean
+.PHONY: demo test lint unit test-kill format bench-extract clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -23,7 +23,8 @@ $(DEMO)/features/.done: $(DEMO)/shapes/manifest.jsonl
 	touch $@
 
 $(DEMO)/%/adapter.safetensors: $(DEMO)/features/.done
-	test -f $@ || $(BIN)/featx train --recipe train/recipes/moving-shapes-$*.toml --to $(DEMO)/$*
+	$(BIN)/featx train --recipe train/recipes/moving-shapes-$*.toml --to $(DEMO)/$* \
+		--store $(DEMO)/features --manifest $(DEMO)/shapes/manifest.jsonl
 
 test: lint unit
 
@@ -34,6 +35,10 @@ lint: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# Kills a training run at a dozen random steps; what comes out must be what an undisturbed run learns.
+test-kill: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/test_train_resume.py
 
 # VIDEOS=FOLDER takes your own; without it clips are generated.
 bench-extract: $(VENV)/.dev
