@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
     "store": ("featx.store.cli", "Look at stores, check, merge, convert, import and export them."),
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
+    "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
     "eval": ("featx.evaluate.cli", "Score adapters on a split and print the table."),
 }
 
