@@ -14,7 +14,9 @@ NEEDED = {"store": "s", "manifest": "m"}
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     file = tmp_path / "recipe.toml"
-    file.write_text('store = "s"\nmanifest = "m"\nprompts = 8\nlayers = 1\nsteps = 5\nstrides = [2, 3, 4, 5]\n')
+    file.write_text(
+        'store = "s"\nmanifest = "m"\nprompts = 8\nlayers = 1\nsteps = 5\nstrides = [2, 3, 4, 5]\n'
+    )
     return file
 
 
