@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -165,10 +166,12 @@ def test_wrong_use_is_one_line(train, order_world: Path, tmp_path: Path, featx) 
 
 def test_a_store_that_was_extended_still_fits(train, order_world: Path, tmp_path: Path, featx) -> None:
     """More videos in a store are no other features: what was learned stays usable."""
+    folder = tmp_path / "features"
+    shutil.copytree(order_world / "features", folder)
     run = train("run", "--prompts", 0, "--layers", 0)
-    before = top1(featx("eval", run, "--format", "json"))
-    store = FeatureStore(order_world / "features")
+    before = top1(featx("eval", run, "--format", "json", "--store", folder))
+    store = FeatureStore(folder)
     video_id = next(iter(store))
-    with StoreWriter(order_world / "features", store.header.fingerprint) as writer:
+    with StoreWriter(folder, store.header.fingerprint) as writer:
         writer.add("more.mp4", store[video_id], VideoFacts("more.mp4", 1, 1, 64, 64, 1.0))
-    assert top1(featx("eval", run, "--format", "json")) == before
+    assert top1(featx("eval", run, "--format", "json", "--store", folder)) == before

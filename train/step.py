@@ -27,7 +27,7 @@ class TextSide:
         self._adapter = adapter
         self._tower = tower
         self._plan = plan
-        self._count = len(plan.eot)
+        self._count = len(plan)
         self._own_of_all = self._choose(np.arange(self._count)[ranks.part(self._count)])
         self._width = feature_width
         self._ranks = ranks
