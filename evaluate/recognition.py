@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from featx.clip.text import TextTower
-from featx.clips import even_clips
-from featx.dataset import LabelledVideos, check_fingerprint, load_clip_of, load_labelled
+from featx.dataset import check_fingerprint, list_labelled, load_clip_of
 from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.evaluate.results import Results, Videos
 from featx.evaluate.settings import EvalSettings
+from featx.evaluate.text_cache import cached_text, text_key
 from featx.manifest import read_manifest
 from featx.metrics.recognition import mean_class_accuracy, top_k
-from featx.model.adapter import ADAPTER_FILE, TEMPERATURE, Adapter, AdapterHeader, load_adapter, read_header
+from featx.model.adapter import ADAPTER_FILE, AdapterHeader, load_adapter, read_header
+from featx.model.scoring import score_videos
+from featx.sources import open_source
 from featx.store.reader import FeatureStore
 
 
@@ -39,13 +42,30 @@ def evaluate(run: Path, settings: EvalSettings) -> Results:
     manifest_path = settings.manifest or _trained_with(header, "manifest", run)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
     check_fingerprint(header.fingerprint, store, run / ADAPTER_FILE)
-    videos = load_labelled(store, manifest, settings.split)
-    loaded = load_clip_of(store, settings.model)
+    videos = list_labelled(store, manifest, settings.split)
     device = choose_device(settings.device)
-    adapter, _ = load_adapter(run / ADAPTER_FILE, loaded.text_width)
+    adapter = load_adapter(run / ADAPTER_FILE)[0].eval().to(device)
     texts = list(manifest.header.classes.values())
-    scores = score(
-        adapter.to(device), TextTower(loaded.model.to(device)), texts, videos, header, settings, device
+    if settings.model:
+        load_clip_of(store, settings.model)  # a wrong --model is an error, whatever is cached
+
+    def encode() -> Tensor:
+        tower = TextTower(load_clip_of(store, settings.model).model.to(device))
+        with torch.no_grad():
+            return adapter.encode_texts(tower, adapter.plan(texts).to(device))
+
+    key = text_key(run / ADAPTER_FILE, texts, header.fingerprint.weights_sha256)
+    text = cached_text(run, key, encode).to(device)  # (C, D)
+    scores = score_videos(
+        adapter,
+        text,
+        open_source(store, videos.ids, videos.rows, device, budget_gib=None),
+        np.arange(len(videos)),
+        videos.rows,
+        settings.clips,
+        header.settings["strides"],
+        header.settings["stride_weights"],
+        settings.batch,
     )
     return Results(
         task=header.config.task,
@@ -61,7 +81,7 @@ def evaluate(run: Path, settings: EvalSettings) -> Results:
         classes_as_trained=manifest.header.classes == header.classes,
         learned_parameters=adapter.parameter_count(),
         fingerprint=header.fingerprint.model_dump(),
-        videos=Videos(scored=len(videos.ids), missing=videos.missing),
+        videos=Videos(scored=len(videos), missing=videos.missing),
         metrics={
             "top1": top_k(scores, videos.labels, 1),
             "top5": top_k(scores, videos.labels, 5),
@@ -70,34 +90,11 @@ def evaluate(run: Path, settings: EvalSettings) -> Results:
     )
 
 
-@torch.inference_mode()
-def score(
-    adapter: Adapter,
-    tower: TextTower,
-    class_texts: list[str],
-    videos: LabelledVideos,
-    header: AdapterHeader,
-    settings: EvalSettings,
-    device: str,
-) -> np.ndarray:
-    """Returns (V, C) class probabilities of videos: the softmax of each clip, averaged over the clips."""
-    text = adapter.eval().encode_texts(tower, adapter.plan(class_texts).to(device))  # (C, D)
-    strides, weights = (header.settings[key] for key in ("strides", "stride_weights"))
-    clip_frames = adapter.config.clip_frames
-    scores = []
-    for start in range(0, len(videos.ids), settings.batch):
-        batch = np.arange(start, min(start + settings.batch, len(videos.ids)))
-        rows = np.concatenate(
-            [even_clips(n, clip_frames, settings.clips, strides, weights) for n in videos.rows[batch]]
-        )  # (B * clips, T)
-        clips = videos.gather(np.repeat(batch, settings.clips), rows).to(device)  # (B * clips, T, D)
-        logits = adapter.encode_clips(clips) @ text.T / TEMPERATURE  # (B * clips, C)
-        chances = logits.softmax(dim=1).view(len(batch), settings.clips, -1).mean(dim=1)
-        scores.append(chances.double().cpu().numpy())
-    return np.concatenate(scores)
-
-
 def _trained_with(header: AdapterHeader, name: str, run: Path) -> Path:
+    if name not in header.settings:
+        raise FeatxError(
+            f"{run}: does not say which {name} it was trained with; say which to use with --{name}"
+        )
     path = Path(header.settings[name])
     if not path.exists():
         raise FeatxError(

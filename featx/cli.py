@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
+    "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
     "eval": ("featx.evaluate.cli", "Score adapters on a split and print the table."),
 }
 

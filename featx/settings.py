@@ -67,7 +67,8 @@ def gather(
             raise FeatxError(
                 f"--{key.replace('_', '-')}: is needed (as an option, in a recipe, or with --set)"
             ) from error
-        raise FeatxError(f"{origin.get(key, key)}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise FeatxError(f"{origin.get(key, key)}: {message}" if key else message) from error
 
 
 def _read_recipe(file: Path) -> dict[str, Any]:

@@ -71,3 +71,12 @@ def random_clip():
 
     torch.manual_seed(0)
     return CLIP(512, 64, 2, 128, 16, 77, 49408, 512, 8, 12).float().eval()
+
+
+@pytest.fixture(scope="session")
+def order_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from order_world import make_world, tiny_fingerprint
+
+    folder = tmp_path_factory.mktemp("order")
+    make_world(folder, tiny_fingerprint())
+    return folder
