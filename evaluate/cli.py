@@ -29,9 +29,9 @@ def evaluate(
     """
     settings = gather(EvalSettings, None, options, [])
     from featx.evaluate.recognition import evaluate as evaluate_recognition
-    from featx.evaluate.results import write_results
     from featx.evaluate.rows import recognition_table
     from featx.evaluate.tables import check_format, render
+    from featx.results import write_results
 
     check_format(format)
     all_results = []

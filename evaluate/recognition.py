@@ -13,13 +13,13 @@ from featx.clip.text import TextTower
 from featx.dataset import check_fingerprint, list_labelled, load_clip_of
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.results import Results, Videos
 from featx.evaluate.settings import EvalSettings
 from featx.evaluate.text_cache import cached_text, text_key
 from featx.manifest import read_manifest
 from featx.metrics.recognition import mean_class_accuracy, top_k
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, load_adapter, read_header
 from featx.model.scoring import score_videos
+from featx.results import Results, Videos
 from featx.sources import open_source
 from featx.store.reader import FeatureStore
 

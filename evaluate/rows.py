@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.evaluate.results import Results, missing_file
 from featx.evaluate.tables import Table
+from featx.results import Results, missing_file
 
 
 def method_of(results: Results) -> str:
     """Returns what was learned, in words: one of the ablation's four kinds of row."""
     config = results.config
-    prompts = f"{config['prompts']}+X+{config['prompts']}" if config["prompts"] else ""
+    after = config["prompts"] if config.get("suffix", True) else 0
+    prompts = f"{config['prompts']}+X+{after}" if config["prompts"] else ""
     layers = f"{config['layers']} layer{'s' if config['layers'] != 1 else ''}" if config["layers"] else ""
     if prompts and layers:
         return f"prompts {prompts}, Transformer {layers}"
@@ -34,7 +35,7 @@ def recognition_table(all_results: list[Results]) -> Table:
                 metrics["top5"],
                 metrics["mean_class"],
                 results.learned_parameters,
-                f"{results.videos.scored}/{results.videos.total}",
+                f"{results.videos.scored}/{results.asked}",
             ]
         )
         if results.videos.missing:
@@ -46,7 +47,7 @@ def recognition_table(all_results: list[Results]) -> Table:
             notes.append(f"{results.run}: scored on other classes than it was trained on")
     first = all_results[0]
     sources = sorted({f"{r.data_set}, split {r.split}, {r.classes} classes" for r in all_results})
-    scored, total = (sum(getattr(r.videos, name) for r in all_results) for name in ("scored", "total"))
+    scored, total = sum(r.videos.scored for r in all_results), sum(r.asked for r in all_results)
     notes.append(
         f"{scored} of {total} video scorings done, {total - scored} missing; {first.clips} clips a video; "
         f"features: {first.fingerprint['model']}, {first.fingerprint['dtype']}"
