@@ -19,7 +19,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def evaluate(
     runs: Annotated[list[Path], typer.Argument(help="Folders that featx train made; one row each.")],
     format: Annotated[
-        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json.")
+        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
     ] = "table",
     **options: Any,
 ) -> None:
@@ -37,9 +37,9 @@ def evaluate(
     all_results = []
     try:
         for run in runs:
-            results = evaluate_recognition(run, settings)
-            write_results(results, run)
-            all_results.append(results)
+            scored = evaluate_recognition(run, settings)
+            write_results(scored.results, run)
+            all_results.append(scored.results)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped after {len(all_results)} of {len(runs)} runs") from None
     print(render(recognition_table(all_results), format))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featx.errors import FeatxError, nearest
 
@@ -27,6 +28,11 @@ class Table:
     columns: list[str]
     rows: list[list[Cell]]
     notes: list[str]
+
+
+def with_notes(table: Table, notes: list[str]) -> Table:
+    """Returns the table with further notes in front of its own."""
+    return replace(table, notes=[*notes, *table.notes])
 
 
 def show(cell: Cell) -> str:
@@ -76,6 +82,28 @@ def _json(table: Table) -> str:
     return json.dumps({"title": table.title, "rows": rows, "notes": table.notes}, indent=2)
 
 
+def _html(table: Table) -> str:
+    def line(cells: list[str], tag: str) -> str:
+        sides = (
+            "" if _holds_words(table, index) else ' style="text-align:right"' for index in range(len(cells))
+        )
+        drawn = (f"<{tag}{side}>{html.escape(cell)}</{tag}>" for cell, side in zip(cells, sides, strict=True))
+        return f"<tr>{''.join(drawn)}</tr>"
+
+    return "\n".join(
+        [
+            "<table>",
+            f"<caption>{html.escape(table.title)}</caption>",
+            f"<thead>{line(table.columns, 'th')}</thead>",
+            "<tbody>",
+            *(line([show(cell) for cell in row], "td") for row in table.rows),
+            "</tbody>",
+            "</table>",
+            *(f"<p>{html.escape(note)}</p>" for note in table.notes),
+        ]
+    )
+
+
 def _rich(table: Table) -> str:
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -98,6 +126,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "latex": _latex,
     "csv": _csv,
     "json": _json,
+    "html": _html,
 }
 
 

@@ -64,14 +64,14 @@ class FewShot(BaseModel):
 
     Attributes:
         episodes: The episodes file.
-        ways: Classes of an episode; `ALL_WAYS` if they are all classes of the manifest.
+        ways: Classes of an episode; `ALL_WAYS` if they are all classes of the manifest; None if that differs.
         shots: Training videos of a class; None if that differs.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     episodes: str
-    ways: int
+    ways: int | None
     shots: int | None = None
 
 

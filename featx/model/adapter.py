@@ -47,7 +47,7 @@ class AdapterConfig(BaseModel):
 
 
 class AdapterHeader(BaseModel):
-    """What is written beside the tensors."""
+    """What is written beside the tensors; ``data_set`` is the name of the manifest that was learned from."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,6 +56,7 @@ class AdapterHeader(BaseModel):
     fingerprint: Fingerprint
     model_source: str
     classes: dict[str, str]
+    data_set: str = ""
     settings: dict[str, Any]
 
 
