@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.evaluate.provenance import overlap_note
-from featx.evaluate.tables import Cell, Table
+from featx.evaluate.tables import Cell, PlusMinus, Table
 from featx.results import Results, missing_file
 
 GENERALISED = {"seen_top1": "seen %", "unseen_top1": "unseen %", "harmonic_top1": "harmonic %"}
@@ -40,7 +40,7 @@ def percent(results: Results, metric: str) -> Cell:
     if spread is None or spread.interval95 is None or spread.std is None:
         return value
     # Episodes estimate one number: its interval. Seeds show how much a run varies: their deviation.
-    return f"{value:.1f} ± {100 * (spread.interval95 if results.few_shot else spread.std):.1f}"
+    return PlusMinus(value, 100 * (spread.interval95 if results.few_shot else spread.std))
 
 
 def about(results: Results) -> str:

@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 
 from featx.errors import FeatxError, nearest
 
-Cell = str | int | float | None
+
+@dataclass(frozen=True)
+class PlusMinus:
+    """A mean, and how far it may be off; programs get it as two columns."""
+
+    mean: float
+    plus_minus: float
+
+
+Cell = str | int | float | PlusMinus | None
 EMPTY = "\N{EM DASH}"  # a missing cell is said to be missing, never guessed
 LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -41,6 +50,8 @@ def show(cell: Cell) -> str:
         return EMPTY
     if isinstance(cell, float):
         return f"{cell:.1f}"
+    if isinstance(cell, PlusMinus):
+        return f"{cell.mean:.1f} ± {cell.plus_minus:.1f}"
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
@@ -69,7 +80,24 @@ def _latex(table: Table) -> str:
     return "\n".join([*lines, r"\hline", r"\end{tabular}", *(f"% {note}" for note in table.notes)])
 
 
+def _for_programs(table: Table) -> Table:
+    """Returns the table with a column of its own for what follows a ±."""
+    columns: list[str] = []
+    cells: list[list[Cell]] = [[] for _ in table.rows]
+    for index, column in enumerate(table.columns):
+        of_column = [row[index] for row in table.rows]
+        columns.append(column)
+        for row, cell in zip(cells, of_column, strict=True):
+            row.append(cell.mean if isinstance(cell, PlusMinus) else cell)
+        if any(isinstance(cell, PlusMinus) for cell in of_column):
+            columns.append(f"{column} ±")
+            for row, cell in zip(cells, of_column, strict=True):
+                row.append(cell.plus_minus if isinstance(cell, PlusMinus) else None)
+    return replace(table, columns=columns, rows=cells)
+
+
 def _csv(table: Table) -> str:
+    table = _for_programs(table)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
@@ -78,6 +106,7 @@ def _csv(table: Table) -> str:
 
 
 def _json(table: Table) -> str:
+    table = _for_programs(table)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     return json.dumps({"title": table.title, "rows": rows, "notes": table.notes}, indent=2)
 

@@ -20,7 +20,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
     "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
     "baseline": ("featx.evaluate.baseline_cli", "Make and score what the method is compared with."),
-    "eval": ("featx.evaluate.cli", "Score adapters on a split and print the table."),
+    "eval": ("featx.evaluate.cli", "Score adapters and baselines on a split and print the table."),
+    "diagnose": (
+        "featx.evaluate.diagnose_cli",
+        "Say where a run goes wrong: classes, pairs, clips, prompts.",
+    ),
+    "table": ("featx.evaluate.table_cli", "Print the tables of the paper with our results in them."),
 }
 
 

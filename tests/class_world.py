@@ -28,7 +28,7 @@ def text_features(texts: list[str]) -> np.ndarray:
         return tower.encode(plan_texts(texts)).numpy()
 
 
-def make_class_world(folder: Path, name: str = "shapes", noise: float = 1.6, seed: int = 0) -> Manifest:
+def make_class_world(folder: Path, name: str = "shapes", noise: float = 2.6, seed: int = 0) -> Manifest:
     """Each video wanders around its class's text, `noise` away; some of the noise is the video's own."""
     rng = np.random.default_rng(seed)
     texts = text_features([f"a video of a {text}" for text in CLASSES.values()])

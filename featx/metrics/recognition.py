@@ -35,6 +35,18 @@ def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))
 
 
+def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Returns (C, C) counts: row the true class, column the one that was said.
+
+    Args:
+        predicted: (V,) class indices.
+        labels: (V,) true class indices.
+        classes: C.
+    """
+    counts = np.bincount(labels * classes + predicted, minlength=classes * classes)
+    return counts.reshape(classes, classes)
+
+
 def recognition_metrics(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Returns the metrics of (V, C) scores and (V,) class indices."""
     return {
