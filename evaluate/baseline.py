@@ -58,6 +58,7 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         method=method,
         templates=read_templates(settings) if method == "zero-shot" else [],
         fingerprint=store.header.fingerprint,
+        model_source=settings.model or store.header.model_source,
         classes=manifest.header.classes,
         data_set=manifest.header.name,
         settings=settings.model_dump(mode="json"),

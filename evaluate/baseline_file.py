@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
@@ -27,6 +27,7 @@ class BaselineHeader(BaseModel):
     method: Method
     templates: list[str]
     fingerprint: Fingerprint
+    model_source: str
     classes: dict[str, str]
     data_set: str
     settings: dict[str, Any]
@@ -60,4 +61,10 @@ def read_baseline(file: Path) -> tuple[BaselineHeader, dict[str, np.ndarray]]:
     if content.get("featx_baseline") != SCHEMA_VERSION:
         version = content.get("featx_baseline")
         raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
-    return BaselineHeader(**content), tensors
+    try:
+        return BaselineHeader(**content), tensors
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise FeatxError(
+            f"{file}: {first['loc'][0]}: {first['msg']}; make it again with featx baseline"
+        ) from error

@@ -41,6 +41,7 @@ class Run(Protocol):
         classes: Label to text, of what it learned from.
         settings: Of the command that made it.
         data_set: Name of what it learned from; empty if it does not say.
+        model_source: Where its CLIP was found.
         uses_clips: Whether it looks at clips; else at the mean of all rows.
     """
 
@@ -52,6 +53,7 @@ class Run(Protocol):
     classes: dict[str, str]
     settings: dict[str, Any]
     data_set: str
+    model_source: str
     uses_clips: bool
 
     def score(
@@ -104,6 +106,11 @@ class AdapterRun:
     def data_set(self) -> str:
         """Name of the manifest of the training."""
         return self.header.data_set
+
+    @property
+    def model_source(self) -> str:
+        """Where CLIP was found."""
+        return self.header.model_source
 
     def text(
         self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
@@ -175,6 +182,11 @@ class BaselineRun:
         """Name of the manifest."""
         return self.header.data_set
 
+    @property
+    def model_source(self) -> str:
+        """Where CLIP was found."""
+        return self.header.model_source
+
     def text(
         self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
     ) -> Tensor:
@@ -217,11 +229,17 @@ class BaselineRun:
 
 
 def open_run(run: Path) -> AdapterRun | BaselineRun:
-    """Opens a run's folder.
+    """Opens a run.
+
+    Args:
+        run: Its folder, or an adapter file.
 
     Raises:
         FeatxError: If it holds neither an adapter nor a baseline.
     """
+    if run.suffix == ".safetensors":
+        adapter, header = load_adapter(run)
+        return AdapterRun(run, adapter.eval(), header)
     if (run / BASELINE_FILE).exists() and not (run / ADAPTER_FILE).exists():
         return BaselineRun(run / BASELINE_FILE, *read_baseline(run / BASELINE_FILE))
     if not (run / ADAPTER_FILE).exists() and any(run.glob("results-*.json")):

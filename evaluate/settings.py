@@ -76,3 +76,24 @@ class BaselineSettings(ScoreSettings):
     stride_weights: list[float] = Field(
         [1, 1, 3, 1], description="Zero-shot: how often each is drawn in training; the most frequent is used."
     )
+
+
+class PredictSettings(ScoreSettings):
+    """How one's own videos are classified."""
+
+    adapter: Path = Field(description="Run of featx train or featx baseline, or an adapter file.")
+    store: Path | None = Field(
+        None,
+        description="Take the videos of this feature store instead of files; all of them, or those of --ids.",
+    )
+    classes_file: Path | None = Field(
+        None,
+        description="Text file of classes, one a line, instead of those that were learned (needs prompts or a template).",
+    )
+    top: int = Field(5, ge=1, description="How many classes are said of each video.")
+    window: float | None = Field(
+        None, gt=0, description="Seconds of a sliding window; without it videos are whole."
+    )
+    hop: float | None = Field(
+        None, gt=0, description="Seconds from one window to the next; half a window if not given."
+    )

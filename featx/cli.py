@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featx.evaluate.diagnose_cli",
         "Say where a run goes wrong: classes, pairs, clips, prompts.",
     ),
+    "predict": ("featx.evaluate.predict_cli", "Classify your own videos, whole or by sliding windows."),
     "table": ("featx.evaluate.table_cli", "Print the tables of the paper with our results in them."),
 }
 
