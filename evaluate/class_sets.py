@@ -134,7 +134,8 @@ def _from_lists(
     split = ClassSplit.model_construct(name="lists", seen=seen, unseen=unseen)
     if problems := class_split_problems(split, manifest):
         raise FeatxError(f"{source}: {problems[0]}")
-    return f"{source}#lists", split
+    name = "+".join(file.stem for file in (seen_list, unseen_list) if file)
+    return f"{source}#{name}", split
 
 
 def read_labels(file: Path, manifest: Manifest, flag: str) -> list[str]:

@@ -133,7 +133,9 @@ class Results(BaseModel):
     @property
     def stem(self) -> str:
         """What parts the results of one run, as part of a file's name."""
-        split_name = self.class_split.rsplit("#", 1)[-1] if self.class_split else ""
+        file, _, split_name = (self.class_split or "").rpartition("#")
+        if file.endswith(".jsonl"):
+            split_name = f"{Path(file).stem} {split_name}"
         group = self.class_set if self.class_split or self.class_set != "all" else ""
         parts = (self.data_set, self.split, split_name, group, self.variant)
         return "-".join(re.sub(r"[^\w.,=+]+", "_", part) for part in parts if part)
