@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import FeatxError, nearest
-from featx.evaluate.paper_rows import row_of, same_settings
+from featx.evaluate.paper_rows import paper_settings, row_of, same_settings
 from featx.evaluate.rows import GENERALISED, method_of, notes_of, percent, scored_of, summary_of
 from featx.evaluate.tables import Cell, PlusMinus, Table
 from featx.paper.tables import PaperRow, PaperTable, read_paper_table
@@ -109,10 +109,11 @@ def benchmark_table(kind: str, all_results: list[Results]) -> Table:
     else:
         notes.append("no number of the paper is about these data sets and settings")
     columns = _columns(kind)
+    empty = _may_be_left_out(all_results)
     kept = [
         index
         for index, column in enumerate(columns)
-        if column not in GENERALISED.values() or any(row[index] is not None for row in rows)
+        if column not in empty or any(row[index] is not None for row in rows)
     ]
     return Table(
         KINDS[kind].title,
@@ -126,6 +127,15 @@ def _paper_rows(paper: PaperTable, all_results: list[Results]) -> list[PaperRow]
     """Returns the paper's rows for data sets that we have comparable results on."""
     scored = {one.data_set for one in all_results if same_settings(one)}
     return [row for row in paper.rows if row.data_set in scored]
+
+
+def _may_be_left_out(all_results: list[Results]) -> set[str]:
+    """Returns the columns that would tell a reader nothing if they were empty."""
+    empty = set(GENERALISED.values())
+    if not any(one.data_set in paper_settings().classes for one in all_results):
+        for name in METRICS.values():
+            empty |= {f"paper {name}", f"{name} difference"}
+    return empty
 
 
 def _columns(kind: str) -> list[str]:

@@ -88,7 +88,7 @@ def notes_of(all_results: list[Results]) -> list[str]:
         learned = results.trained_on
         if learned and learned.data_set not in (None, results.data_set):
             notes.append(f"{results.run}: learned from {learned.data_set}, scored on {results.data_set}")
-        elif learned and results.class_set == "all" and not results.classes_as_trained:
+        elif learned and not results.class_split and not results.classes_as_trained:
             notes.append(f"{results.run}: scored on other classes than it was trained on")
         if warning := overlap_note(results):
             notes.append(warning)

@@ -65,7 +65,6 @@ def test_the_papers_number_and_the_difference_stand_beside_ours() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"data_set": "moving-shapes"},
         {"fingerprint": FINGERPRINT | {"model": "tiny"}},
         {"split": "val"},
         {"classes": 50},
@@ -83,6 +82,15 @@ def test_beside_anything_else_there_is_none(changes: dict[str, object]) -> None:
     assert row["paper top-1"] is row["paper top-5"] is row["top-1 difference"] is None
     text = render(benchmark_table("closed-set", [results]), "markdown")
     assert f"| 67.0 | {EMPTY} | {EMPTY} |" in text and "no number of the paper" in text
+
+
+def test_a_data_set_that_the_paper_does_not_have_has_no_columns_for_it() -> None:
+    results = results_of(
+        data_set="moving-shapes", trained_on=TrainedOn(data_set="moving-shapes", classes=["a"])
+    )
+    (row,) = rows_of("closed-set", results)
+    assert not any("paper" in column or "difference" in column for column in row)
+    assert "no number of the paper" in render(benchmark_table("closed-set", [results]), "table")
 
 
 def test_other_prompts_have_no_number_but_the_papers_row_stays() -> None:
