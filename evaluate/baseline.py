@@ -9,7 +9,7 @@ import numpy as np
 from featx.dataset import list_labelled
 from featx.errors import FeatxError, nearest
 from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
-from featx.evaluate.baselines import class_means, fit_linear
+from featx.evaluate.baselines import MOST_ITERATIONS, class_means, fit_linear
 from featx.evaluate.few_shot import score_episodes
 from featx.evaluate.mean_features import mean_features
 from featx.evaluate.recognition import evaluate
@@ -115,8 +115,12 @@ def _learn(
         notes.append(f"{len(videos.missing)} videos of split '{settings.train_split}' have no features")
     if method == "nearest-mean":
         return {"means": class_means(features, videos.labels, manifest.labels)}, notes
-    weight, bias = fit_linear(features, videos.labels, manifest.labels, settings.c)
-    return {"weight": weight, "bias": bias}, notes
+    fitted = fit_linear(features, videos.labels, manifest.labels, settings.c)
+    if not fitted.converged:
+        notes.append(
+            f"the linear probe had not converged after {MOST_ITERATIONS:,} iterations; a smaller --c may"
+        )
+    return {"weight": fitted.weight, "bias": fitted.bias}, notes
 
 
 def _check_folder(run: Path, header: BaselineHeader) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,21 @@ from featx.errors import FeatxError
 from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
 
 MOST_ITERATIONS = 1000  # of L-BFGS, as in CLIP's own example of a linear probe
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear probe.
+
+    Attributes:
+        weight: (C, D).
+        bias: (C,).
+        converged: Whether the fit ended by itself.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    converged: bool
 
 
 def zero_shot_adapter(feature_width: int, clip_frames: int) -> Adapter:
@@ -50,9 +66,7 @@ def nearest_scores(features: np.ndarray, means: np.ndarray) -> np.ndarray:
     return softmax(unit(features).astype(np.float64) @ means.T.astype(np.float64) / TEMPERATURE)
 
 
-def fit_linear(
-    features: np.ndarray, labels: np.ndarray, classes: list[str], c: float
-) -> tuple[np.ndarray, np.ndarray]:
+def fit_linear(features: np.ndarray, labels: np.ndarray, classes: list[str], c: float) -> Linear:
     """Fits multinomial logistic regression on features as they are (scikit-learn, L-BFGS, L2).
 
     Args:
@@ -60,9 +74,6 @@ def fit_linear(
         labels: (V,) class indices.
         classes: Names of the C classes, for messages.
         c: Inverse strength of the regularisation.
-
-    Returns:
-        Weight (C, D) and bias (C,) of the softmax.
 
     Raises:
         FeatxError: If a class has no video, or there is only one class.
@@ -73,13 +84,13 @@ def fit_linear(
     _check_classes(labels, classes)
     if len(classes) < 2:
         raise FeatxError("linear-probe: needs at least two classes")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ConvergenceWarning)
         fitted = LogisticRegression(C=c, max_iter=MOST_ITERATIONS).fit(features.astype(np.float64), labels)
     weight, bias = fitted.coef_, fitted.intercept_
     if len(classes) == 2:  # scikit-learn keeps the second class's logit only; the first one's is 0
         weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
-    return weight, bias
+    return Linear(weight, bias, not any(issubclass(one.category, ConvergenceWarning) for one in said))
 
 
 def linear_scores(features: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -33,19 +33,22 @@ Scorer = Callable[[list[str], list[str], list[str]], np.ndarray]
 
 def score_episodes(
     run: BaselineRun, store: FeatureStore, manifest: Manifest, settings: BaselineSettings
-) -> tuple[Results, int]:
+) -> tuple[Results, list[str]]:
     """Learns and scores a baseline on each episode.
 
     Returns:
-        The results, and how many training videos of all episodes had no features.
+        The results, and notes for the user.
 
     Raises:
         FeatxError: If an episode has no test video with features, or a class no training video with features.
     """
     assert settings.episodes is not None
     episodes = read_episodes(settings.episodes, manifest).episodes
-    prepare = _zero_shot if run.method == "zero-shot" else _from_means
-    score = prepare(run, store, manifest, episodes, settings)
+    notes: list[str] = []
+    if run.method == "zero-shot":
+        score = _zero_shot(run, store, manifest, episodes, settings)
+    else:
+        score = _from_means(run, store, manifest, episodes, settings, notes)
     items: list[Item] = []
     missing: set[str] = set()
     untrained = 0
@@ -86,7 +89,11 @@ def score_episodes(
         spread=spread,
         items=items,
     )
-    return results, untrained if run.method != "zero-shot" else 0
+    if run.method != "zero-shot" and untrained:
+        notes.append(
+            f"{untrained} training videos of the episodes have no features: fewer shots than they say"
+        )
+    return results, notes
 
 
 def _zero_shot(
@@ -127,6 +134,7 @@ def _from_means(
     manifest: Manifest,
     episodes: list[Episode],
     settings: BaselineSettings,
+    notes: list[str],
 ) -> Scorer:
     ids = _ids(store, episodes, "train", "test")
     means = mean_features(store, ids)
@@ -137,7 +145,12 @@ def _from_means(
         labels = _labels(train, classes, manifest)
         if run.method == "nearest-mean":
             return nearest_scores(asked, class_means(learned, labels, classes))
-        return linear_scores(asked, *fit_linear(learned, labels, classes, settings.c))
+        fitted = fit_linear(learned, labels, classes, settings.c)
+        if not fitted.converged:
+            notes.append(
+                f"a linear probe of classes {', '.join(classes[:3])}, … had not converged; a smaller --c may"
+            )
+        return linear_scores(asked, fitted.weight, fitted.bias)
 
     return score
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from featx.evaluate.runs import Run
 from featx.manifest import Manifest
 from featx.results import Results, TrainedOn
+
+if TYPE_CHECKING:  # tables are printed without torch
+    from featx.evaluate.runs import Run
 
 # (learned from, scored on): why the scores may be too good; see data_manifests/facts.
 OVERLAPS = {

@@ -112,6 +112,7 @@ def _results(folder: Path, asked: Asked, scores: np.ndarray) -> Results:
         class_set=choice.class_set,
         class_split=choice.source,
         classes_as_trained=list(asked.manifest.header.classes.items()) == list(run.classes.items()),
+        truncated_texts=run.truncated(asked.manifest.header.classes),
         trained_on=trained_on(run),
         fingerprint=run.fingerprint.model_dump(),
         videos=Videos(scored=len(videos), missing=videos.missing, left_out=choice.left_out),

@@ -85,6 +85,8 @@ def notes_of(all_results: list[Results]) -> list[str]:
             notes.append(
                 f"{results.run}: {results.videos.left_out} videos show other classes and are left out"
             )
+        if results.truncated_texts:
+            notes.append(f"{results.run}: {results.truncated_texts} class texts were too long and cut")
         learned = results.trained_on
         if learned and learned.data_set not in (None, results.data_set):
             notes.append(f"{results.run}: learned from {learned.data_set}, scored on {results.data_set}")

@@ -20,7 +20,7 @@ from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_ad
 from featx.evaluate.mean_features import mean_features
 from featx.evaluate.settings import ScoreSettings
 from featx.evaluate.text_cache import cached_text, text_key
-from featx.evaluate.texts import encode_templates
+from featx.evaluate.texts import count_truncated, encode_templates
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
 from featx.model.scoring import score_videos
 from featx.results import Method
@@ -60,6 +60,10 @@ class Run(Protocol):
         self, store: FeatureStore, classes: dict[str, str], videos: LabelledVideos, settings: ScoreSettings
     ) -> np.ndarray:
         """Returns (V, C) probabilities of the videos' classes."""
+        ...
+
+    def truncated(self, classes: dict[str, str]) -> int:
+        """Returns how many class texts are too long and are cut."""
         ...
 
 
@@ -130,6 +134,10 @@ class AdapterRun:
         device = choose_device(settings.device)
         text = self.text(classes, store, settings, device)
         return _score(self.adapter, text, store, videos, settings, self.settings, device)
+
+    def truncated(self, classes: dict[str, str]) -> int:
+        """Returns how many class texts are too long and are cut."""
+        return len(self.adapter.plan(list(classes.values())).truncated)
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,10 @@ class BaselineRun:
         if self.method == "nearest-mean":
             return nearest_scores(features, self.tensors["means"][columns])
         return linear_scores(features, self.tensors["weight"][columns], self.tensors["bias"][columns])
+
+    def truncated(self, classes: dict[str, str]) -> int:
+        """Returns how many texts, class by template, are too long and are cut."""
+        return count_truncated(self.header.templates, list(classes.values()))
 
     def _columns(self, classes: dict[str, str]) -> list[int]:
         place = {label: index for index, label in enumerate(self.classes)}

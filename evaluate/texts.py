@@ -34,3 +34,8 @@ def encode_templates(tower: TextTower, templates: list[str], texts: list[str], d
         total = total + normalize(tower.encode(plan).float(), dim=-1)  # (C, D)
     assert isinstance(total, Tensor)
     return normalize(total / len(templates), dim=-1)
+
+
+def count_truncated(templates: list[str], texts: list[str]) -> int:
+    """Returns how many of the texts in templates are too long for CLIP and are cut."""
+    return sum(len(plan_texts([one.replace(PLACE, text) for text in texts]).truncated) for one in templates)

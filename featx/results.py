@@ -115,6 +115,7 @@ class Results(BaseModel):
     class_set: ClassSet = "all"
     class_split: str | None = None
     classes_as_trained: bool = True
+    truncated_texts: int = 0
     trained_on: TrainedOn | None = None
     few_shot: FewShot | None = None
     fingerprint: dict[str, Any]

@@ -79,8 +79,19 @@ def test_the_linear_probe_is_scikit_learns(classes: int) -> None:
     features = rng.standard_normal((len(labels), 8)) + labels[:, None]
     asked = rng.standard_normal((30, 8)) + 1
     oracle = LogisticRegression(C=0.316, max_iter=1000).fit(features, labels)
-    scores = linear_scores(asked, *fit_linear(features, labels, list(map(str, range(classes))), 0.316))
+    fitted = fit_linear(features, labels, list(map(str, range(classes))), 0.316)
+    assert fitted.converged
+    scores = linear_scores(asked, fitted.weight, fitted.bias)
     np.testing.assert_allclose(scores, oracle.predict_proba(asked), atol=1e-9)
+
+
+def test_a_fit_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 20)
+    features = 100 * rng.standard_normal((60, 50))
+    assert fit_linear(features, labels, ["a", "b", "c"], 1e-6).converged
+    monkeypatch.setattr("featx.evaluate.baselines.MOST_ITERATIONS", 1)
+    assert not fit_linear(features, labels, ["a", "b", "c"], 100.0).converged
 
 
 def test_nearest_mean_by_brute_force() -> None:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,6 +205,16 @@ def test_the_command_reads_and_never_scores(tmp_path: Path, featx) -> None:
         assert outcome.err.count("\n") == 1
     (chosen,) = choose_results("closed-set", "r", [results_of(), few_shot_of(2, 5)], None)
     assert chosen.few_shot is None
+
+
+def test_printing_a_table_does_not_load_torch(tmp_path: Path) -> None:
+    write_results(results_of(), tmp_path)
+    script = (
+        "import sys\nfrom featx.cli import main\n"
+        f"sys.argv = ['featx', 'table', 'closed-set', {str(tmp_path)!r}]\n"
+        "main()\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
 
 def test_settings_of_the_paper_cover_its_tables() -> None:

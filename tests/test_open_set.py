@@ -163,6 +163,17 @@ def test_an_adapter_whose_manifest_is_gone_is_still_scored(class_world, open_set
     assert results.trained_on is not None and results.trained_on.data_set is None
 
 
+def test_class_texts_that_are_cut_are_counted(class_world, run, featx, tmp_path) -> None:
+    text = (
+        (class_world / "manifest.jsonl")
+        .read_text()
+        .replace('"blue star"', '"blue star' + " and a star" * 40 + '"')
+    )
+    (tmp_path / "long.jsonl").write_text(text)
+    outcome = featx("eval", run, "--manifest", tmp_path / "long.jsonl")
+    assert outcome.code == 0 and "1 class texts were too long and cut" in outcome.out
+
+
 def test_wrong_use_is_one_line(class_world, open_set, run, featx, tmp_path) -> None:
     (tmp_path / "typo.list").write_text("red-star\nblue-strar\n")
     (tmp_path / "empty.list").write_text("\n")
