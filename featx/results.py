@@ -139,7 +139,7 @@ class Results(BaseModel):
             split_name = f"{Path(file).stem} {split_name}"
         group = self.class_set if self.class_split or self.class_set != "all" else ""
         parts = (self.data_set, self.split, split_name, group, self.variant)
-        return "-".join(re.sub(r"[^\w.,=+]+", "_", part) for part in parts if part)
+        return "-".join(re.sub(r"[^\w.,=+-]+", "_", part) for part in parts if part)
 
 
 def summarise(items: Iterable[Item]) -> tuple[dict[str, float], dict[str, Spread]]:

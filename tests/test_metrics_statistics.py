@@ -62,7 +62,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert write_results(results, tmp_path).name == "results-hmdb51-5way.json"
     assert (tmp_path / "missing-hmdb51-5way.txt").read_text() == "a\nb\n"
     open_set = results.model_copy(update={"class_set": "unseen", "class_split": "lists/75-25.jsonl#split_0"})
-    assert write_results(open_set, tmp_path).name == "results-hmdb51-5way-75_25_split_0-unseen.json"
+    assert write_results(open_set, tmp_path).name == "results-hmdb51-5way-75-25_split_0-unseen.json"
     varied = results.model_copy(update={"variant": "prompts=4,layers=1", "data_set": "my/own set"})
     assert write_results(varied, tmp_path).name == "results-my_own_set-5way-prompts=4,layers=1.json"
     read = read_results(tmp_path)
