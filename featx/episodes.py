@@ -148,6 +148,20 @@ def episode_manifest(manifest: Manifest, episode: Episode) -> Manifest:
     return Manifest(manifest.header.model_copy(update={"classes": classes}), videos, manifest.file)
 
 
+def ways_and_shots(episodes: list[Episode], manifest: Manifest) -> tuple[int | None, int | None]:
+    """Returns how many classes an episode has (0: all of the manifest) and how many training videos a class.
+
+    Either is None if it differs between episodes or classes.
+    """
+    ways = {0 if len(one.classes) == len(manifest.labels) else len(one.classes) for one in episodes}
+    shots = {
+        count
+        for one in episodes
+        for count in Counter(manifest.by_id[video_id].label for video_id in one.train).values()
+    }
+    return (ways.pop() if len(ways) == 1 else None), (shots.pop() if len(shots) == 1 else None)
+
+
 def episode_problems(episode: Episode, manifest: Manifest) -> list[str]:
     """Says everything that is wrong with an episode, as lines for its reader."""
     problems = _class_problems(episode.name, episode.classes, manifest)

@@ -80,3 +80,12 @@ def order_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("order")
     make_world(folder, tiny_fingerprint())
     return folder
+
+
+@pytest.fixture(scope="session")
+def class_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from class_world import make_class_world
+
+    folder = tmp_path_factory.mktemp("classes")
+    make_class_world(folder)
+    return folder

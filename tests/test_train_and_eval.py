@@ -92,17 +92,17 @@ def test_prefix_only_prompts(train, featx) -> None:
 def test_tables_in_every_format_and_the_results_file(train, featx) -> None:
     run = train("run", "--prompts", 0, "--layers", 0)
     table = {format: featx("eval", run, "--format", format).out for format in
-             ("table", "markdown", "latex", "csv", "json")}  # fmt: skip
+             ("table", "markdown", "latex", "csv", "json", "html")}  # fmt: skip
     row = json.loads(table["json"])["rows"][0]
     results = json.loads((run / "results-order-test.json").read_text())
     assert row["top-1 %"] == pytest.approx(100 * results["metrics"]["top1"])
     assert results["metrics"]["top5"] == 1.0  # two classes
-    assert results["videos"] == {"scored": 40, "missing": []}
+    assert results["videos"] == {"scored": 40, "missing": [], "left_out": 0}
     (read,) = csv.DictReader(io.StringIO(table["csv"]))
     assert float(read["mean class %"]) == pytest.approx(row["mean class %"])
     assert f"| run | zero-shot | {row['top-1 %']:.1f} | 100.0 |" in table["markdown"]
     assert r"top-1 \%" in table["latex"] and r"40/40 \\" in table["latex"]
-    for text in (table[format] for format in ("table", "markdown", "latex", "json")):
+    for text in (table[format] for format in ("table", "markdown", "latex", "json", "html")):
         assert "40 of 40" in text and "0 missing" in text
     wrong = featx("eval", run, "--format", "markdwn")
     assert wrong.code == 2 and "did you mean 'markdown'" in wrong.err

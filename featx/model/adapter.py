@@ -48,7 +48,7 @@ class AdapterConfig(BaseModel):
 
 
 class AdapterHeader(BaseModel):
-    """What is written beside the tensors."""
+    """What is written beside the tensors; ``data_set`` is the name of the manifest that was learned from."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,6 +57,7 @@ class AdapterHeader(BaseModel):
     fingerprint: Fingerprint
     model_source: str
     classes: dict[str, str]
+    data_set: str = ""
     settings: dict[str, Any]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -55,7 +55,37 @@ class PaperTable(BaseModel):
         return fitting[0] if len(fitting) == 1 else None
 
 
+class PaperSettings(BaseModel):
+    """What the numbers are about.
+
+    Attributes:
+        clip: Name of the CLIP.
+        clip_frames: T, frames of a clip.
+        split: Split that is tested, by data set.
+        classes: Number of classes, by data set.
+        open_set: Numbers of seen and unseen classes, by data set.
+        episodes: Number of few-shot episodes, by their number of classes (0: all).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    clip: str
+    clip_frames: int
+    split: dict[str, str]
+    classes: dict[str, int]
+    open_set: dict[str, tuple[int, int]]
+    episodes: dict[int, int]
+
+
+def read_paper_settings() -> PaperSettings:
+    """Returns what the paper's numbers are about."""
+    return PaperSettings(**_read("settings"))
+
+
 def read_paper_table(name: str) -> PaperTable:
     """Returns a table of the paper by its name, one of `TABLES`."""
-    text = resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    return PaperTable(**tomllib.loads(text))
+    return PaperTable(**_read(name))
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
