@@ -30,14 +30,15 @@ class Prediction:
 
     Attributes:
         video: Its id or path.
-        start_s: Where the window begins, in seconds; the video's begin if there are no windows.
-        end_s: Where it ends.
+        start_s: Where the window begins, in seconds; the video's begin if there are no windows. None if the store
+            does not know times, as of imported features.
+        end_s: Where it ends, likewise.
         best: Classes and their probabilities, the best first.
     """
 
     video: str
-    start_s: float
-    end_s: float
+    start_s: float | None
+    end_s: float | None
     best: list[tuple[str, float]]
 
 
@@ -115,15 +116,21 @@ def predict(
     labels = list(classes)
     for video_id in ids:
         video = store[video_id]
+        timed = bool(np.isfinite(video.pts).all())
         if settings.window is None:
-            windows = whole(video.pts)
-        else:
+            windows = whole(video.pts if timed else np.zeros(len(video)))
+        elif timed:
             windows = slide(video.pts, settings.window, settings.hop or settings.window / 2)
+        else:
+            raise FeatxError(
+                f"{store.path}: does not know when the rows of '{video_id}' are shown; leave --window out"
+            )
         scores = score(video.features, windows)  # (M, C)
         for number, chances in enumerate(scores):
             order = np.argsort(-chances, kind="stable")[: settings.top]
             best = [(labels[index], float(chances[index])) for index in order]
-            yield Prediction(video_id, float(windows.start_s[number]), float(windows.end_s[number]), best)
+            start_s, end_s = float(windows.start_s[number]), float(windows.end_s[number])
+            yield Prediction(video_id, start_s if timed else None, end_s if timed else None, best)
 
 
 def window_scorer(

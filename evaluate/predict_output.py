@@ -43,8 +43,8 @@ def _json(predictions: list[Prediction], failures: dict[str, str]) -> str:
     said = [
         {
             "video": one.video,
-            "start_s": round(one.start_s, 6),
-            "end_s": round(one.end_s, 6),
+            "start_s": None if one.start_s is None else round(one.start_s, 6),
+            "end_s": None if one.end_s is None else round(one.end_s, 6),
             "classes": [{"class": label, "score": score} for label, score in one.best],
         }
         for one in predictions
@@ -59,7 +59,7 @@ def _csv(predictions: list[Prediction]) -> str:
     writer.writerow(["video", "start_s", "end_s", "rank", "class", "score"])
     for one in predictions:
         for rank, (label, score) in enumerate(one.best, start=1):
-            writer.writerow([one.video, f"{one.start_s:.3f}", f"{one.end_s:.3f}", rank, label, score])
+            writer.writerow([one.video, _seconds(one.start_s, 3), _seconds(one.end_s, 3), rank, label, score])
     return text.getvalue().rstrip("\n")
 
 
@@ -67,8 +67,12 @@ def _table(predictions: list[Prediction], windowed: bool) -> str:
     places = max((len(one.best) for one in predictions), default=0)
     rows: list[list[Cell]] = []
     for one in predictions:
-        times: list[Cell] = [f"{one.start_s:.2f}", f"{one.end_s:.2f}"] if windowed else []
+        times: list[Cell] = [_seconds(one.start_s, 2), _seconds(one.end_s, 2)] if windowed else []
         said: list[Cell] = [f"{label} {100 * score:.1f}%" for label, score in one.best]
         rows.append([one.video, *times, *said])
     columns = ["video", *(["start s", "end s"] if windowed else []), *(f"{n}." for n in range(1, places + 1))]
     return render(Table("Predictions", columns, rows, []), "table")
+
+
+def _seconds(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

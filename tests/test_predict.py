@@ -109,6 +109,25 @@ def test_a_window_is_scored_like_a_video_of_its_rows(
             )
 
 
+def test_features_without_times_are_classified_whole(
+    class_world: Path, run: Path, tmp_path: Path, featx
+) -> None:
+    from featx.store.schema import VideoFacts, VideoFeatures
+    from featx.store.writer import StoreWriter
+
+    store = FeatureStore(class_world / "features")
+    video = store["red-star/test-0.mp4"]
+    with StoreWriter(tmp_path / "imported", store.header.fingerprint, model_source="tiny") as writer:
+        rows = VideoFeatures(video.features, np.full(len(video), np.nan), np.full(len(video), -1, np.int32))
+        writer.add("v", rows, VideoFacts("v", 1, 1, 64, 64, 1.0))
+    words = ["predict", "--store", tmp_path / "imported", "--adapter", run]
+    (one,) = said(featx(*words, "--format", "json"))
+    assert one["start_s"] is None and one["classes"][0]["class"] == "red-star"
+    assert ",,1,red-star," in featx(*words, "--format", "csv").out
+    outcome = featx(*words, "--window", 1)
+    assert outcome.code == 2 and "leave --window out" in outcome.err and outcome.err.count("\n") == 1
+
+
 def make_baseline(method: str, world: Path, tmp_path: Path, featx) -> Path:
     words = ["--store", world / "features", "--manifest", world / "manifest.jsonl", "--to", tmp_path / method]
     assert featx("baseline", method, *words).code == 0
