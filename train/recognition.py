@@ -241,6 +241,7 @@ def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None,
         fingerprint=inputs.store.header.fingerprint,
         model_source=inputs.loaded.source,
         classes=inputs.manifest.header.classes,
+        data_set=inputs.manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )
     write_summary(summary, run)
