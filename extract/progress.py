@@ -13,9 +13,9 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from featx.files import write_atomically
 
@@ -27,15 +27,14 @@ class ProgressBar:
     """Videos, frames a second on both sides, which side limits, failures, time left; a context manager."""
 
     def __init__(self, console: Console, videos: int) -> None:
+        # The bar takes what a narrow terminal has left; the figures are never cut.
         self._bar = Progress(
-            TextColumn("extract"),
-            BarColumn(bar_width=20),
             MofNCompleteColumn(),
-            TextColumn("videos, {task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("{task.fields[text]}"),
             TimeRemainingColumn(),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
             console=console,
+            expand=True,
         )
         self._task = self._bar.add_task("", total=videos, text="")
 
