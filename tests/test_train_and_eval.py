@@ -29,7 +29,7 @@ def train(order_world: Path, tmp_path: Path, featx):
             "--to",
             to,
         ]
-        outcome = featx(*base, "--steps", 80, "--rate", 1e-3, "--batch", 16, "--strides", "1,2",
+        outcome = featx(*base, "--steps", 120, "--rate", 1e-3, "--batch", 16, "--strides", "1,2",
                         "--stride-weights", "1,1", *words)  # fmt: skip
         assert outcome.code == 0, outcome.err
         return to
@@ -75,9 +75,9 @@ def test_the_run_says_what_it_is(train, order_world: Path) -> None:
     header = read_header(run / "adapter.safetensors")
     assert header.classes == CLASSES
     assert header.fingerprint == tiny_fingerprint()
-    assert header.settings["steps"] == 80 and header.settings["store"] == str(order_world / "features")
+    assert header.settings["steps"] == 120 and header.settings["store"] == str(order_world / "features")
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, *range(10, 81, 10)]
+    assert [line["step"] for line in lines] == [1, *range(10, 121, 10)]
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert list((run / "tensorboard").glob("events.*"))
 
