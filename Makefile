@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit test-slow format bench-extract bench-train clean
+.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -23,7 +23,8 @@ $(DEMO)/features/.done: $(DEMO)/shapes/manifest.jsonl
 	touch $@
 
 $(DEMO)/%/adapter.safetensors: $(DEMO)/features/.done
-	test -f $@ || $(BIN)/featx train --recipe train/recipes/moving-shapes-$*.toml --to $(DEMO)/$*
+	$(BIN)/featx train --recipe train/recipes/moving-shapes-$*.toml --to $(DEMO)/$* \
+		--store $(DEMO)/features --manifest $(DEMO)/shapes/manifest.jsonl
 
 test: lint unit
 
@@ -38,6 +39,10 @@ unit: $(VENV)/.dev
 # The long checks that `make test` leaves out.
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Kills extractions (30 rounds a format) and a training run at random moments; nothing may change in the end.
+test-kill: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow tests/test_kill.py tests/test_train_resume.py
 
 # VIDEOS=FOLDER takes your own; without it clips are generated.
 bench-extract: $(VENV)/.dev

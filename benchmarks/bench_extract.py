@@ -1,7 +1,7 @@
 """How fast extraction is, as fractions of what its parts can do alone in the same run.
 
     make bench-extract
-    .venv/bin/python benchmarks/bench_extract.py --videos FOLDER --parts decode,encode,precision,memory
+    .venv/bin/python benchmarks/bench_extract.py --videos FOLDER --parts decode,encode,precision,memory,windows,index
 
 Absolute times mean little on a shared machine; the ratios compare both sides within seconds of each other.
 Without --videos, clips of the moving-shapes world are generated at 320 x 240.
@@ -24,13 +24,19 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from bench_store import bench_index, bench_windows
 
 from featx.clip.preprocess import fast_filter
 from featx.extract.command import DecodeOptions
+from featx.extract.crew import Crew
+from featx.extract.messages import Whole
 from featx.extract.pipeline import Counts, run
 from featx.extract.pool import DecoderPool, PictureOptions
-from featx.extract.videos import ENDINGS, SourceVideo
+from featx.extract.settings import ExtractSettings
+from featx.extract.videos import SourceVideo
 from featx.ffmpeg import ffmpeg_path
+from featx.store.writer import StoreWriter
+from featx.video_files import ENDINGS
 
 INPUT_SIZE = 224
 CORES = os.cpu_count() or 1
@@ -147,50 +153,67 @@ def bench_decode(videos: list[Path], rounds: int) -> list[dict]:
     return rows
 
 
-def random_vit(precision: str):
-    """Returns an ImageEncoder of ViT-B/16's size with random weights."""
+def random_vit():
+    """Returns ViT-B/16's image tower with random weights (and a text tower of one layer)."""
     import torch
     from clip.model import CLIP
+
+    torch.manual_seed(0)
+    return CLIP(512, INPUT_SIZE, 12, 768, 16, 77, 49408, 512, 1, 1).float().eval().requires_grad_(False)
+
+
+def encoder_of(precision: str, batch: int):
+    """Returns an ImageEncoder with random weights on the GPU if there is one."""
+    import torch
 
     from featx.clip.images import ImageEncoder
     from featx.clip.load import LoadedClip
 
-    torch.manual_seed(0)
-    model = CLIP(512, INPUT_SIZE, 12, 768, 16, 77, 49408, 512, 1, 1).float().eval().requires_grad_(False)
+    loaded = LoadedClip(random_vit(), "", "", "", INPUT_SIZE, 512, 512)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return ImageEncoder(LoadedClip(model, "", "", "", INPUT_SIZE, 512, 512), device, precision)  # type: ignore[arg-type]
+    return ImageEncoder(loaded, device, precision, batch_size=batch)  # type: ignore[arg-type]
 
 
-def bench_encode(videos: list[Path], rounds: int, batch: int) -> list[dict]:
-    """The pipeline with ViT-B/16 against the bare encoder on as many ready frames, same batches."""
-    encoder = random_vit("fp32")
+def bench_encode(videos: list[Path], rounds: int, batch: int, folder: Path) -> list[dict]:
+    """The whole run (workers, store) with ViT-B/16 against the bare encoder on as many ready frames, same batches."""
+    import torch
+
+    weights = folder / "random.pt"
+    torch.save(random_vit().state_dict(), weights)
+    precision = "fp16" if torch.cuda.is_available() else "fp32"
+    encoder = encoder_of(precision, batch)
     frames = sum(plain_loop(path) for path in videos)
     ready = np.random.default_rng(0).integers(0, 256, (batch, INPUT_SIZE, INPUT_SIZE, 3), dtype=np.uint8)
     encoder.encode(ready)
 
     def bare() -> None:
-        for _ in range(frames // batch):
+        for _ in range(-(-frames // batch)):
             encoder.encode(ready)
-        if frames % batch:
-            encoder.encode(ready[: frames % batch])
 
-    return [
-        compare(
-            f"{'fast' if fast else 'exact'}, ViT-B/16 fp32 end to end / bare encoder on ready frames",
-            lambda fast=fast: extract(videos, encoder, batch, fast),
-            bare,
-            frames,
-            rounds,
-        )
-        for fast in (False, True)
-    ]
+    rows = []
+    for preprocess in ("exact", "fast"):
+        settings = ExtractSettings(model=str(weights), batch_size=batch, preprocess=preprocess)  # type: ignore[arg-type]
+        for round_number in range(rounds):
+            to = folder / f"{preprocess}-{round_number}"
+            with Crew(settings) as crew, StoreWriter(to, crew.ready.fingerprint) as writer:
+                sources = [SourceVideo(str(index), path) for index, path in enumerate(videos)]
+
+                def ours(crew: Crew = crew, writer: StoreWriter = writer, sources: list = sources) -> None:
+                    for message in crew.work(sources):
+                        if isinstance(message, Whole):
+                            writer.add(message.video.id, message.rows, message.facts)
+                    writer.commit()
+
+                name = f"{preprocess}, ViT-B/16 {precision}, videos to store / bare encoder on ready frames"
+                rows.append(compare(name, ours, bare, frames, 1))
+    return rows
 
 
 def bench_precision(rounds: int, batch: int) -> list[dict]:
     """bf16 against fp32, and how near its features are."""
     pixels = np.random.default_rng(0).integers(0, 256, (batch, 28, 28, 3), dtype=np.uint8)
     pixels = pixels.repeat(8, axis=1).repeat(8, axis=2)  # blocks: noise of single pixels is no picture
-    full, half = random_vit("fp32"), random_vit("bf16")
+    full, half = encoder_of("fp32", batch), encoder_of("bf16", batch)
     one, other = full.encode(pixels), half.encode(pixels)
     cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
     row = compare(
@@ -277,7 +300,7 @@ def main() -> None:
     """Parses the command line and runs the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=Path)
-    parser.add_argument("--parts", default="decode,encode,precision,memory")
+    parser.add_argument("--parts", default="decode,encode,precision,memory,windows,index")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--to", type=Path, default=Path("build/bench-extract.json"))
@@ -302,9 +325,13 @@ def main() -> None:
             rows += bench_precision(options.rounds, options.batch)
         if "encode" in parts:
             some = [path for path in videos if plain_loop(path) <= 60] or videos[:1]
-            rows += bench_encode(some, 1, options.batch)
+            rows += bench_encode(some, 1, options.batch, folder)
         if "memory" in parts:
             rows += bench_memory(folder)
+        if "windows" in parts:
+            rows += bench_windows(folder)
+        if "index" in parts:
+            rows += bench_index(folder)
     options.to.parent.mkdir(parents=True, exist_ok=True)
     options.to.write_text(json.dumps(rows, indent=2))
     print(f"{options.to}")

@@ -1,16 +1,54 @@
-"""`featx manifest`: makes manifests, which say what videos there are and what they show."""
+"""`featx manifest`: makes manifests, which say what videos there are and what they show, and checks them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.errors import Interrupted
+from featx.data_manifests.cli_lists import app as lists_app
+from featx.errors import FeatxError, Interrupted, printable
+
+if TYPE_CHECKING:
+    from featx.data_manifests.build import Matched
+    from featx.data_manifests.entries import Annotations
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+AnnotationsFolder = Annotated[Path, typer.Option("--annotations", help="Folder of the official files.")]
+Videos = Annotated[Path | None, typer.Option(help="Folder that has the video files, at any depth.")]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        help="Instead of --videos: a feature store with their features, where the videos are elsewhere."
+    ),
+]
+
+
+def _manifest_name(to: Path) -> Path:
+    if to.suffix != ".jsonl":
+        raise FeatxError(f"--to {to}: must end in .jsonl; featx extract knows a manifest by that")
+    return to
+
+
+To = Annotated[Path, typer.Option("--to", callback=_manifest_name, help="The manifest to write (.jsonl).")]
+SplitNumber = Annotated[int, typer.Option(min=1, max=3, help="Which of the three official splits.")]
+ClassTexts = Annotated[
+    Path | None, typer.Option(help="JSON file {label: text} with other texts for classes.")
+]
+Name = Annotated[str | None, typer.Option(help="Name of the data set; else that of the manifest file.")]
+TextRule = Annotated[
+    str, typer.Option("--class-text", help="From label to text: underscores, camel-case or as-is.")
+]
+TestFraction = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Part of each class that is drawn for the test, when no split is given."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of that draw.")]
 
 
 @app.callback()
@@ -44,3 +82,157 @@ def moving_shapes(
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {to} is not complete. Run the same command again") from None
     console.print(f"{to / MANIFEST_FILE}: {train * classes} training and {test * classes} test videos")
+
+
+@app.command()
+def hmdb51(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    split_number: SplitNumber = 1,
+    class_texts: ClassTexts = None,
+) -> None:
+    """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt."""
+    from featx.data_manifests.hmdb51 import read_hmdb51
+
+    _finish(_match(read_hmdb51(annotations, split_number), to, videos, store, class_texts))
+
+
+@app.command()
+def ucf101(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    split_number: SplitNumber = 1,
+    class_texts: ClassTexts = None,
+) -> None:
+    """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …)."""
+    from featx.data_manifests.ucf101 import read_ucf101
+
+    _finish(_match(read_ucf101(annotations, split_number), to, videos, store, class_texts))
+
+
+@app.command()
+def kinetics400(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    class_texts: ClassTexts = None,
+) -> None:
+    """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
+    from featx.data_manifests.kinetics import read_kinetics
+
+    _finish(_match(read_kinetics("kinetics400", annotations), to, videos, store, class_texts))
+
+
+@app.command()
+def kinetics700(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    class_texts: ClassTexts = None,
+) -> None:
+    """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
+    from featx.data_manifests.kinetics import read_kinetics
+
+    _finish(_match(read_kinetics("kinetics700", annotations), to, videos, store, class_texts))
+
+
+@app.command()
+def folder(
+    videos: Annotated[Path, typer.Option(help="CLASS/VIDEO, or train/CLASS/VIDEO and test/CLASS/VIDEO.")],
+    to: To,
+    name: Name = None,
+    test_fraction: TestFraction = 0.2,
+    seed: Seed = 0,
+    class_text: TextRule = "underscores",
+    class_texts: ClassTexts = None,
+) -> None:
+    """Your own videos in class folders; split folders are taken, else the test is drawn."""
+    from featx.data_manifests.folder import read_folder
+
+    matched = read_folder(videos, to, name or to.stem, class_text, test_fraction, seed)
+    matched.manifest.header.classes.update(_other_texts(class_texts, matched.manifest.labels))
+    _finish(matched)
+
+
+@app.command()
+def csv(
+    table: Annotated[Path, typer.Argument(help="CSV file; its first line names the columns.")],
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    video_column: Annotated[str, typer.Option(help="Column with file name or path, ending or not.")] = "path",
+    label_column: Annotated[str, typer.Option(help="Column with the class; '' if there is none.")] = "label",
+    split_column: Annotated[str, typer.Option(help="Column with the split; '' draws it.")] = "split",
+    delimiter: Annotated[
+        str | None, typer.Option(help="Between columns; a tab in .tsv files, else a comma.")
+    ] = None,
+    allow_overlap: Annotated[
+        bool,
+        typer.Option("--allow-overlap", help="If rows say two splits or classes of a file, take the first."),
+    ] = False,
+    name: Name = None,
+    test_fraction: TestFraction = 0.2,
+    seed: Seed = 0,
+    class_text: TextRule = "underscores",
+    class_texts: ClassTexts = None,
+) -> None:
+    """Your own videos in a table: one row a video."""
+    from featx.data_manifests.table import read_table
+
+    read = read_table(
+        table,
+        name or to.stem,
+        video_column,
+        label_column or None,
+        split_column or None,
+        delimiter or ("\t" if table.suffix == ".tsv" else ","),
+        class_text,
+        test_fraction,
+        seed,
+    )
+    matched = _match(read, to, videos, store, class_texts)
+    if matched.conflicts and not allow_overlap:
+        first = matched.conflicts[0].replace("\t", ", ")
+        raise FeatxError(
+            f"{len(matched.conflicts)} rows contradict earlier ones: {first}; --allow-overlap takes the first"
+        )
+    _finish(matched)
+
+
+def _match(
+    read: Annotations, to: Path, videos: Path | None, store: Path | None, class_texts: Path | None
+) -> Matched:
+    from featx.data_manifests.build import match_folder, match_store
+
+    read.classes |= _other_texts(class_texts, list(read.classes))
+    if videos is not None and store is None:
+        matched = match_folder(read, videos, to)
+    elif store is not None and videos is None:
+        matched = match_store(read, store, to)
+    else:
+        raise FeatxError("either --videos or --store is needed, not both")
+    matched.official, matched.notes = read.official, matched.notes + read.notes
+    return matched
+
+
+def _other_texts(file: Path | None, labels: list[str]) -> dict[str, str]:
+    from featx.data_manifests.names import read_class_texts
+
+    return {} if file is None else read_class_texts(file, labels)
+
+
+def _finish(matched: Matched) -> None:
+    from featx.data_manifests.build import report, write
+
+    write(matched)
+    for line in report(matched):
+        typer.echo(printable(line))
+
+
+app.registered_commands += lists_app.registered_commands

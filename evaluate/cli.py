@@ -17,29 +17,40 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(EvalSettings)
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Folders that featx train made; one row each.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders that featx train or featx baseline made; one row each.")
+    ],
     format: Annotated[
-        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json.")
+        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
     ] = "table",
+    save_predictions: Annotated[
+        Path | None,
+        typer.Option(help="Write id, label and scores of each video into this .parquet file (one RUN only)."),
+    ] = None,
     **options: Any,
 ) -> None:
-    """Scores RUNS on a split: top-1, top-5 and mean class accuracy.
+    """Scores RUNS on a split: top-1, top-5 and mean class accuracy; with --classes on seen or unseen classes.
 
     The results are also written into each run's folder as results-DATASET-SPLIT.json.
     """
     settings = gather(EvalSettings, None, options, [])
+    from featx.evaluate.predictions import check_parquet, write_predictions
     from featx.evaluate.recognition import evaluate as evaluate_recognition
-    from featx.evaluate.results import write_results
     from featx.evaluate.rows import recognition_table
     from featx.evaluate.tables import check_format, render
+    from featx.results import write_results
 
     check_format(format)
+    if save_predictions is not None:
+        check_parquet(save_predictions, len(runs))
     all_results = []
     try:
         for run in runs:
-            results = evaluate_recognition(run, settings)
-            write_results(results, run)
-            all_results.append(results)
+            scored = evaluate_recognition(run, settings)
+            write_results(scored.results, run)
+            if save_predictions is not None:
+                write_predictions(scored, save_predictions)
+            all_results.append(scored.results)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped after {len(all_results)} of {len(runs)} runs") from None
     print(render(recognition_table(all_results), format))

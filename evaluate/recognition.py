@@ -1,107 +1,134 @@
-"""Scoring a recognition adapter: clips of each video against the texts of all classes."""
+"""Scoring recognition: the videos of a split against the classes that compete."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from featx.clip.text import TextTower
-from featx.clips import even_clips
-from featx.dataset import LabelledVideos, check_fingerprint, load_clip_of, load_labelled
-from featx.devices import choose_device
+from featx.dataset import LabelledVideos, check_fingerprint, list_labelled
 from featx.errors import FeatxError
-from featx.evaluate.results import Results, Videos
+from featx.evaluate.class_sets import ClassChoice, choose_classes
+from featx.evaluate.provenance import is_same_data_set, trained_on
+from featx.evaluate.runs import AdapterRun, BaselineRun, Run, open_run
 from featx.evaluate.settings import EvalSettings
-from featx.manifest import read_manifest
-from featx.metrics.recognition import mean_class_accuracy, top_k
-from featx.model.adapter import ADAPTER_FILE, TEMPERATURE, Adapter, AdapterHeader, load_adapter, read_header
+from featx.manifest import Manifest, read_manifest
+from featx.metrics.recognition import generalised_metrics, recognition_metrics
+from featx.results import Results, Videos
 from featx.store.reader import FeatureStore
 
 
-def evaluate(run: Path, settings: EvalSettings) -> Results:
-    """Scores one run.
+@dataclass(frozen=True)
+class Asked:
+    """A run and what it is to be scored on, read and checked.
+
+    Attributes:
+        run: What was learned.
+        store: Features.
+        manifest: With the classes that compete, and the videos that show them.
+        choice: Which classes those are.
+        videos: Of the split.
+        settings: Of the command.
+    """
+
+    run: AdapterRun | BaselineRun
+    store: FeatureStore
+    manifest: Manifest
+    choice: ClassChoice
+    videos: LabelledVideos
+    settings: EvalSettings
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run said of each video, and the results.
+
+    Attributes:
+        asked: What was scored.
+        scores: (V, C) probabilities.
+        results: The metrics, and how many videos they are about.
+    """
+
+    asked: Asked
+    scores: np.ndarray
+    results: Results
+
+
+def prepare(folder: Path, settings: EvalSettings) -> Asked:
+    """Reads everything that scoring a run needs.
 
     Args:
-        run: The folder that `featx train` made.
-        settings: On what.
-
-    Returns:
-        The metrics, and how many videos they are about.
+        folder: That `featx train` or `featx baseline` made.
+        settings: On what it is scored.
 
     Raises:
-        FeatxError: If the adapter does not belong to the store, or store and manifest do not belong together.
+        FeatxError: If run, store, manifest and classes do not belong together.
     """
-    header = read_header(run / ADAPTER_FILE)
-    store_path = settings.store or _trained_with(header, "store", run)
-    manifest_path = settings.manifest or _trained_with(header, "manifest", run)
+    run = open_run(folder)
+    store_path = settings.store or _made_with(run, "store", folder)
+    manifest_path = settings.manifest or _made_with(run, "manifest", folder)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
-    check_fingerprint(header.fingerprint, store, run / ADAPTER_FILE)
-    videos = load_labelled(store, manifest, settings.split)
-    loaded = load_clip_of(store, settings.model)
-    device = choose_device(settings.device)
-    adapter, _ = load_adapter(run / ADAPTER_FILE, loaded.text_width)
-    texts = list(manifest.header.classes.values())
-    scores = score(
-        adapter.to(device), TextTower(loaded.model.to(device)), texts, videos, header, settings, device
+    check_fingerprint(run.fingerprint, store, run.file)
+    learned = trained_on(run)
+    choice = choose_classes(
+        manifest, learned and learned.classes, is_same_data_set(learned, manifest), settings, settings.split
     )
+    videos = list_labelled(store, choice.manifest, settings.split)
+    return Asked(run, store, choice.manifest, choice, videos, settings)
+
+
+def evaluate(folder: Path, settings: EvalSettings) -> Scored:
+    """Scores one run.
+
+    Raises:
+        FeatxError: As `prepare`.
+    """
+    asked = prepare(folder, settings)
+    scores = asked.run.score(asked.store, asked.manifest.header.classes, asked.videos, settings)
+    return Scored(asked, scores, _results(folder, asked, scores))
+
+
+def _results(folder: Path, asked: Asked, scores: np.ndarray) -> Results:
+    run, choice, videos = asked.run, asked.choice, asked.videos
+    metrics = recognition_metrics(scores, videos.labels)
+    if choice.seen is not None and choice.class_set == "all":
+        is_seen = np.array([label in choice.seen for label in asked.manifest.labels])
+        metrics |= generalised_metrics(scores, videos.labels, is_seen)
     return Results(
-        task=header.config.task,
-        run=str(run),
+        task="recognition",
+        run=str(folder),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        data_set=manifest.header.name,
-        manifest=str(manifest_path),
-        store=str(store_path),
-        split=settings.split,
-        clips=settings.clips,
-        config=header.config.model_dump(),
-        classes=len(texts),
-        classes_as_trained=manifest.header.classes == header.classes,
-        learned_parameters=adapter.parameter_count(),
-        fingerprint=header.fingerprint.model_dump(),
-        videos=Videos(scored=len(videos.ids), missing=videos.missing),
-        metrics={
-            "top1": top_k(scores, videos.labels, 1),
-            "top5": top_k(scores, videos.labels, 5),
-            "mean_class": mean_class_accuracy(scores, videos.labels),
-        },
+        method=run.method,
+        config=run.config,
+        learned_parameters=run.learned_parameters,
+        data_set=asked.manifest.header.name,
+        manifest=str(asked.manifest.file),
+        store=str(asked.store.path),
+        split=asked.settings.split,
+        clips=asked.settings.clips if run.uses_clips else 0,
+        classes=len(asked.manifest.labels),
+        class_set=choice.class_set,
+        class_split=choice.source,
+        classes_as_trained=list(asked.manifest.header.classes.items()) == list(run.classes.items()),
+        truncated_texts=run.truncated(asked.manifest.header.classes),
+        trained_on=trained_on(run),
+        fingerprint=run.fingerprint.model_dump(),
+        videos=Videos(scored=len(videos), missing=videos.missing, left_out=choice.left_out),
+        metrics=metrics,
     )
 
 
-@torch.inference_mode()
-def score(
-    adapter: Adapter,
-    tower: TextTower,
-    class_texts: list[str],
-    videos: LabelledVideos,
-    header: AdapterHeader,
-    settings: EvalSettings,
-    device: str,
-) -> np.ndarray:
-    """Returns (V, C) class probabilities of videos: the softmax of each clip, averaged over the clips."""
-    text = adapter.eval().encode_texts(tower, adapter.plan(class_texts).to(device))  # (C, D)
-    strides, weights = (header.settings[key] for key in ("strides", "stride_weights"))
-    clip_frames = adapter.config.clip_frames
-    scores = []
-    for start in range(0, len(videos.ids), settings.batch):
-        batch = np.arange(start, min(start + settings.batch, len(videos.ids)))
-        rows = np.concatenate(
-            [even_clips(n, clip_frames, settings.clips, strides, weights) for n in videos.rows[batch]]
-        )  # (B * clips, T)
-        clips = videos.gather(np.repeat(batch, settings.clips), rows).to(device)  # (B * clips, T, D)
-        logits = adapter.encode_clips(clips) @ text.T / TEMPERATURE  # (B * clips, C)
-        chances = logits.softmax(dim=1).view(len(batch), settings.clips, -1).mean(dim=1)
-        scores.append(chances.double().cpu().numpy())
-    return np.concatenate(scores)
-
-
-def _trained_with(header: AdapterHeader, name: str, run: Path) -> Path:
-    path = Path(header.settings[name])
+def _made_with(run: Run, name: str, folder: Path) -> Path:
+    if name not in run.settings:
+        raise FeatxError(
+            f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"
+        )
+    path = Path(run.settings[name])
     if not path.exists():
         raise FeatxError(
-            f"{run}: was trained with {name} {path}, which is not there (relative paths count from the current "
+            f"{folder}: was trained with {name} {path}, which is not there (relative paths count from the current "
             f"folder); say where it is with --{name}"
         )
     return path

@@ -1,15 +1,45 @@
-"""The settings of `featx eval`."""
+"""The settings of the evaluation commands."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from featx.settings import Settings
 
 
-class EvalSettings(Settings):
+class ScoreSettings(Settings):
+    """How videos are scored, whatever the command."""
+
+    clips: int = Field(5, ge=1, description="Clips of a video, evenly placed, whose scores are averaged.")
+    model: str | None = Field(
+        None, description="CLIP whose text encoder is used, when it is not where the store says."
+    )
+    batch: int = Field(64, ge=1, description="Videos that are scored at once.")
+    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
+
+
+class ClassSettings(Settings):
+    """Which classes compete."""
+
+    classes: Literal["all", "seen", "unseen"] = Field(
+        "all",
+        description="Classes that compete: unseen ones by their names alone, or seen and unseen together (all). Seen are "
+        "those that the run has learned, unless a split is given.",
+    )
+    class_split: Path | None = Field(None, description="Class-splits file: which classes are seen (.jsonl).")
+    class_split_name: str | None = Field(None, description="Which of its splits, such as split_0.")
+    seen_list: Path | None = Field(
+        None, description="Instead of it: text file of the seen classes, one a line,"
+    )
+    unseen_list: Path | None = Field(
+        None, description="and one of the unseen classes; the other one may be left out."
+    )
+
+
+class EvalSettings(ScoreSettings, ClassSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
     store: Path | None = Field(
@@ -19,9 +49,51 @@ class EvalSettings(Settings):
         None, description="Manifest with labels and splits, when it is not the one of the training."
     )
     split: str = Field("test", description="Split of the manifest that is scored.")
-    clips: int = Field(5, ge=1, description="Clips of a video, evenly placed, whose scores are averaged.")
-    model: str | None = Field(
-        None, description="CLIP whose text encoder is used, when it is not where the store says."
+
+
+class BaselineSettings(ScoreSettings):
+    """What a baseline is made of and scored on."""
+
+    store: Path = Field(description="Feature store, made by featx extract.")
+    manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
+    train_split: str = Field("train", description="Split that is learned from (zero-shot learns nothing).")
+    split: str = Field("test", description="Split that is scored.")
+    episodes: Path | None = Field(
+        None,
+        description="Few-shot: episodes file (.jsonl), each learned and scored on its own; splits do not matter.",
     )
-    batch: int = Field(64, ge=1, description="Videos that are scored at once.")
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
+    template: list[str] = Field([], description="Text around a class name.")
+    template_file: Path | None = Field(
+        None, description="Zero-shot: text file of templates, one a line, instead of --template."
+    )
+    c: float = Field(
+        0.316,
+        gt=0,
+        description="Linear probe: inverse strength of L2 regularisation, the one of CLIP's own example.",
+    )
+    clip_frames: int = Field(16, ge=1, description="Zero-shot: rows of a clip.")
+    strides: list[int] = Field([1, 2, 3, 4], description="Zero-shot: strides of a clip, as in featx train.")
+    stride_weights: list[float] = Field(
+        [1, 1, 3, 1], description="Zero-shot: how often each is drawn in training; the most frequent is used."
+    )
+
+
+class PredictSettings(ScoreSettings):
+    """How one's own videos are classified."""
+
+    adapter: Path = Field(description="Run of featx train or featx baseline, or an adapter file.")
+    store: Path | None = Field(
+        None,
+        description="Take the videos of this feature store instead of files; all of them, or those of --ids.",
+    )
+    classes_file: Path | None = Field(
+        None,
+        description="Text file of classes, one a line, instead of those that were learned (needs prompts or a template).",
+    )
+    top: int = Field(5, ge=1, description="How many classes are said of each video.")
+    window: float | None = Field(
+        None, gt=0, description="Seconds of a sliding window; without it videos are whole."
+    )
+    hop: float | None = Field(
+        None, gt=0, description="Seconds from one window to the next; half a window if not given."
+    )

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from featx.errors import FeatxError, nearest
 
-Cell = str | int | float | None
+
+@dataclass(frozen=True)
+class PlusMinus:
+    """A mean, and how far it may be off; programs get it as two columns."""
+
+    mean: float
+    plus_minus: float
+
+
+Cell = str | int | float | PlusMinus | None
 EMPTY = "\N{EM DASH}"  # a missing cell is said to be missing, never guessed
 LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -29,12 +39,19 @@ class Table:
     notes: list[str]
 
 
+def with_notes(table: Table, notes: list[str]) -> Table:
+    """Returns the table with further notes in front of its own."""
+    return replace(table, notes=[*notes, *table.notes])
+
+
 def show(cell: Cell) -> str:
     """Returns a cell as a reader sees it."""
     if cell is None:
         return EMPTY
     if isinstance(cell, float):
         return f"{cell:.1f}"
+    if isinstance(cell, PlusMinus):
+        return f"{cell.mean:.1f} ± {cell.plus_minus:.1f}"
     return f"{cell:,}" if isinstance(cell, int) else cell
 
 
@@ -63,7 +80,24 @@ def _latex(table: Table) -> str:
     return "\n".join([*lines, r"\hline", r"\end{tabular}", *(f"% {note}" for note in table.notes)])
 
 
+def _for_programs(table: Table) -> Table:
+    """Returns the table with a column of its own for what follows a ±."""
+    columns: list[str] = []
+    cells: list[list[Cell]] = [[] for _ in table.rows]
+    for index, column in enumerate(table.columns):
+        of_column = [row[index] for row in table.rows]
+        columns.append(column)
+        for row, cell in zip(cells, of_column, strict=True):
+            row.append(cell.mean if isinstance(cell, PlusMinus) else cell)
+        if any(isinstance(cell, PlusMinus) for cell in of_column):
+            columns.append(f"{column} ±")
+            for row, cell in zip(cells, of_column, strict=True):
+                row.append(cell.plus_minus if isinstance(cell, PlusMinus) else None)
+    return replace(table, columns=columns, rows=cells)
+
+
 def _csv(table: Table) -> str:
+    table = _for_programs(table)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
@@ -72,8 +106,31 @@ def _csv(table: Table) -> str:
 
 
 def _json(table: Table) -> str:
+    table = _for_programs(table)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     return json.dumps({"title": table.title, "rows": rows, "notes": table.notes}, indent=2)
+
+
+def _html(table: Table) -> str:
+    def line(cells: list[str], tag: str) -> str:
+        sides = (
+            "" if _holds_words(table, index) else ' style="text-align:right"' for index in range(len(cells))
+        )
+        drawn = (f"<{tag}{side}>{html.escape(cell)}</{tag}>" for cell, side in zip(cells, sides, strict=True))
+        return f"<tr>{''.join(drawn)}</tr>"
+
+    return "\n".join(
+        [
+            "<table>",
+            f"<caption>{html.escape(table.title)}</caption>",
+            f"<thead>{line(table.columns, 'th')}</thead>",
+            "<tbody>",
+            *(line([show(cell) for cell in row], "td") for row in table.rows),
+            "</tbody>",
+            "</table>",
+            *(f"<p>{html.escape(note)}</p>" for note in table.notes),
+        ]
+    )
 
 
 def _rich(table: Table) -> str:
@@ -98,6 +155,7 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "latex": _latex,
     "csv": _csv,
     "json": _json,
+    "html": _html,
 }
 
 

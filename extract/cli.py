@@ -39,12 +39,12 @@ def extract(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        counts, failures_file = extract_videos(videos, to, settings)
+        tally, failures_file = extract_videos(videos, to, settings)
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped; every whole video is in {to}. Run the same command again to go on"
         ) from None
-    if counts.failed:
+    if tally.failed:
         raise PartialFailure(
-            f"{counts.failed} videos failed (they are tried again next time); see {failures_file}"
+            f"{tally.failed} videos failed (they are tried again next time); see {failures_file}"
         )

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.extract.failures import Failure
 from featx.extract.pool import Chunk, End
 from featx.extract.videos import SourceVideo
+from featx.store.failures import Failure
 from featx.store.schema import VideoFacts, VideoFeatures
 
 BATCHES_IN_FLIGHT = 2  # one is computed while the next is copied to the device and filled
@@ -44,15 +44,8 @@ class Sink(Protocol):
 
 @dataclass
 class Counts:
-    """What a run has done so far.
+    """How many frames went through a run so far. ``starved_s``: seconds that the encoder waited for decoders."""
 
-    A damaged video that is kept counts as a video and as failed, but is finished once. ``starved_s``: seconds that
-    the encoder waited for decoders.
-    """
-
-    videos: int = 0
-    failed: int = 0
-    finished: int = 0
     frames_decoded: int = 0
     frames_encoded: int = 0
     seconds: float = 0.0
@@ -62,6 +55,13 @@ class Counts:
     def limit(self) -> str:
         """The side that decides the speed: `decoding` if the encoder waits a third of the time, else `encoding`."""
         return "decoding" if self.starved_s > self.seconds / 3 else "encoding"
+
+    def add(self, other: Counts) -> None:
+        """Adds frames and starved time; the seconds of runs beside each other are those of the longest."""
+        self.frames_decoded += other.frames_decoded
+        self.frames_encoded += other.frames_encoded
+        self.starved_s += other.starved_s
+        self.seconds = max(self.seconds, other.seconds)
 
 
 @dataclass
@@ -132,19 +132,12 @@ class Assembly:
             return
         if self._growing.pop(end.video.id, None) is not video:
             return
-        self.counts.finished += 1
         if end.rows is not None and end.facts is not None:
             features = np.concatenate(video.features)[end.rows.picture]
             rows = VideoFeatures(features, end.rows.pts, end.rows.frame_index)
             self._sink.store(end.video, rows, end.facts)
-            self.counts.videos += 1
         if end.failure is not None:
-            self.counts.failed += 1
             self._sink.fail(end.failure)
-
-    def forget_unfinished(self) -> None:
-        """Lets go of videos whose decoders have not said their last word."""
-        self._growing = {key: video for key, video in self._growing.items() if video.end is not None}
 
     def check_empty(self) -> None:
         """Raises an error if a video was begun and not finished: that would be a defect of ours."""
@@ -159,7 +152,6 @@ def run(
     dtype: str,
     sink: Sink,
     progress: Callable[[Counts], None],
-    max_failures: int = 0,
 ) -> Counts:
     """Encodes everything that the decoders hand over.
 
@@ -170,7 +162,6 @@ def run(
         dtype: What features are stored as.
         sink: Takes finished videos and failures.
         progress: Called after every item.
-        max_failures: Take nothing more after this many failures; 0 for no limit.
 
     Returns:
         What was done.
@@ -201,9 +192,6 @@ def run(
             encode(batch_size)
         counts.seconds = time.monotonic() - began
         progress(counts)
-        if max_failures and counts.failed >= max_failures:
-            assembly.forget_unfinished()
-            break
     while assembly.pictures_waiting:
         encode(min(batch_size, assembly.pictures_waiting))
     while in_flight:

@@ -16,9 +16,9 @@ import numpy as np
 from featx.clip.preprocess import scale_and_crop
 from featx.extract.command import DecodeOptions
 from featx.extract.decode import DecodeError, Decoding, count_packets
-from featx.extract.failures import Failure
 from featx.extract.sampling import rows_of
 from featx.extract.videos import SourceVideo
+from featx.store.failures import Failure
 from featx.store.schema import VideoFacts
 
 CHUNK_FRAMES = 32  # frames that a decoder hands over at once

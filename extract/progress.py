@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -16,8 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from featx.extract.pipeline import Counts
 from featx.files import write_atomically
+
+if TYPE_CHECKING:
+    from featx.extract.run import Tally
 
 
 class ProgressBar:
@@ -36,14 +39,15 @@ class ProgressBar:
         )
         self._task = self._bar.add_task("", total=videos, text="")
 
-    def update(self, counts: Counts) -> None:
+    def update(self, tally: Tally) -> None:
         """Shows how far the run is."""
-        seconds = max(counts.seconds, 1e-9)
+        seconds = max(tally.seconds, 1e-9)
+        frames = tally.frames
         text = (
-            f"{counts.frames_decoded / seconds:.0f} frames/s decoded, {counts.frames_encoded / seconds:.0f} encoded "
-            f"(limit: {counts.limit}), {counts.failed} failed"
+            f"{frames.frames_decoded / seconds:.0f} frames/s decoded, {frames.frames_encoded / seconds:.0f} encoded "
+            f"(limit: {frames.limit}), {tally.failed} failed"
         )
-        self._bar.update(self._task, completed=counts.finished, text=text)
+        self._bar.update(self._task, completed=tally.finished, text=text)
 
     def __enter__(self) -> ProgressBar:
         self._bar.__enter__()
@@ -53,29 +57,31 @@ class ProgressBar:
         self._bar.__exit__(*details)  # type: ignore[arg-type]
 
 
-def summary(to: Path, counts: Counts, were_there: int) -> str:
+def summary(to: Path, tally: Tally) -> str:
     """Returns the last line of a run."""
-    rate = counts.frames_encoded / max(counts.seconds, 1e-9)
+    frames = tally.frames
+    rate = frames.frames_encoded / max(tally.seconds, 1e-9)
     return (
-        f"{to}: {counts.videos} videos added, {counts.frames_encoded} frames in {counts.seconds:.1f} s "
-        f"({rate:.0f} frames/s, limit: {counts.limit}), {counts.failed} failed, {were_there} were there already"
+        f"{to}: {tally.added} videos added, {frames.frames_encoded} frames in {tally.seconds:.1f} s "
+        f"({rate:.0f} frames/s, limit: {frames.limit}), {tally.failed} failed, {tally.there_already} were there already"
     )
 
 
-def write_stats(file: Path, counts: Counts, were_there: int, settings: dict) -> None:
+def write_stats(file: Path, tally: Tally, settings: dict) -> None:
     """Writes a run's figures as JSON."""
-    seconds = max(counts.seconds, 1e-9)
+    seconds = max(tally.seconds, 1e-9)
+    frames = tally.frames
     figures = {
-        "videos_added": counts.videos,
-        "videos_failed": counts.failed,
-        "videos_there_already": were_there,
-        "frames_decoded": counts.frames_decoded,
-        "frames_encoded": counts.frames_encoded,
-        "seconds": counts.seconds,
-        "frames_decoded_per_s": counts.frames_decoded / seconds,
-        "frames_encoded_per_s": counts.frames_encoded / seconds,
-        "encoder_starved_s": counts.starved_s,
-        "limit": counts.limit,
+        "videos_added": tally.added,
+        "videos_failed": tally.failed,
+        "videos_there_already": tally.there_already,
+        "frames_decoded": frames.frames_decoded,
+        "frames_encoded": frames.frames_encoded,
+        "seconds": tally.seconds,
+        "frames_decoded_per_s": frames.frames_decoded / seconds,
+        "frames_encoded_per_s": frames.frames_encoded / seconds,
+        "encoder_starved_s": frames.starved_s,
+        "limit": frames.limit,
         "cores": os.cpu_count(),
         "settings": settings,
     }

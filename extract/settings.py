@@ -39,13 +39,24 @@ class ExtractSettings(Settings):
     )
     dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
     format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
+    shard_mib: float = Field(
+        64.0, gt=0, description="A shard is written when it holds this many MiB of features,"
+    )
+    commit_seconds: float = Field(
+        600.0, gt=0, description="or after this many seconds: what a crash can cost at most."
+    )
 
     # how they are made
     device: str = Field(
         "auto",
-        description="cpu, cuda, cuda:1, or several as in cuda:0,cuda:1 (a process each); auto takes a GPU if there is one.",
+        description="cpu, cuda, cuda:1, or several, as in cuda:0,cuda:1, each with a process of its own; auto takes a GPU "
+        "if there is one.",
     )
-    batch_size: int = Field(64, ge=1, description="Frames that are encoded at once.")
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="Frames that are encoded at once; on a CPU other than multiples of 16 waste work.",
+    )
     compile: bool = Field(
         False, description="Let torch.compile fuse the encoder; costs a minute at the start."
     )
@@ -60,7 +71,7 @@ class ExtractSettings(Settings):
     retries: int = Field(
         2,
         ge=0,
-        description="Further attempts in one run at a video whose decoder was killed (out of memory).",
+        description="Further attempts in one run at a video whose decoder or worker process was killed.",
     )
     max_failures: int = Field(0, ge=0, description="Stop after this many failed videos; 0: never.")
     timeout: float = Field(

@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.errors import FeatxError
-from featx.extract.failures import Failure
 from featx.manifest import read_manifest
+from featx.store.failures import Failure
+from featx.video_files import ENDINGS
 
-# What a folder is searched for; a file that is named on the command line may have any ending.
-ENDINGS = {
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".flv", ".wmv"),
-    *(".3gp", ".3g2", ".ogv", ".gif", ".mts", ".vob", ".asf", ".divx"),
-}
 MANIFEST_ENDING = ".jsonl"
 
 
@@ -88,7 +84,9 @@ def _without_twins(videos: list[SourceVideo]) -> list[SourceVideo]:
 
 def _reason_to_refuse(path: Path, root: Path, follow_links: bool) -> str:
     """Says why a file must not be opened: a fifo or a device would never end, a link may lead anywhere."""
-    if path.exists() and not path.is_file():
+    if not path.exists():
+        return "no such file"
+    if not path.is_file():
         return "not a regular file"
     if not follow_links and path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
         return "a symbolic link that leads out of the folder; --follow-links takes it"

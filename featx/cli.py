@@ -17,8 +17,17 @@ from featx.errors import FeatxError, nearest, printable
 COMMANDS: dict[str, tuple[str, str]] = {
     "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
+    "store": ("featx.store.cli", "Look at stores, check, merge, convert, import and export them."),
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
-    "eval": ("featx.evaluate.cli", "Score adapters on a split and print the table."),
+    "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
+    "baseline": ("featx.evaluate.baseline_cli", "Make and score what the method is compared with."),
+    "eval": ("featx.evaluate.cli", "Score adapters and baselines on a split and print the table."),
+    "diagnose": (
+        "featx.evaluate.diagnose_cli",
+        "Say where a run goes wrong: classes, pairs, clips, prompts.",
+    ),
+    "predict": ("featx.evaluate.predict_cli", "Classify your own videos, whole or by sliding windows."),
+    "table": ("featx.evaluate.table_cli", "Print the tables of the paper with our results in them."),
 }
 
 

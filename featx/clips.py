@@ -9,22 +9,25 @@ from __future__ import annotations
 import numpy as np
 
 
-def clip_rows(rows: int, start: int, stride: int, clip_frames: int) -> np.ndarray:
-    """Returns (T,) row indices of one clip; past the end the last row that the stride reaches is repeated.
+def clip_rows(
+    rows: int | np.ndarray, start: int | np.ndarray, stride: int | np.ndarray, clip_frames: int
+) -> np.ndarray:
+    """Returns (..., T) row indices of clips; past the end the last row that the stride reaches is repeated.
 
     Args:
-        rows: N, the rows of the video.
+        rows: N, the rows of the video; one number, or one for each clip.
         start: Entry of the strided sequence 0, s, 2 s, … at which the clip begins.
         stride: s.
         clip_frames: T.
     """
-    entries = -(-rows // stride)
-    return np.minimum(np.arange(start, start + clip_frames), entries - 1) * stride
+    last_entry = np.asarray(starts_count(rows, stride, 1) - 1)
+    entries = np.asarray(start)[..., None] + np.arange(clip_frames)  # (..., T)
+    return np.minimum(entries, last_entry[..., None]) * np.asarray(stride)[..., None]
 
 
-def starts_count(rows: int, stride: int, clip_frames: int) -> int:
+def starts_count(rows: int | np.ndarray, stride: int | np.ndarray, clip_frames: int) -> np.ndarray:
     """Returns how many starts a clip can have; the last window counts, a short video has one."""
-    return max(-(-rows // stride) - clip_frames, 0) + 1
+    return np.maximum(-(-np.asarray(rows) // stride) - clip_frames, 0) + 1
 
 
 def draw_clips(
@@ -42,15 +45,11 @@ def draw_clips(
     Returns:
         (B, T) row indices within each video.
     """
-    chances = np.asarray(weights, dtype=np.float64) / np.sum(weights)
-    chosen = rng.choice(np.asarray(strides), size=len(rows), p=chances)
-    parts = rng.random(len(rows))
-    return np.stack(
-        [
-            clip_rows(n, int(part * starts_count(n, stride, clip_frames)), stride, clip_frames)
-            for n, stride, part in zip(rows.tolist(), chosen.tolist(), parts.tolist(), strict=True)
-        ]
-    )
+    up_to = np.cumsum(weights) / np.sum(weights)
+    up_to[-1] = 1.0  # not a rounding error below it
+    chosen = np.asarray(strides)[np.searchsorted(up_to, rng.random(len(rows)), side="right")]
+    starts = (rng.random(len(rows)) * starts_count(rows, chosen, clip_frames)).astype(np.int64)
+    return clip_rows(rows, starts, chosen, clip_frames)
 
 
 def even_clips(
@@ -66,5 +65,5 @@ def even_clips(
     usual = strides[int(np.argmax(weights))]
     fitting = [s for s in strides if s <= usual and -(-rows // s) >= clip_frames]
     stride = max(fitting, default=min(strides))
-    starts = np.linspace(0, starts_count(rows, stride, clip_frames) - 1, clips).round().astype(int)
-    return np.stack([clip_rows(rows, int(start), stride, clip_frames) for start in starts])
+    starts = np.linspace(0, starts_count(rows, stride, clip_frames) - 1, clips).round().astype(np.int64)
+    return clip_rows(rows, starts, stride, clip_frames)

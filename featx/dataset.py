@@ -1,17 +1,15 @@
-"""A split of a manifest together with its features: what training and evaluation both start from."""
+"""A split of a manifest and what a store has of it: what training and evaluation both start from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from featx.clip.load import LoadedClip, load_clip
 from featx.errors import FeatxError
 from featx.manifest import Manifest
-from featx.store.reader import FeatureStore, Packed
+from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint
 
 
@@ -22,28 +20,26 @@ class LabelledVideos:
     Attributes:
         ids: V video ids.
         labels: (V,) int64 class indices, in the manifest's class order.
-        packed: All rows in memory.
+        rows: (V,) int64, rows of each video in the store.
         missing: Ids of the split's videos that the store lacks.
     """
 
     ids: list[str]
     labels: np.ndarray
-    packed: Packed
+    rows: np.ndarray
     missing: list[str]
 
-    @property
-    def rows(self) -> np.ndarray:
-        """(V,) rows of each video."""
-        return np.diff(self.packed.offsets)
+    def __len__(self) -> int:
+        return len(self.ids)
 
-    def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
-        """Returns (B, T, D) features of clips: ``rows`` (B, T) within each of ``videos`` (B,)."""
-        index = self.packed.offsets[videos][:, None] + rows
-        return torch.from_numpy(self.packed.features[index])
+    def choose(self, videos: np.ndarray) -> LabelledVideos:
+        """Returns some of the videos, by index; what is missing stays the whole split's."""
+        ids = [self.ids[index] for index in videos]
+        return LabelledVideos(ids, self.labels[videos], self.rows[videos], self.missing)
 
 
-def load_labelled(store: FeatureStore, manifest: Manifest, split: str) -> LabelledVideos:
-    """Loads a split's features and labels; videos without features are listed, never silently dropped.
+def list_labelled(store: FeatureStore, manifest: Manifest, split: str) -> LabelledVideos:
+    """Lists a split's videos and labels; videos without features are listed, never silently dropped.
 
     Raises:
         FeatxError: If a video has no label, or the store has none of the split's videos.
@@ -64,7 +60,7 @@ def load_labelled(store: FeatureStore, manifest: Manifest, split: str) -> Labell
     class_index = {label: index for index, label in enumerate(manifest.labels)}
     labels = np.array([class_index[str(video.label)] for video in present])
     ids = [video.id for video in present]
-    return LabelledVideos(ids, labels, store.load(ids), missing)
+    return LabelledVideos(ids, labels, np.array([store.rows(video_id) for video_id in ids]), missing)
 
 
 def load_clip_of(store: FeatureStore, source: str | None) -> LoadedClip:

@@ -10,19 +10,19 @@ Paths are relative to ``root``, and ``root`` to the manifest's own folder. ``doc
 
 from __future__ import annotations
 
-import json
+import posixpath
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from featx.errors import FeatxError, nearest
-from featx.files import write_atomically
+from featx.json_lines import Problem, raise_first, scan_lines, write_lines
 
 SCHEMA_VERSION = 1
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class Segment(BaseModel):
@@ -57,6 +57,7 @@ class Header(BaseModel):
     name: str
     root: str = "."
     classes: dict[str, str] = {}
+    allow_overlap: bool = False
 
 
 class Manifest:
@@ -77,6 +78,11 @@ class Manifest:
         """Class labels in class order."""
         return list(self.header.classes)
 
+    @cached_property
+    def by_id(self) -> dict[str, Video]:
+        """The videos by their ids."""
+        return {video.id: video for video in self.videos}
+
     def split(self, name: str) -> list[Video]:
         """Returns the videos of one split.
 
@@ -85,9 +91,42 @@ class Manifest:
         """
         chosen = [video for video in self.videos if video.split == name]
         if not chosen:
-            known = sorted({video.split for video in self.videos})
+            known = sorted({video.split for video in self.videos if video.split})
             raise FeatxError(f"{self.file}: no video in split '{name}'; it has {', '.join(known) or 'none'}")
         return chosen
+
+    def only(self, labels: Iterable[str]) -> Manifest:
+        """Returns the part of the manifest that shows some classes: they alone are its classes, in class order."""
+        wanted = set(labels)
+        classes = {label: text for label, text in self.header.classes.items() if label in wanted}
+        videos = [video for video in self.videos if video.label in wanted]
+        return Manifest(self.header.model_copy(update={"classes": classes}), videos, self.file)
+
+
+@dataclass
+class Scan:
+    """What could be read of a manifest, line by line, and everything that is wrong with it."""
+
+    header: Header | None
+    rows: list[tuple[int, Video]]
+    problems: list[Problem]
+
+
+def scan_manifest(file: Path) -> Scan:
+    """Reads a manifest and lists every problem that keeps it from being used.
+
+    Raises:
+        FeatxError: If the file cannot be read at all.
+    """
+    lines = scan_lines(file, Header, Video, SCHEMA_VERSION, "manifest", "docs/manifest.md")
+    if lines.header is None:
+        return Scan(None, lines.rows, lines.problems)
+    problems = [*lines.problems, *id_problems(lines.rows), *_label_problems(lines.header, lines.rows)]
+    if not lines.header.allow_overlap:
+        problems += overlap_problems(lines.rows)
+    if not lines.rows and not problems:
+        problems.append(Problem(0, "a header but no videos"))
+    return Scan(lines.header, lines.rows, sorted(problems, key=lambda problem: problem.line))
 
 
 def read_manifest(file: Path) -> Manifest:
@@ -97,63 +136,65 @@ def read_manifest(file: Path) -> Manifest:
         file: A JSON Lines manifest.
 
     Returns:
-        The manifest; ids are unique and every label is in the header's class list.
+        The manifest; ids are unique, every label is in the header's class list, and no file is in two splits.
 
     Raises:
         FeatxError: With the file, the line number and what is wrong there.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatxError(f"{file}: cannot read the manifest ({error})") from error
-    if not lines[0]:
-        raise FeatxError(f"{file}: empty; a manifest begins with a header line, see docs/manifest.md")
-    header = _parse(Header, lines[0], file, 1)
-    if header.featx_manifest != SCHEMA_VERSION:
-        raise FeatxError(
-            f"{file}: schema version {header.featx_manifest}; this featx reads version {SCHEMA_VERSION}"
-        )
+    scan = scan_manifest(file)
+    raise_first(file, scan.problems)
+    assert scan.header is not None
+    return Manifest(scan.header, [video for _, video in scan.rows], file)
+
+
+def id_problems(rows: list[tuple[int, Video]]) -> list[Problem]:
+    """Lists ids that were used before."""
     first_line: dict[str, int] = {}
-    videos: list[Video] = []
-    for number, line in enumerate(lines[1:], start=2):
-        if not line.strip():
-            continue
-        video = _parse(Video, line, file, number)
-        if video.id in first_line:
-            raise FeatxError(
-                f"{file}:{number}: id '{video.id}' was used on line {first_line[video.id]} already"
-            )
-        first_line[video.id] = number
+    problems = []
+    for line, video in rows:
+        first = first_line.setdefault(video.id, line)
+        if first != line:
+            problems.append(Problem(line, f"id '{video.id}' was used on line {first} already"))
+    return problems
+
+
+def _label_problems(header: Header, rows: list[tuple[int, Video]]) -> list[Problem]:
+    hints: dict[str, str] = {}
+    problems = []
+    for line, video in rows:
         for label in [video.label, *(segment.label for segment in video.segments)]:
-            if label is not None and label not in header.classes:
-                hint = nearest(label, header.classes)
-                raise FeatxError(
-                    f"{file}:{number}: class '{label}' is not in the header's class list{hint or '; add it there'}"
+            if label is None or label in header.classes:
+                continue
+            if label not in hints:
+                hints[label] = nearest(label, header.classes) or "; add it there"
+            message = f"class '{label}' is not in the header's class list{hints[label]}"
+            problems.append(Problem(line, message))
+    return problems
+
+
+def overlap_problems(rows: list[tuple[int, Video]]) -> list[Problem]:
+    """Lists files that stand in two splits: what was learned from would be tested on."""
+    first_use: dict[str, tuple[int, str]] = {}
+    problems = []
+    for line, video in rows:
+        if not video.split:
+            continue
+        first, split = first_use.setdefault(posixpath.normpath(video.path), (line, video.split))
+        if split != video.split:
+            problems.append(
+                Problem(
+                    line,
+                    f"'{video.path}' is in split '{video.split}' and, on line {first}, in '{split}'; take one out, or "
+                    'allow it with "allow_overlap": true in the header',
                 )
-        videos.append(video)
-    if not videos:
-        raise FeatxError(f"{file}: a header but no videos")
-    return Manifest(header, videos, file)
-
-
-def _parse(model: type[Model], line: str, file: Path, number: int) -> Model:
-    try:
-        return model.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        known = nearest(place, model.model_fields) if first["type"] == "extra_forbidden" else ""
-        raise FeatxError(f"{file}:{number}: {place + ': ' if place else ''}{first['msg']}{known}") from error
+            )
+    return problems
 
 
 def write_manifest(manifest: Manifest) -> None:
     """Writes ``manifest.file``, whole or not at all."""
-    rows = [
-        manifest.header.model_dump(),
-        *(video.model_dump(exclude_defaults=True) for video in manifest.videos),
-    ]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(manifest.file, text.encode())
+    rare = set() if manifest.header.allow_overlap else {"allow_overlap"}
+    write_lines(manifest.file, manifest.header.model_dump(exclude=rare), manifest.videos)
 
 
 def count_by_split(manifest: Manifest) -> dict[str, int]:

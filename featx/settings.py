@@ -67,7 +67,8 @@ def gather(
             raise FeatxError(
                 f"--{key.replace('_', '-')}: is needed (as an option, in a recipe, or with --set)"
             ) from error
-        raise FeatxError(f"{origin.get(key, key)}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise FeatxError(f"{origin.get(key, key)}: {message}" if key else message) from error
 
 
 def _read_recipe(file: Path) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def with_options(model: type[Settings]) -> Callable[[Callable[..., None]], Calla
     """Decorates a typer command ``f(**options)`` so that it has one option for every field of ``model``.
 
     The option's name, type and help come from the field; its default is shown but stays None, so that a recipe
-    is only overridden by what was really given.
+    is only overridden by what was really given. A field that is a parameter of the command already keeps that option.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -107,6 +108,7 @@ def with_options(model: type[Settings]) -> Callable[[Callable[..., None]], Calla
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field)
             )
             for name, field in model.model_fields.items()
+            if name not in {parameter.name for parameter in own}
         ]
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         function.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]

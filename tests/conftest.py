@@ -71,3 +71,21 @@ def random_clip():
 
     torch.manual_seed(0)
     return CLIP(512, 64, 2, 128, 16, 77, 49408, 512, 8, 12).float().eval()
+
+
+@pytest.fixture(scope="session")
+def order_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from order_world import make_world, tiny_fingerprint
+
+    folder = tmp_path_factory.mktemp("order")
+    make_world(folder, tiny_fingerprint())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def class_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from class_world import make_class_world
+
+    folder = tmp_path_factory.mktemp("classes")
+    make_class_world(folder)
+    return folder

@@ -41,3 +41,9 @@ def test_version(featx) -> None:
     import featx as package
 
     assert featx("--version").out == f"featx {package.__version__}\n"
+
+
+def test_no_warning_of_a_library_reaches_the_user() -> None:
+    script = "from featx.clip.text import plan_texts; plan_texts(['a star'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

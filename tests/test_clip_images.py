@@ -37,3 +37,20 @@ def test_a_jit_archive_is_the_same_clip_as_its_state_dict(tmp_path: Path) -> Non
     loaded = load_clip(str(tmp_path / "archive.pt"))
     assert loaded.weights_sha256 == tiny.weights_sha256
     assert (loaded.name, loaded.input_size, loaded.width) == ("archive", 64, 128)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_frames_features_do_not_depend_on_its_batch(threads: int) -> None:
+    """To the bit, at ViT-B/16's width: otherwise interrupted and resumed runs would differ."""
+    torch.manual_seed(0)
+    model = CLIP(512, 224, 2, 768, 16, 77, 49408, 512, 8, 1).float().eval()
+    encoder = ImageEncoder(LoadedClip(model, "random", "random", "", 224, 512, 512))
+    frames = np.random.default_rng(0).integers(0, 256, (40, 224, 224, 3), dtype=np.uint8)
+    before = torch.get_num_threads()
+    try:
+        whole = encoder.encode(frames)
+        torch.set_num_threads(threads)
+        for count in (1, 9, 21):
+            np.testing.assert_array_equal(encoder.encode(frames[-count:]), whole[-count:])
+    finally:
+        torch.set_num_threads(before)

@@ -167,5 +167,6 @@ def test_too_many_failures_end_the_run(video: Path, tmp_path: Path, featx) -> No
     ]
     outcome = featx(*words)
     assert outcome.code == 2 and "--max-failures 3: reached" in outcome.err
-    assert len(failures(tmp_path / "s")) == 3
+    # what the decoder had begun meanwhile is finished
+    assert 3 <= len(failures(tmp_path / "s")) <= 5
     assert list(FeatureStore(tmp_path / "s")) == ["a.mp4"]

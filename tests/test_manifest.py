@@ -37,7 +37,7 @@ def test_written_manifest_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Video]
 ) -> None:
     file = tmp_path_factory.mktemp("manifest") / "m.jsonl"
-    write_manifest(Manifest(Header(name="x", classes=LABELS), rows, file))
+    write_manifest(Manifest(Header(name="x", classes=LABELS, allow_overlap=True), rows, file))
     manifest = read_manifest(file)
     assert manifest.videos == rows
     assert manifest.labels == list(LABELS)

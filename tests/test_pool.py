@@ -1,5 +1,6 @@
 """Decoders that die, hang or meet damage cost a video, never the run."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -48,7 +49,8 @@ def test_a_decoder_that_always_dies_is_a_failure(shape_videos: Path) -> None:
     def kill_all() -> None:
         while not stop.is_set():
             for child in ffmpeg_children():
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
             time.sleep(0.001)
 
     killer = threading.Thread(target=kill_all)

@@ -14,7 +14,9 @@ NEEDED = {"store": "s", "manifest": "m"}
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     file = tmp_path / "recipe.toml"
-    file.write_text('store = "s"\nmanifest = "m"\nprompts = 8\nlayers = 1\nsteps = 5\nstrides = [2, 3]\n')
+    file.write_text(
+        'store = "s"\nmanifest = "m"\nprompts = 8\nlayers = 1\nsteps = 5\nstrides = [2, 3, 4, 5]\n'
+    )
     return file
 
 
@@ -28,8 +30,8 @@ def test_set_wins_over_options_over_recipe_over_defaults(recipe: Path) -> None:
     [
         ("template=a clip of a {}", "template", "a clip of a {}"),
         ("rate=1e-3", "rate", 1e-3),
-        ("strides=[1, 2]", "strides", [1, 2]),
-        ("strides=1,2", "strides", [1, 2]),
+        ("strides=[1, 2, 5, 6]", "strides", [1, 2, 5, 6]),
+        ("strides=1,2,5,6", "strides", [1, 2, 5, 6]),
         ("layout=positional", "layout", "positional"),
         ("suffix=false", "suffix", False),
     ],

@@ -6,27 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stores import FORMATS, facts, fingerprint, video
 
 from featx.errors import FeatxError
 from featx.store.reader import FeatureStore
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 from featx.store.writer import StoreWriter
-
-FORMATS = ["zarr", "hdf5"]
-
-
-def fingerprint(width: int = 8, **changes: str) -> Fingerprint:
-    return Fingerprint(model="m", weights_sha256="0" * 64, input_size=64, width=width, **changes)
-
-
-def video(rows: int, seed: int, width: int = 8) -> VideoFeatures:
-    rng = np.random.default_rng(seed)
-    features = rng.standard_normal((rows, width)).astype(np.float16)
-    return VideoFeatures(features, np.arange(rows) / 25, np.arange(rows, dtype=np.int32))
-
-
-def facts(name: str) -> VideoFacts:
-    return VideoFacts(name, 1, 2, 320, 240, 1.5)
 
 
 @settings(max_examples=20, deadline=None)
@@ -77,7 +61,7 @@ def test_a_flipped_byte_of_features_is_an_error(tmp_path: Path, format: str) -> 
     assert position > 0
     content[position] ^= 1
     file.write_bytes(content)
-    with pytest.raises(FeatxError, match="shard-00000.* damaged or missing"):
+    with pytest.raises(FeatxError, match="shard-00000.*: damaged in row 1280 or after; featx store verify"):
         FeatureStore(tmp_path)["a"]
 
 
@@ -85,7 +69,7 @@ def test_a_lost_zarr_file_is_an_error_not_zeros(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, fingerprint()) as writer:
         writer.add("a", video(20, 0), facts("a"))
     (tmp_path / "shards" / "shard-00000.zarr" / "features" / "c" / "0" / "0").unlink()
-    with pytest.raises(FeatxError, match="damaged or missing"):
+    with pytest.raises(FeatxError, match="missing or unreadable"):
         FeatureStore(tmp_path)["a"]
 
 

@@ -3,63 +3,32 @@
 import csv
 import io
 import json
-from dataclasses import replace
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from order_world import CLASSES, PER_CLASS, make_world, tiny_fingerprint
 
-from featx.clip.load import load_clip
-from featx.manifest import Header, Manifest, Video, write_manifest
 from featx.model.adapter import read_header
 from featx.store.reader import FeatureStore
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import VideoFacts
 from featx.store.writer import StoreWriter
-
-CLASSES = {"growing": "star growing", "shrinking": "star shrinking"}
-PER_CLASS = {"train": 24, "test": 20}
-
-
-def tiny_fingerprint(**changes: str) -> Fingerprint:
-    tiny = load_clip("tiny")
-    shape = {"input_size": tiny.input_size, "width": tiny.width}
-    return Fingerprint(model=tiny.name, weights_sha256=tiny.weights_sha256, **shape, **changes)
-
-
-def make_world(folder: Path, fingerprint: Fingerprint) -> None:
-    """A class goes from one point to another, its twin back again; video lengths and noise vary."""
-    rng = np.random.default_rng(0)
-    ends = rng.standard_normal((2, fingerprint.width))
-    videos = []
-    with StoreWriter(folder / "features", fingerprint, model_source="tiny") as writer:
-        for split, count in PER_CLASS.items():
-            for label in CLASSES:
-                first, last = ends if label == "growing" else ends[::-1]
-                for index in range(count):
-                    rows = int(rng.integers(10, 60))
-                    part = np.linspace(0, 1, rows)[:, None]
-                    noise = 0.3 * rng.standard_normal((rows, fingerprint.width))
-                    features = (first + part * (last - first) + noise).astype(np.float16)
-                    video_id = f"{label}/{split}-{index}.mp4"
-                    row = VideoFeatures(features, np.arange(rows) / 25, np.arange(rows, dtype=np.int32))
-                    writer.add(video_id, row, VideoFacts(video_id, 1, 1, 64, 64, rows / 25))
-                    videos.append(Video(id=video_id, path=video_id, split=split, label=label))
-    header = Header(name="order", classes=CLASSES)
-    write_manifest(Manifest(header, videos, folder / "manifest.jsonl"))
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("order")
-    make_world(folder, tiny_fingerprint())
-    return folder
 
 
 @pytest.fixture
-def train(world: Path, tmp_path: Path, featx):
+def train(order_world: Path, tmp_path: Path, featx):
     def run(name: str, *words: object) -> Path:
         to = tmp_path / name
-        base = ["train", "--store", world / "features", "--manifest", world / "manifest.jsonl", "--to", to]
+        base = [
+            "train",
+            "--store",
+            order_world / "features",
+            "--manifest",
+            order_world / "manifest.jsonl",
+            "--to",
+            to,
+        ]
         outcome = featx(*base, "--steps", 80, "--rate", 1e-3, "--batch", 16, "--strides", "1,2",
                         "--stride-weights", "1,1", *words)  # fmt: skip
         assert outcome.code == 0, outcome.err
@@ -77,8 +46,8 @@ def test_only_a_model_of_time_parts_what_differs_in_order(train, featx) -> None:
     runs = [
         train("zero-shot", "--prompts", 0, "--layers", 0),
         train("prompts", "--prompts", 4, "--layers", 0),
-        train("transformer", "--prompts", 0, "--layers", 1),
-        train("both", "--prompts", 4, "--layers", 1),
+        train("transformer", "--prompts", 0, "--layers", 1, "--steps", 120, "--schedule", "cosine"),
+        train("both", "--prompts", 4, "--layers", 1, "--steps", 120, "--schedule", "cosine"),
     ]
     zero_shot, prompts, transformer, both = top1(featx("eval", *runs, "--format", "json"))
     assert max(zero_shot, prompts) <= 75
@@ -101,12 +70,12 @@ def read_tensors(file: Path) -> dict[str, np.ndarray]:
     return load_file(str(file))
 
 
-def test_the_run_says_what_it_is(train, world: Path) -> None:
+def test_the_run_says_what_it_is(train, order_world: Path) -> None:
     run = train("run", "--prompts", 2, "--layers", 1, "--set", "log_every=10")
     header = read_header(run / "adapter.safetensors")
     assert header.classes == CLASSES
     assert header.fingerprint == tiny_fingerprint()
-    assert header.settings["steps"] == 80 and header.settings["store"] == str(world / "features")
+    assert header.settings["steps"] == 80 and header.settings["store"] == str(order_world / "features")
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, *range(10, 81, 10)]
     assert lines[-1]["loss"] < lines[0]["loss"]
@@ -123,26 +92,32 @@ def test_prefix_only_prompts(train, featx) -> None:
 def test_tables_in_every_format_and_the_results_file(train, featx) -> None:
     run = train("run", "--prompts", 0, "--layers", 0)
     table = {format: featx("eval", run, "--format", format).out for format in
-             ("table", "markdown", "latex", "csv", "json")}  # fmt: skip
+             ("table", "markdown", "latex", "csv", "json", "html")}  # fmt: skip
     row = json.loads(table["json"])["rows"][0]
     results = json.loads((run / "results-order-test.json").read_text())
     assert row["top-1 %"] == pytest.approx(100 * results["metrics"]["top1"])
     assert results["metrics"]["top5"] == 1.0  # two classes
-    assert results["videos"] == {"scored": 40, "missing": []}
+    assert results["videos"] == {"scored": 40, "missing": [], "left_out": 0}
     (read,) = csv.DictReader(io.StringIO(table["csv"]))
     assert float(read["mean class %"]) == pytest.approx(row["mean class %"])
     assert f"| run | zero-shot | {row['top-1 %']:.1f} | 100.0 |" in table["markdown"]
     assert r"top-1 \%" in table["latex"] and r"40/40 \\" in table["latex"]
-    for text in (table[format] for format in ("table", "markdown", "latex", "json")):
+    for text in (table[format] for format in ("table", "markdown", "latex", "json", "html")):
         assert "40 of 40" in text and "0 missing" in text
     wrong = featx("eval", run, "--format", "markdwn")
     assert wrong.code == 2 and "did you mean 'markdown'" in wrong.err
 
 
-def test_videos_without_features_are_counted_and_listed(train, world: Path, tmp_path: Path, featx) -> None:
-    lines = (world / "manifest.jsonl").read_text().splitlines()
+def test_videos_without_features_are_counted_and_listed(
+    train, order_world: Path, tmp_path: Path, featx
+) -> None:
+    lines = (order_world / "manifest.jsonl").read_text().splitlines()
     for split in PER_CLASS:
-        lines.append(json.dumps({"id": f"lost/{split}.mp4", "path": "x", "split": split, "label": "growing"}))
+        lines.append(
+            json.dumps(
+                {"id": f"lost/{split}.mp4", "path": f"lost/{split}.mp4", "split": split, "label": "growing"}
+            )
+        )
     manifest = tmp_path / "with-lost.jsonl"
     manifest.write_text("\n".join(lines) + "\n")
     run = train("run", "--prompts", 0, "--layers", 0, "--set", f"manifest={manifest}")
@@ -153,21 +128,21 @@ def test_videos_without_features_are_counted_and_listed(train, world: Path, tmp_
     assert (run / "missing-order-test.txt").read_text() == "lost/test.mp4\n"
 
 
-def test_other_features_and_other_clips_are_refused(train, world: Path, tmp_path: Path, featx) -> None:
+def test_other_features_and_other_clips_are_refused(train, order_world: Path, tmp_path: Path, featx) -> None:
     run = train("run", "--prompts", 0, "--layers", 0)
     make_world(tmp_path / "fast", tiny_fingerprint(preprocess="ffmpeg-fast"))
     outcome = featx("eval", run, "--store", tmp_path / "fast" / "features")
     assert outcome.code == 2 and "preprocess: clip-exact, not ffmpeg-fast" in outcome.err
     stranger = tiny_fingerprint().model_copy(update={"weights_sha256": "f" * 64})
     make_world(tmp_path / "strange", stranger)
-    words = ["--store", tmp_path / "strange" / "features", "--manifest", world / "manifest.jsonl"]
+    words = ["--store", tmp_path / "strange" / "features", "--manifest", order_world / "manifest.jsonl"]
     outcome = featx("train", *words, "--to", tmp_path / "r2")
     assert outcome.code == 2 and "was made with tiny, weights ffffffffffff" in outcome.err
 
 
-def test_wrong_use_is_one_line(train, world: Path, tmp_path: Path, featx) -> None:
+def test_wrong_use_is_one_line(train, order_world: Path, tmp_path: Path, featx) -> None:
     run = train("run", "--prompts", 0, "--layers", 0)
-    base = ["train", "--store", world / "features", "--manifest", world / "manifest.jsonl"]
+    base = ["train", "--store", order_world / "features", "--manifest", order_world / "manifest.jsonl"]
     cases = {
         "holds a finished run": [*base, "--to", run],
         "no video in split 'trian'": [*base, "--to", tmp_path / "n", "--train-split", "trian"],
@@ -189,12 +164,14 @@ def test_wrong_use_is_one_line(train, world: Path, tmp_path: Path, featx) -> Non
         assert outcome.err.count("\n") == 1
 
 
-def test_a_store_that_was_extended_still_fits(train, world: Path, tmp_path: Path, featx) -> None:
+def test_a_store_that_was_extended_still_fits(train, order_world: Path, tmp_path: Path, featx) -> None:
     """More videos in a store are no other features: what was learned stays usable."""
+    folder = tmp_path / "features"
+    shutil.copytree(order_world / "features", folder)
     run = train("run", "--prompts", 0, "--layers", 0)
-    before = top1(featx("eval", run, "--format", "json"))
-    store = FeatureStore(world / "features")
+    before = top1(featx("eval", run, "--format", "json", "--store", folder))
+    store = FeatureStore(folder)
     video_id = next(iter(store))
-    with StoreWriter(world / "features", store.header.fingerprint) as writer:
-        writer.add("more.mp4", store[video_id], replace(next(iter(writer.done.values())), path="more.mp4"))
-    assert top1(featx("eval", run, "--format", "json")) == before
+    with StoreWriter(folder, store.header.fingerprint) as writer:
+        writer.add("more.mp4", store[video_id], VideoFacts("more.mp4", 1, 1, 64, 64, 1.0))
+    assert top1(featx("eval", run, "--format", "json", "--store", folder)) == before

@@ -1,38 +1,73 @@
-"""The curves of a run: JSON lines for programs, TensorBoard for eyes."""
+"""The curves of a run: JSON lines for programs, TensorBoard for eyes.
+
+``log.jsonl`` is the truth. A resumed run cuts it back to its checkpoint and draws TensorBoard's curves anew from it, so
+that no step is there twice.
+"""
 
 from __future__ import annotations
 
 import json
-import time
+import os
+import shutil
 from pathlib import Path
-from types import TracebackType
+
+from featx.files import write_atomically
 
 LOG_FILE = "log.jsonl"
 
 
 class RunLog:
-    """Writes each line to ``log.jsonl`` and to TensorBoard; used as a context manager."""
+    """Writes each line to ``log.jsonl`` and to TensorBoard."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, done_steps: int = 0) -> None:
+        """Opens the log.
+
+        Args:
+            run: The run's folder.
+            done_steps: Steps that the run goes on from; what was logged after them is forgotten.
+        """
         from torch.utils.tensorboard import SummaryWriter
 
-        self._file = (run / LOG_FILE).open("w", encoding="utf-8")
-        self._curves = SummaryWriter(str(run / "tensorboard"))
-        self._began = time.monotonic()
+        file, curves = run / LOG_FILE, run / "tensorboard"
+        lines = _lines_until(file, done_steps)
+        write_atomically(file, "".join(json.dumps(line) + "\n" for line in lines).encode())
+        shutil.rmtree(curves, ignore_errors=True)
+        self._file = file.open("a", encoding="utf-8")
+        self._curves = SummaryWriter(str(curves))
+        for line in lines:
+            self._draw(line)
 
     def write(self, step: int, **values: float) -> None:
         """Adds the values of one step."""
-        line = {"step": step, **values, "seconds": round(time.monotonic() - self._began, 3)}
+        line = {"step": step, **values}
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._curves.add_scalar(name, value, step)
+        self._draw(line)
 
-    def __enter__(self) -> RunLog:
-        return self
+    def sync(self) -> None:
+        """Flushes the log to the disk: a checkpoint's steps must not be missing in it after a crash."""
+        os.fsync(self._file.fileno())
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _draw(self, line: dict[str, float]) -> None:
+        for name, value in line.items():
+            if name not in ("step", "seconds"):
+                self._curves.add_scalar(name, value, line["step"])
+
+    def close(self) -> None:
+        """Writes what is left."""
         self._file.close()
         self._curves.close()
+
+
+def _lines_until(file: Path, step: int) -> list[dict[str, float]]:
+    if step == 0 or not file.exists():
+        return []
+    lines = []
+    for text in file.read_text(encoding="utf-8").splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:  # the last one, if the run was killed while it wrote
+            continue
+        if line["step"] <= step:
+            lines.append(line)
+    return lines

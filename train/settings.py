@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from featx.settings import Settings
 
@@ -50,12 +50,95 @@ class TrainSettings(Settings):
 
     # how it is learned
     steps: int = Field(1100, ge=1, description="Optimiser steps.")
-    batch: int = Field(64, ge=1, description="Clips in a step.")
-    rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
+    batch: int = Field(64, ge=1, description="Clips in a step, over all devices.")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="Parts that a step's clips go through in, when memory is short; the result is the same.",
+    )
+    loss: Literal["video-to-text", "symmetric"] = Field(
+        "video-to-text",
+        description="Cross-entropy over the texts, or the mean of that and the one over the videos.",
+    )
     class_limit: int = Field(
         400, ge=2, description="Above this many classes, a step sees the batch's and random others."
     )
+    rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="The learning rate after warm-up: constant, or down to 0 along a cosine."
+    )
+    warmup: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
+    clip_norm: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="Of the frozen text encoder's matrix products; what is learned stays fp32. bf16 is faster on a GPU "
+        "and on a CPU with bf16 instructions.",
+    )
     seed: int = Field(0, ge=0, description="Seed of everything random.")
+
+    # which step's adapter is kept
+    validation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of each class's training videos kept back to choose the best step; 0: last.",
+    )
+    validate_every: int = Field(100, ge=1, description="Steps between two validations.")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Validations without a better one after which training ends; 0: it never ends early.",
+    )
+
+    # how it runs: nothing below changes what is learned, but for rounding
     device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
+    devices: int = Field(
+        1, ge=1, description="Processes, each with a GPU of its own (or a share of the CPU)."
+    )
+    feature_memory_gib: float | None = Field(
+        None, ge=0, description="Memory that features may take; without it half of what is free."
+    )
+    workers: int = Field(
+        2, ge=1, description="Threads that read features ahead when they do not fit in memory."
+    )
+    compile: bool = Field(
+        False, description="Let torch.compile fuse the text encoder; costs a minute at the start."
+    )
+    recompute: bool = Field(
+        False,
+        description="Compute the text encoder's blocks again in the backward pass instead of keeping them: less "
+        "memory, about a third more work.",
+    )
     log_every: int = Field(20, ge=1, description="Steps between two lines of the log.")
+    checkpoint_steps: int = Field(0, ge=0, description="Steps between two checkpoints; 0: by time only.")
+    checkpoint_seconds: float = Field(300.0, gt=0, description="Seconds between two checkpoints.")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> TrainSettings:
+        if len(self.strides) != len(self.stride_weights):
+            raise ValueError("strides and stride_weights must have the same length")
+        if self.patience and not self.validation:
+            raise ValueError(
+                "patience needs validation, such as 0.1: without it nothing says which step is better"
+            )
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup={self.warmup} must be less than steps={self.steps}")
+        if self.batch < self.accumulate * self.devices:
+            raise ValueError(
+                f"batch={self.batch} is too small for accumulate={self.accumulate}, devices={self.devices}"
+            )
+        return self
+
+
+# An interrupted run may go on with other values of these; where the data lie is compared by content instead.
+MAY_CHANGE = {
+    "store", "manifest", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
+    "log_every", "checkpoint_steps", "checkpoint_seconds",
+}  # fmt: skip

@@ -1,1 +1,6 @@
 """OpenAI CLIP: loading, preprocessing, and its two frozen towers."""
+
+import warnings
+
+# OpenAI's clip, which is imported inside the functions that need it, imports pkg_resources, which warns about itself.
+warnings.filterwarnings("ignore", message="pkg_resources is deprecated")

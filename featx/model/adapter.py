@@ -48,7 +48,7 @@ class AdapterConfig(BaseModel):
 
 
 class AdapterHeader(BaseModel):
-    """What is written beside the tensors."""
+    """What is written beside the tensors; ``data_set`` is the name of the manifest that was learned from."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,6 +57,7 @@ class AdapterHeader(BaseModel):
     fingerprint: Fingerprint
     model_source: str
     classes: dict[str, str]
+    data_set: str = ""
     settings: dict[str, Any]
 
 
@@ -130,15 +131,19 @@ def read_header(file: Path) -> AdapterHeader:
         raise FeatxError(f"{file}: cannot read the adapter ({error}); make one with featx train") from error
     if "featx" not in metadata:
         raise FeatxError(f"{file}: a safetensors file, but not an adapter of featx")
-    return AdapterHeader(**json.loads(metadata["featx"]))
+    content = json.loads(metadata["featx"])
+    if content.get("featx_adapter") != SCHEMA_VERSION:
+        raise FeatxError(
+            f"{file}: schema version {content.get('featx_adapter')}; this featx reads version {SCHEMA_VERSION}"
+        )
+    return AdapterHeader(**content)
 
 
-def load_adapter(file: Path, text_width: int) -> tuple[Adapter, AdapterHeader]:
+def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
     """Reads an adapter file.
 
     Args:
         file: The safetensors file.
-        text_width: W of the CLIP that it is to be used with.
 
     Raises:
         FeatxError: If the file is not an adapter, or its tensors do not fit.
@@ -146,9 +151,12 @@ def load_adapter(file: Path, text_width: int) -> tuple[Adapter, AdapterHeader]:
     from safetensors.torch import load_file
 
     header = read_header(file)
+    tensors = load_file(str(file))
+    table = tensors.get("prompt_table")
+    text_width = header.fingerprint.width if table is None else table.shape[-1]
     adapter = Adapter(header.config, text_width, header.fingerprint.width)
     try:
-        adapter.load_state_dict(load_file(str(file)))
+        adapter.load_state_dict(tensors)
     except RuntimeError as error:
         raise FeatxError(f"{file}: its tensors do not fit its header ({error})") from error
     return adapter, header

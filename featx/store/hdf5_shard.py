@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.store.schema import ARRAY_NAMES, ShardArrays
-
-CHUNK_ROWS = 256
+from featx.store.schema import ARRAY_NAMES, CHUNK_ROWS, ShardArrays
 
 
 def write(path: Path, arrays: ShardArrays) -> None:
-    """Writes the arrays as ``path``, a new file."""
+    """Writes the arrays as ``path``, a new file; nothing is compressed, so that a reader may map the file."""
     import h5py
 
     with h5py.File(path, "x") as file:
@@ -23,7 +21,7 @@ def write(path: Path, arrays: ShardArrays) -> None:
 
 
 def read(path: Path) -> ShardArrays:
-    """Reads a whole shard.
+    """Reads a whole shard with h5py.
 
     Raises:
         Exception: Whatever h5py raises for a missing dataset or a wrong checksum; the caller names the shard.
@@ -32,3 +30,23 @@ def read(path: Path) -> ShardArrays:
 
     with h5py.File(path, "r") as file:
         return ShardArrays(**{name: file[name][:] for name in ARRAY_NAMES})
+
+
+def chunk_starts(path: Path, rows: dict[str, int]) -> dict[str, list[int]]:
+    """Returns at which byte of the file each chunk of each array begins.
+
+    Args:
+        path: The shard.
+        rows: How many rows each array has.
+    """
+    import h5py
+
+    starts = {}
+    with h5py.File(path, "r") as file:
+        for name in rows:
+            found: list[tuple[int, int]] = []
+            file[name].id.chunk_iter(
+                lambda chunk, found=found: found.append((chunk.chunk_offset[0], chunk.byte_offset))
+            )
+            starts[name] = [start for _, start in sorted(found)]
+    return starts

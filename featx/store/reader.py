@@ -1,64 +1,24 @@
-"""Reading a store: the index of all shards, and videos by their id."""
+"""Reading a store: whole videos, many of them, or windows of rows."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+import resource
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from featx.errors import FeatxError, nearest
-from featx.store import hdf5_shard, zarr_shard
-from featx.store.schema import (
-    SCHEMA_VERSION,
-    SHARDS_FOLDER,
-    STORE_FILE,
-    ShardArrays,
-    ShardRecord,
-    StoreHeader,
-    VideoFeatures,
-    shard_path,
-)
+from featx.store.checked_rows import Budget, CheckedRows
+from featx.store.index import StoreIndex, read_header, read_record
+from featx.store.schema import CHUNK_ROWS, VideoFacts, VideoFeatures, array_layout, record_path
 
-READERS: dict[str, Callable[[Path], ShardArrays]] = {"zarr": zarr_shard.read, "hdf5": hdf5_shard.read}
-
-
-def read_header(path: Path) -> StoreHeader:
-    """Reads ``store.json``.
-
-    Raises:
-        FeatxError: If there is none, or it is not one that this featx reads.
-    """
-    file = path / STORE_FILE
-    try:
-        header = StoreHeader.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise FeatxError(
-            f"{path}: not a feature store (no readable {STORE_FILE}); make one with featx extract"
-        ) from error
-    except ValidationError as error:
-        raise FeatxError(f"{file}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
-    if header.featx_store != SCHEMA_VERSION:
-        raise FeatxError(
-            f"{file}: schema version {header.featx_store}; this featx reads version {SCHEMA_VERSION}"
-        )
-    return header
-
-
-def read_records(path: Path) -> list[ShardRecord]:
-    """Reads the records of all committed shards, in the order of their names."""
-    records = []
-    for file in sorted((path / SHARDS_FOLDER).glob("shard-*.json")):
-        try:
-            records.append(ShardRecord(**json.loads(file.read_bytes())))
-        except (OSError, ValueError, TypeError) as error:
-            raise FeatxError(
-                f"{file}: damaged shard record ({error}); delete it to compute that shard again"
-            ) from error
-    return records
+# Each open shard takes two file handles; the usual limit of a process is 1024.
+OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
+LONGEST_GUESS = 10_000  # ids among which a misspelt one is looked for
 
 
 @dataclass(frozen=True)
@@ -70,75 +30,167 @@ class Packed:
 
 
 class FeatureStore:
-    """A store opened for reading; it sees the shards that were committed when it was opened."""
+    """A store opened for reading; it sees the shards that were committed when it was opened.
 
-    def __init__(self, path: Path) -> None:
+    Every chunk of 256 rows is checked against its checksum before the first of its rows is handed out. A store may
+    be used by several threads, by forked workers, and pickled.
+    """
+
+    def __init__(self, path: Path, memory_budget_bytes: int = 0) -> None:
+        """Reads the index, not the features.
+
+        Args:
+            path: The store's folder.
+            memory_budget_bytes: Rows that have been read once stay in memory up to this size. The others are read
+                through memory maps, so from the disk cache that all processes share.
+
+        Raises:
+            FeatxError: If it is not a store, or its index is damaged.
+        """
         self.path = path
         self.header = read_header(path)
-        self.records = read_records(path)
-        self._place = {
-            video_id: (shard, index)
-            for shard, record in enumerate(self.records)
-            for index, video_id in enumerate(record.ids)
-        }
+        self.index = StoreIndex(path, self.header)
+        self._memory_budget_bytes = memory_budget_bytes
+        self._forget()
+
+    def _forget(self) -> None:
+        self._budget = Budget(self._memory_budget_bytes)
+        self._features: dict[int, CheckedRows] = {}
+        self._recent: OrderedDict[int, None] = OrderedDict()  # shards that may hold file handles
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self.index.ids)
 
     def __contains__(self, video_id: str) -> bool:
-        return video_id in self._place
+        return video_id in self.index.number_of
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._place)
+        return iter(self.index.ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: self.__dict__[key] for key in ("path", "header", "index", "_memory_budget_bytes")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
 
     def rows(self, video_id: str) -> int:
         """Returns how many rows a video has, without reading them."""
-        shard, index = self._find(video_id)
-        return self.records[shard].rows[index]
+        return int(self.index.rows[self._numbers([video_id])[0]])
 
     def __getitem__(self, video_id: str) -> VideoFeatures:
-        """Reads one video (its whole shard is read: use `load` for many).
+        """Reads one video.
 
         Raises:
-            FeatxError: If the video is not in the store or its shard is damaged.
+            FeatxError: If the video is not in the store or its rows are damaged.
         """
-        shard, index = self._find(video_id)
-        return self.read_shard(shard).video(index)
+        number = self._numbers([video_id])[0]
+        shard, first, rows = (
+            int(values[number]) for values in (self.index.shard_of, self.index.first_row, self.index.rows)
+        )
+        features = self._features_of(shard).read(first, rows)
+        pts, frame_index = (
+            self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
+            for name in ("pts", "frame_index")
+        )
+        return VideoFeatures(features, pts, frame_index)
 
-    def load(self, ids: list[str]) -> Packed:
-        """Reads many videos into memory, each shard once, in the order of ``ids``.
+    def load(self, ids: Sequence[str]) -> Packed:
+        """Reads many whole videos, in the order of ``ids``.
 
         Raises:
-            FeatxError: If a video is not in the store or a shard is damaged.
+            FeatxError: If a video is not in the store or its rows are damaged.
         """
-        lengths = [self.rows(video_id) for video_id in ids]
-        offsets = np.cumsum([0, *lengths])
-        width = self.header.fingerprint.width
-        features = np.empty((offsets[-1], width), dtype=self.header.fingerprint.dtype)
-        by_shard: dict[int, list[tuple[int, int]]] = {}
-        for position, video_id in enumerate(ids):
-            shard, index = self._find(video_id)
-            by_shard.setdefault(shard, []).append((position, index))
-        for shard, wanted in sorted(by_shard.items()):
-            arrays = self.read_shard(shard)
-            for position, index in wanted:
-                features[offsets[position] : offsets[position + 1]] = arrays.video(index).features
+        numbers = self._numbers(ids)
+        return self._gather(numbers, self.index.first_row[numbers], self.index.rows[numbers])
+
+    def read_windows(
+        self,
+        ids: Sequence[str],
+        starts: np.ndarray | Sequence[int] | int,
+        lengths: np.ndarray | Sequence[int] | int,
+    ) -> Packed:
+        """Reads windows of consecutive rows, one of each of ``ids`` (which may repeat).
+
+        Args:
+            ids: V video ids.
+            starts: (V,) first row of each window within its video, or one number for all.
+            lengths: (V,) rows of each window, or one number for all.
+
+        Returns:
+            The windows' rows one after another, and the offsets (V + 1,) between them.
+
+        Raises:
+            FeatxError: If a video is not in the store, a window leaves its video, or its rows are damaged.
+        """
+        numbers = self._numbers(ids)
+        begins = np.broadcast_to(np.asarray(starts, dtype=np.int64), numbers.shape)
+        counts = np.broadcast_to(np.asarray(lengths, dtype=np.int64), numbers.shape)
+        rows = self.index.rows[numbers]
+        bad = (begins < 0) | (counts < 0) | (begins + counts > rows)
+        if bad.any():
+            first = int(bad.argmax())
+            raise FeatxError(
+                f"{self.path}: window of {counts[first]} rows from row {begins[first]} of video '{ids[first]}', which "
+                f"has {rows[first]} rows"
+            )
+        return self._gather(numbers, self.index.first_row[numbers] + begins, counts)
+
+    def videos(self) -> Iterator[tuple[str, VideoFeatures, VideoFacts]]:
+        """Reads all videos in the order of the disk, one shard in memory at a time.
+
+        Raises:
+            FeatxError: If a shard is damaged.
+        """
+        for entry in self.index.shards:
+            if not entry.videos:
+                continue
+            record = read_record(record_path(self.path, entry.name))
+            arrays = entry.read(self.path, self.header.fingerprint)
+            for number, video_id in enumerate(record.ids):
+                facts = {name: column[number] for name, column in record.facts.items()}
+                yield video_id, arrays.video(number), VideoFacts(**facts)
+
+    def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> Packed:
+        """Copies ``counts`` (V,) rows from ``first_rows`` (V,) of the videos' shards on, in the order of the disk."""
+        offsets = np.zeros(len(numbers) + 1, np.int64)
+        np.cumsum(counts, out=offsets[1:])
+        dtype, row_shape = array_layout(self.header.fingerprint)["features"]
+        features = np.empty((int(offsets[-1]), *row_shape), dtype)
+        shards = self.index.shard_of[numbers]
+        order = np.lexsort((first_rows, shards))
+        chunks, rows_before = np.divmod(first_rows, CHUNK_ROWS)
+        columns = (shards, chunks, rows_before, first_rows, offsets[:-1], offsets[1:])
+        current, rows = -1, None
+        for shard, index, row, first, begin, end in zip(*(c[order].tolist() for c in columns), strict=True):
+            if rows is None or shard != current:
+                current, rows = shard, self._features_of(shard)
+            last = row + end - begin
+            if begin < end and last <= CHUNK_ROWS and (chunk := rows.chunks[index]) is not None:
+                features[begin:end] = chunk[row:last]  # nearly every window; a call would double its cost
+            else:
+                rows.copy_to(features[begin:end], first)
         return Packed(features, offsets)
 
-    def read_shard(self, shard: int) -> ShardArrays:
-        """Reads one shard; damage that its checksums show is an error."""
-        record = self.records[shard]
-        path = shard_path(self.path, record.name, record.format)
-        try:
-            return READERS[record.format](path)
-        except Exception as error:  # zarr and h5py raise many kinds for damage; all mean the same to a user
-            raise FeatxError(
-                f"{path}: damaged or missing ({type(error).__name__}: {error}); delete {record.name}.json beside it and "
-                "run featx extract again"
-            ) from error
+    def _features_of(self, shard: int) -> CheckedRows:
+        rows = self._features.get(shard)
+        if rows is None:
+            rows = self._features[shard] = self.index.shards[shard].open(
+                self.path, self.header.fingerprint, "features", self._budget
+            )
+        self._recent.pop(shard, None)
+        self._recent[shard] = None
+        if len(self._recent) > OPEN_SHARDS:
+            oldest, _ = self._recent.popitem(last=False)
+            self._features[oldest].close()
+        return rows
 
-    def _find(self, video_id: str) -> tuple[int, int]:
+    def _numbers(self, ids: Sequence[str]) -> np.ndarray:
+        """Returns (V,) numbers of videos."""
+        number_of = self.index.number_of
         try:
-            return self._place[video_id]
-        except KeyError:
-            raise FeatxError(f"{self.path}: no video '{video_id}'{nearest(video_id, self._place)}") from None
+            return np.fromiter((number_of[video_id] for video_id in ids), np.int64, len(ids))
+        except KeyError as error:
+            (video_id,) = error.args
+            hint = nearest(video_id, number_of) if len(number_of) <= LONGEST_GUESS else ""
+            raise FeatxError(f"{self.path}: no video '{video_id}'{hint}") from None

@@ -5,8 +5,10 @@ The layout on disk is described in docs/store.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +17,12 @@ SCHEMA_VERSION = 1
 STORE_FILE = "store.json"
 SHARDS_FOLDER = "shards"
 FAILURES_FILE = "failures.jsonl"
+CHUNK_ROWS = 256
+UNKNOWN_FRAME = (
+    -1
+)  # frame index of rows whose frames are not known; their times are NaN if those are not known
+SHARD_NAME = re.compile(r"shard-(\d{5,})")
+ENDINGS = {"zarr": ".zarr", "hdf5": ".h5"}
 
 
 class Fingerprint(BaseModel):
@@ -30,7 +38,7 @@ class Fingerprint(BaseModel):
     channel_order: str = "rgb"
     sampling: str = "every frame"
     precision: str = "fp32"
-    dtype: str = "float16"
+    dtype: Literal["float16", "float32"] = "float16"
 
     def differences(self, other: Fingerprint) -> list[str]:
         """Returns ``field: mine, not theirs`` for every field that differs."""
@@ -56,14 +64,14 @@ class StoreHeader(BaseModel):
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What was found out about a video's file while it was decoded."""
+    """What was found out about a video's file while it was decoded; None is what nobody knows (imported features)."""
 
     path: str
     size_bytes: int
     mtime_ns: int
-    width: int
-    height: int
-    duration_s: float
+    width: int | None
+    height: int | None
+    duration_s: float | None
     complete: bool = True
 
 
@@ -104,29 +112,73 @@ class ShardArrays:
         return VideoFeatures(self.features[rows], self.pts[rows], self.frame_index[rows])
 
 
-ARRAY_NAMES = tuple(f.name for f in fields(ShardArrays))
+def array_layout(fingerprint: Fingerprint) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Returns for each array of a shard its type on disk (little endian) and the shape of one row."""
+    return {
+        "features": (np.dtype(fingerprint.dtype).newbyteorder("<"), (fingerprint.width,)),
+        "pts": (np.dtype("<f8"), ()),
+        "frame_index": (np.dtype("<i4"), ()),
+        "offsets": (np.dtype("<i8"), ()),
+    }
+
+
+ARRAY_NAMES = ("features", "pts", "frame_index", "offsets")
+
+
+@dataclass(frozen=True)
+class ChunkTable:
+    """Where an array's chunks of 256 rows lie in its file: byte offsets, and crc32c of each chunk's rows.
+
+    Padding after the last row of the last chunk is not part of the checksum.
+    """
+
+    starts: list[int]
+    crc32c: list[int]
 
 
 @dataclass
 class ShardRecord:
     """The content of ``shard-00017.json``, which commits a shard: without it the shard does not exist.
 
-    ``ids``, ``rows`` and every list of ``facts`` have one entry a video; ``checksums`` has the sha256 of each
-    array's bytes (C order, little endian).
+    Attributes:
+        name: ``shard-00017``.
+        format: ``zarr`` or ``hdf5``.
+        store: The content of ``store.json``: to which store the shard belongs.
+        ids: Video ids.
+        rows: How many rows each video has.
+        facts: Lists with one entry a video, by the names of `VideoFacts`.
+        files: Size and sha256 of each file of the shard, by its path below ``shards/``.
+        chunks: Where each array's bytes are.
+        featx_shard: Version of this layout.
     """
 
     name: str
     format: str
-    ids: list[str]
-    rows: list[int]
-    facts: dict[str, list]
-    checksums: dict[str, str]
-    featx_shard: int = field(default=SCHEMA_VERSION)
+    store: dict
+    ids: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    facts: dict[str, list] = field(default_factory=dict)
+    files: dict[str, tuple[int, str]] = field(default_factory=dict)
+    chunks: dict[str, ChunkTable] = field(default_factory=dict)
+    featx_shard: int = SCHEMA_VERSION
+
+
+def shard_name(number: int) -> str:
+    """Returns the name of a shard."""
+    return f"shard-{number:05d}"
 
 
 def shard_path(store: Path, name: str, format: str) -> Path:
     """Returns where a shard's arrays lie."""
-    return store / SHARDS_FOLDER / f"{name}.{'zarr' if format == 'zarr' else 'h5'}"
+    return store / SHARDS_FOLDER / f"{name}{ENDINGS[format]}"
+
+
+def array_file(store: Path, name: str, format: str, array: str) -> Path:
+    """Returns the file that holds the chunks of one array of a shard."""
+    shard = shard_path(store, name, format)
+    if format == "hdf5":
+        return shard
+    return shard / array / ("c/0/0" if array == "features" else "c/0")
 
 
 def record_path(store: Path, name: str) -> Path:

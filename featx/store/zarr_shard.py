@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.store.schema import ARRAY_NAMES, ShardArrays
-
-CHUNK_ROWS = 256
+from featx.store.schema import ARRAY_NAMES, CHUNK_ROWS, ShardArrays
 
 
 def write(path: Path, arrays: ShardArrays) -> None:
@@ -23,7 +21,7 @@ def write(path: Path, arrays: ShardArrays) -> None:
         for name in ARRAY_NAMES:
             values: np.ndarray = getattr(arrays, name)
             chunk = (CHUNK_ROWS, *values.shape[1:])
-            chunk_count = -(-max(len(values), 1) // CHUNK_ROWS)
+            chunk_count = -(-len(values) // CHUNK_ROWS)
             array = group.create_array(
                 name,
                 shape=values.shape,
@@ -37,7 +35,7 @@ def write(path: Path, arrays: ShardArrays) -> None:
 
 
 def read(path: Path) -> ShardArrays:
-    """Reads a whole shard.
+    """Reads a whole shard with zarr.
 
     Raises:
         Exception: Whatever zarr raises for a missing array or a wrong checksum; the caller names the shard.
@@ -53,3 +51,24 @@ def read(path: Path) -> ShardArrays:
             raise FileNotFoundError(f"{file}")
         arrays[name] = np.asarray(array)
     return ShardArrays(**arrays)
+
+
+def chunk_starts(path: Path, rows: dict[str, int]) -> dict[str, list[int]]:
+    """Returns at which byte of its file each chunk of each array begins.
+
+    A file of the sharding codec ends with an index: offset and size of every chunk as two unsigned 64-bit integers,
+    then the index's own crc32c.
+
+    Args:
+        path: The shard.
+        rows: How many rows each array has.
+    """
+    starts = {}
+    for name, count in rows.items():
+        (file,) = (each for each in (path / name / "c").rglob("*") if each.is_file())
+        index_bytes = 16 * -(-count // CHUNK_ROWS)
+        with file.open("rb") as stream:
+            stream.seek(-index_bytes - 4, 2)
+            index = np.frombuffer(stream.read(index_bytes), "<u8").reshape(-1, 2)
+        starts[name] = index[:, 0].tolist()
+    return starts

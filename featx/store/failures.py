@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container
+from collections.abc import Container, KeysView
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -42,6 +42,15 @@ class FailureList:
                             f"{self.file}:{number}: not a failure ({error}); delete the file"
                         ) from error
                     self._by_id[failure.id] = failure
+
+    @property
+    def ids(self) -> KeysView[str]:
+        """The videos that failed."""
+        return self._by_id.keys()
+
+    def take(self, other: FailureList) -> None:
+        """Takes over the failures of another store; `tidy` writes them."""
+        self._by_id |= other._by_id
 
     def record(self, failure: Failure) -> None:
         """Adds a failure, counting earlier attempts at the same video."""

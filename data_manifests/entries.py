@@ -1,0 +1,86 @@
+"""What an annotation reader hands over: the entries of the official files, before any video file was looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from featx.errors import FeatxError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video as an annotation file names it.
+
+    Attributes:
+        names: Names that its file may have, without ending, best first; with folders if the annotation names them.
+        path: Where the file lies in the official copy; this is the id of a video that is missing.
+        folder: Class folder that its file may lie in.
+        split: `train`, `val`, `test`, or empty if it is in none.
+        label: Class label; None if the annotation has none.
+        source: Line that it stands on, as `FILE:LINE`.
+    """
+
+    names: tuple[str, ...]
+    path: str
+    folder: str
+    split: str
+    label: str | None
+    source: str
+
+
+@dataclass
+class Annotations:
+    """Everything that the official files say.
+
+    Attributes:
+        name: Name of the data set.
+        classes: Label to text, in class order.
+        entries: All entries, in the order of the files.
+        official: Official number of videos of each split, where it is known.
+        notes: What the user should know.
+        ignore_case: Whether file names may differ from the annotation's by case.
+    """
+
+    name: str
+    classes: dict[str, str]
+    entries: list[Entry]
+    official: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    ignore_case: bool = False
+
+
+def read_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Yields number and text of every line that is not blank, without the blanks around it.
+
+    Raises:
+        FeatxError: If the file cannot be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatxError(f"{file}: cannot read it ({error})") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def find_annotation(folder: Path, names: list[str]) -> Path | None:
+    """Returns the file of one of these names in a folder or, failing that, in one of its sub-folders.
+
+    Raises:
+        FeatxError: If the folder is not there, or several of its sub-folders have such a file.
+    """
+    if not folder.is_dir():
+        raise FeatxError(f"--annotations {folder}: no such folder")
+    sub_folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    for places in ([folder], sub_folders):
+        found = [place / name for place in places for name in names if (place / name).is_file()]
+        if len(found) > 1:
+            raise FeatxError(
+                f"--annotations {folder}: {found[0]} or {found[1]}? Give the folder of the one to take"
+            )
+        if found:
+            return found[0]
+    return None

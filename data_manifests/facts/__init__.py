@@ -1,0 +1,1 @@
+"""Facts about the data sets, as data: one TOML file each."""

@@ -1,0 +1,42 @@
+"""Reads the facts about a data set: official counts, class texts, names of the official files."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Facts(BaseModel):
+    """What is known of a data set without its files.
+
+    Attributes:
+        name: Name in manifests and tables.
+        class_count: Official number of classes.
+        class_text: Rule that makes a class's text from its label, see `names.TEXT_RULES`.
+        class_texts: Texts that do not follow the rule.
+        ending: Ending of the videos in the official copy.
+        test_split: Split that results are reported on.
+        counts: Number of the split (1 where there is one only) to split to official number of videos.
+        files: Split to the names that its official file goes by.
+        notes: What whoever uses the data set should know.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    class_count: int
+    class_text: str
+    class_texts: dict[str, str] = {}
+    ending: str
+    test_split: str
+    counts: dict[int, dict[str, int]] = {}
+    files: dict[str, list[str]] = {}
+    notes: list[str] = []
+
+
+def read_facts(name: str) -> Facts:
+    """Returns the facts about a data set that featx knows, by its name."""
+    text = resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return Facts(**tomllib.loads(text))

@@ -1,0 +1,139 @@
+"""Making a baseline: what it learns from a split, or from each episode, and its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from featx.dataset import list_labelled
+from featx.errors import FeatxError, nearest
+from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
+from featx.evaluate.baselines import MOST_ITERATIONS, class_means, fit_linear
+from featx.evaluate.few_shot import score_episodes
+from featx.evaluate.mean_features import mean_features
+from featx.evaluate.recognition import evaluate
+from featx.evaluate.runs import BaselineRun
+from featx.evaluate.settings import BaselineSettings, EvalSettings
+from featx.evaluate.texts import check_templates
+from featx.manifest import Manifest, read_manifest
+from featx.model.adapter import ADAPTER_FILE, PLAIN_TEMPLATE
+from featx.results import Method, Results
+from featx.store.reader import FeatureStore
+
+METHODS: tuple[Method, ...] = ("zero-shot", "linear-probe", "nearest-mean")
+# Where a baseline is scored or computed does not belong to what it is; nor does what zero-shot never looks at.
+MAY_CHANGE = {"store", "manifest", "model", "batch", "device", "split", "clips"}
+NOT_FOR_ZERO_SHOT = {"train_split", "episodes", "c"}
+
+
+def check_method(method: str) -> Method:
+    """Returns the method, if it is one.
+
+    Raises:
+        FeatxError: Naming the methods.
+    """
+    for known in METHODS:
+        if method == known:
+            return known
+    raise FeatxError(f"{method}: must be one of {', '.join(METHODS)}{nearest(method, METHODS)}")
+
+
+def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tuple[Results, list[str]]:
+    """Makes a baseline and scores it.
+
+    Args:
+        method: Which.
+        run: Folder that it is written into, beside its results.
+        settings: Of what and on what.
+
+    Returns:
+        The results, and notes for the user.
+
+    Raises:
+        FeatxError: If store and manifest do not belong together, or the folder holds another run.
+    """
+    store, manifest = FeatureStore(settings.store), read_manifest(settings.manifest)
+    header = BaselineHeader(
+        method=method,
+        templates=read_templates(settings) if method == "zero-shot" else [],
+        fingerprint=store.header.fingerprint,
+        model_source=settings.model or store.header.model_source,
+        classes=manifest.header.classes,
+        data_set=manifest.header.name,
+        settings=settings.model_dump(mode="json"),
+    )
+    _check_folder(run, header)
+    if method == "zero-shot":
+        write_baseline(run, header, {})
+    if settings.episodes is not None:
+        subject = BaselineRun(run / BASELINE_FILE, header, {})
+        results, untrained = score_episodes(subject, store, manifest, settings)
+        note = (
+            f"{untrained} training videos of the episodes have no features: fewer shots than the episodes say"
+        )
+        return results, [note] if untrained else []
+    notes: list[str] = []
+    if method != "zero-shot":
+        tensors, notes = _learn(method, store, manifest, settings)
+        write_baseline(run, header, tensors)
+    shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
+    asked = EvalSettings(store=settings.store, manifest=settings.manifest, **shared)
+    return evaluate(run, asked).results, notes
+
+
+def read_templates(settings: BaselineSettings) -> list[str]:
+    """Returns the templates that were given, or the one of an adapter without prompts.
+
+    Raises:
+        FeatxError: If they cannot be read, or one has no place for the class name.
+    """
+    file = settings.template_file
+    if file is None:
+        check_templates(settings.template, "--template")
+        return settings.template or [PLAIN_TEMPLATE]
+    if settings.template:
+        raise FeatxError("--template-file: leave it or --template out")
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatxError(f"--template-file {file}: cannot read it ({error})") from error
+    templates = [line.strip() for line in lines if line.strip()]
+    if not templates:
+        raise FeatxError(f"--template-file {file}: names no template")
+    check_templates(templates, str(file))
+    return templates
+
+
+def _learn(
+    method: Method, store: FeatureStore, manifest: Manifest, settings: BaselineSettings
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    videos = list_labelled(store, manifest, settings.train_split)
+    features = mean_features(store, videos.ids)
+    notes = []
+    if videos.missing:
+        notes.append(f"{len(videos.missing)} videos of split '{settings.train_split}' have no features")
+    if method == "nearest-mean":
+        return {"means": class_means(features, videos.labels, manifest.labels)}, notes
+    fitted = fit_linear(features, videos.labels, manifest.labels, settings.c)
+    if not fitted.converged:
+        notes.append(
+            f"the linear probe had not converged after {MOST_ITERATIONS:,} iterations; a smaller --c may"
+        )
+    return {"weight": fitted.weight, "bias": fitted.bias}, notes
+
+
+def _check_folder(run: Path, header: BaselineHeader) -> None:
+    if (run / ADAPTER_FILE).exists():
+        raise FeatxError(f"{run}: holds a run of featx train; choose another --to")
+    if (run / BASELINE_FILE).exists():
+        there, _ = read_baseline(run / BASELINE_FILE)
+        ignored = MAY_CHANGE | (NOT_FOR_ZERO_SHOT if header.method == "zero-shot" else set())
+        kept = [{k: v for k, v in one.settings.items() if k not in ignored} for one in (there, header)]
+        same = all(
+            getattr(there, name) == getattr(header, name) for name in ("method", "templates", "classes")
+        )
+        if not same or kept[0] != kept[1] or there.fingerprint != header.fingerprint:
+            raise FeatxError(
+                f"{run}: holds another baseline ({there.method}); choose another --to or delete it"
+            )

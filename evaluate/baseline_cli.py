@@ -1,0 +1,51 @@
+"""`featx baseline`: what the method is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import Interrupted
+from featx.evaluate.settings import BaselineSettings
+from featx.settings import gather, with_options
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(BaselineSettings)
+def baseline(
+    method: Annotated[str, typer.Argument(help="zero-shot, linear-probe or nearest-mean.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the baseline and its results.")],
+    template: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Zero-shot: text around a class name, such as 'a video of a {}'; several are averaged, as CLIP does."
+        ),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
+    ] = "table",
+    **options: Any,
+) -> None:
+    """Makes a baseline, scores it, and prints its row.
+
+    zero-shot: frozen CLIP with hand-written templates. linear-probe: logistic regression on the mean of each video's
+    features. nearest-mean: the class whose training videos' mean is nearest. With --episodes each few-shot episode is
+    learned and scored on its own. featx eval and featx table take the folder like that of any run.
+    """
+    settings = gather(BaselineSettings, None, {**options, "template": template or None}, [])
+    from featx.evaluate.baseline import check_method, make_baseline
+    from featx.evaluate.rows import recognition_table
+    from featx.evaluate.tables import check_format, render, with_notes
+    from featx.results import write_results
+
+    check_format(format)
+    try:
+        results, notes = make_baseline(check_method(method), to, settings)
+    except KeyboardInterrupt:
+        raise Interrupted(f"{to}: stopped; nothing was scored") from None
+    write_results(results, to)
+    print(render(with_notes(recognition_table([results]), notes), format))

@@ -1,0 +1,172 @@
+"""Baselines over few-shot episodes: every video is read and encoded once, however many episodes it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+
+from featx.devices import choose_device
+from featx.episodes import Episode, read_episodes, ways_and_shots
+from featx.errors import FeatxError
+from featx.evaluate.baselines import (
+    class_means,
+    fit_linear,
+    linear_scores,
+    nearest_scores,
+    zero_shot_adapter,
+)
+from featx.evaluate.mean_features import mean_features
+from featx.evaluate.runs import BaselineRun
+from featx.evaluate.settings import BaselineSettings
+from featx.manifest import Manifest
+from featx.metrics.recognition import recognition_metrics
+from featx.model.scoring import encode_videos, score_clips
+from featx.results import FewShot, Item, Results, Videos, summarise
+from featx.sources import open_source
+from featx.store.reader import FeatureStore
+
+# Training ids, test ids and classes to (V, C) scores.
+Scorer = Callable[[list[str], list[str], list[str]], np.ndarray]
+
+
+def score_episodes(
+    run: BaselineRun, store: FeatureStore, manifest: Manifest, settings: BaselineSettings
+) -> tuple[Results, list[str]]:
+    """Learns and scores a baseline on each episode.
+
+    Returns:
+        The results, and notes for the user.
+
+    Raises:
+        FeatxError: If an episode has no test video with features, or a class no training video with features.
+    """
+    assert settings.episodes is not None
+    episodes = read_episodes(settings.episodes, manifest).episodes
+    notes: list[str] = []
+    if run.method == "zero-shot":
+        score = _zero_shot(run, store, manifest, episodes, settings)
+    else:
+        score = _from_means(run, store, manifest, episodes, settings, notes)
+    items: list[Item] = []
+    missing: set[str] = set()
+    untrained = 0
+    for episode in episodes:
+        train, test = ([one for one in ids if one in store] for ids in (episode.train, episode.test))
+        if not test:
+            raise FeatxError(
+                f"{settings.episodes}: {store.path} has no test video of episode '{episode.name}'"
+            )
+        untrained += len(episode.train) - len(train)
+        missing |= {one for one in episode.test if one not in store}
+        labels = _labels(test, episode.classes, manifest)
+        try:
+            metrics = recognition_metrics(score(train, test, episode.classes), labels)
+        except FeatxError as error:
+            raise FeatxError(f"{settings.episodes}: episode '{episode.name}': {error}") from error
+        lost = len(episode.test) - len(test)
+        items.append(Item(name=episode.name, scored=len(test), missing=lost, metrics=metrics))
+    ways, shots = ways_and_shots(episodes, manifest)
+    means, spread = summarise(items)
+    results = Results(
+        task="recognition",
+        run=str(run.file.parent),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        method=run.method,
+        config=run.config,
+        learned_parameters=_parameters(run, len(episodes[0].classes)),
+        data_set=manifest.header.name,
+        manifest=str(manifest.file),
+        store=str(store.path),
+        split=settings.episodes.stem,
+        clips=settings.clips if run.uses_clips else 0,
+        classes=len(episodes[0].classes),
+        few_shot=FewShot(episodes=str(settings.episodes), ways=ways, shots=shots),
+        fingerprint=run.fingerprint.model_dump(),
+        videos=Videos(scored=sum(item.scored for item in items), missing=sorted(missing)),
+        metrics=means,
+        spread=spread,
+        items=items,
+    )
+    if run.method != "zero-shot" and untrained:
+        notes.append(
+            f"{untrained} training videos of the episodes have no features: fewer shots than they say"
+        )
+    return results, notes
+
+
+def _zero_shot(
+    run: BaselineRun,
+    store: FeatureStore,
+    manifest: Manifest,
+    episodes: list[Episode],
+    settings: BaselineSettings,
+) -> Scorer:
+    device = choose_device(settings.device)
+    text = run.text(manifest.header.classes, store, settings, device)
+    row_of = {label: index for index, label in enumerate(manifest.labels)}
+    ids = _ids(store, episodes, "test")
+    rows = np.array([store.rows(one) for one in ids], dtype=np.int64)
+    source = open_source(store, ids, rows, device, budget_gib=None)
+    adapter = zero_shot_adapter(run.fingerprint.width, settings.clip_frames).to(device)
+    encoded = encode_videos(
+        adapter,
+        source,
+        np.arange(len(ids)),
+        rows,
+        settings.clips,
+        settings.strides,
+        settings.stride_weights,
+        device,
+    )  # (V, clips, D)
+    place = {video_id: index for index, video_id in enumerate(ids)}
+
+    def score(train: list[str], test: list[str], classes: list[str]) -> np.ndarray:
+        return score_clips(encoded[[place[one] for one in test]], text[[row_of[label] for label in classes]])
+
+    return score
+
+
+def _from_means(
+    run: BaselineRun,
+    store: FeatureStore,
+    manifest: Manifest,
+    episodes: list[Episode],
+    settings: BaselineSettings,
+    notes: list[str],
+) -> Scorer:
+    ids = _ids(store, episodes, "train", "test")
+    means = mean_features(store, ids)
+    place = {video_id: index for index, video_id in enumerate(ids)}
+
+    def score(train: list[str], test: list[str], classes: list[str]) -> np.ndarray:
+        learned, asked = (means[[place[one] for one in some]] for some in (train, test))
+        labels = _labels(train, classes, manifest)
+        if run.method == "nearest-mean":
+            return nearest_scores(asked, class_means(learned, labels, classes))
+        fitted = fit_linear(learned, labels, classes, settings.c)
+        if not fitted.converged:
+            notes.append(
+                f"a linear probe of classes {', '.join(classes[:3])}, … had not converged; a smaller --c may"
+            )
+        return linear_scores(asked, fitted.weight, fitted.bias)
+
+    return score
+
+
+def _ids(store: FeatureStore, episodes: list[Episode], *parts: str) -> list[str]:
+    """Returns every video of the episodes that has features, once."""
+    ids = dict.fromkeys(one for episode in episodes for part in parts for one in getattr(episode, part))
+    return [one for one in ids if one in store]
+
+
+def _labels(ids: list[str], classes: list[str], manifest: Manifest) -> np.ndarray:
+    index = {label: number for number, label in enumerate(classes)}
+    return np.array([index[str(manifest.by_id[one].label)] for one in ids], dtype=np.int64)
+
+
+def _parameters(run: BaselineRun, classes: int) -> int:
+    """Returns how many numbers an episode's classifier has."""
+    width = run.fingerprint.width
+    return {"zero-shot": 0, "nearest-mean": classes * width}.get(run.method, classes * (width + 1))

@@ -1,0 +1,62 @@
+"""Which row of the paper a result of ours may stand beside: the data set is real and the settings are the same."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from featx.paper.tables import PaperRow, PaperSettings, PaperTable, read_paper_settings
+from featx.results import Results
+
+paper_settings = cache(read_paper_settings)
+
+
+def same_settings(results: Results) -> bool:
+    """Tells whether a result is about what the paper's numbers are about, whatever was learned."""
+    paper = paper_settings()
+    learned = results.trained_on
+    config = results.config
+    if results.data_set not in paper.classes or results.fingerprint.get("model") != paper.clip:
+        return False
+    if learned and learned.data_set != results.data_set:
+        return False
+    if results.method == "adapter":
+        usual = config.get("clip_frames") == paper.clip_frames and config.get("suffix", True)
+        if not usual or config.get("template"):
+            return False
+    if results.few_shot:
+        return _same_episodes(results, paper)
+    if results.split != paper.split[results.data_set]:
+        return False
+    if results.class_split:
+        return _same_open_set(results, paper)
+    return results.classes == paper.classes[results.data_set]
+
+
+def _same_episodes(results: Results, paper: PaperSettings) -> bool:
+    few_shot = results.few_shot
+    assert few_shot is not None
+    return few_shot.ways is not None and paper.episodes.get(few_shot.ways) == len(results.items)
+
+
+def _same_open_set(results: Results, paper: PaperSettings) -> bool:
+    seen, unseen = paper.open_set.get(results.data_set, (None, None))
+    learned = results.trained_on
+    return (
+        results.class_set == "unseen"
+        and results.classes == unseen
+        and (learned is None or len(learned.classes) == seen)
+    )
+
+
+def row_of(results: Results, table: PaperTable) -> PaperRow | None:
+    """Returns the paper's row for what a result learned, if there is one and the settings are the same."""
+    if not same_settings(results):
+        return None
+    fields: dict[str, object] = {"data_set": results.data_set, "method": results.method}
+    if results.method == "adapter":
+        fields |= {"prompts": results.config["prompts"], "layers": results.config["layers"]}
+    if results.few_shot:
+        fields |= {"ways": results.few_shot.ways, "shots": results.few_shot.shots}
+        if results.method == "adapter":  # the paper does not say how many: with a Transformer, or without
+            fields |= {"prompts": None, "layers": None if results.config["layers"] else 0}
+    return table.find(**fields)

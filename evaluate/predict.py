@@ -1,0 +1,172 @@
+"""Classifying one's own videos, one at a time, so that neither many nor long ones fill the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featx.dataset import check_fingerprint
+from featx.devices import choose_device
+from featx.errors import FeatxError
+from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_adapter
+from featx.evaluate.runs import AdapterRun, BaselineRun
+from featx.evaluate.settings import PredictSettings
+from featx.evaluate.windows import Windows, slide, whole
+from featx.model.scoring import score_videos
+from featx.store.reader import FeatureStore
+
+# Features (N, D) and windows of one video to (M, C) probabilities.
+WindowScorer = Callable[[np.ndarray, Windows], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of a video, or of a window of it.
+
+    Attributes:
+        video: Its id or path.
+        start_s: Where the window begins, in seconds; the video's begin if there are no windows. None if the store
+            does not know times, as of imported features.
+        end_s: Where it ends, likewise.
+        best: Classes and their probabilities, the best first.
+    """
+
+    video: str
+    start_s: float | None
+    end_s: float | None
+    best: list[tuple[str, float]]
+
+
+@dataclass
+class OneVideo:
+    """The features of a single video, as a `featx.sources.Source`."""
+
+    features: np.ndarray
+    where: str = "memory"
+
+    def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Returns (B, T, D) features."""
+        return torch.from_numpy(self.features[rows])
+
+
+def read_classes(run: AdapterRun | BaselineRun, file: Path | None) -> dict[str, str]:
+    """Returns the classes that compete: label to text.
+
+    Raises:
+        FeatxError: If there are none.
+    """
+    if file is None:
+        if not run.classes:
+            raise FeatxError(f"{run.file}: has no list of classes; give one with --classes-file")
+        return run.classes
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatxError(f"--classes-file {file}: cannot read it ({error})") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise FeatxError(f"--classes-file {file}: names no class")
+    if run.method in ("linear-probe", "nearest-mean"):
+        raise FeatxError(
+            f"--classes-file {file}: a {run.method} baseline knows only the classes that it has learned"
+        )
+    return {name: run.classes.get(name, name) for name in names}
+
+
+def check_windows(settings: PredictSettings) -> None:
+    """Refuses windows that would leave parts of a video out.
+
+    Raises:
+        FeatxError: Naming the flag.
+    """
+    if settings.hop is not None and settings.window is None:
+        raise FeatxError(f"--hop {settings.hop}: needs --window")
+    if settings.window is not None and settings.hop is not None and settings.hop > settings.window:
+        raise FeatxError(
+            f"--hop {settings.hop}: is more than --window {settings.window}, so parts of the video would not be looked at"
+        )
+
+
+def predict(
+    run: AdapterRun | BaselineRun,
+    store: FeatureStore,
+    ids: Sequence[str],
+    classes: dict[str, str],
+    settings: PredictSettings,
+) -> Iterator[Prediction]:
+    """Classifies videos of a store.
+
+    Args:
+        run: What was learned.
+        store: Features.
+        ids: Videos.
+        classes: That compete, label to text.
+        settings: How.
+
+    Raises:
+        FeatxError: If run and store do not belong together, or the store lacks a video.
+    """
+    check_fingerprint(run.fingerprint, store, run.file)
+    score = window_scorer(run, store, classes, settings)
+    labels = list(classes)
+    for video_id in ids:
+        video = store[video_id]
+        timed = bool(np.isfinite(video.pts).all())
+        if settings.window is None:
+            windows = whole(video.pts if timed else np.zeros(len(video)))
+        elif timed:
+            windows = slide(video.pts, settings.window, settings.hop or settings.window / 2)
+        else:
+            raise FeatxError(
+                f"{store.path}: does not know when the rows of '{video_id}' are shown; leave --window out"
+            )
+        scores = score(video.features, windows)  # (M, C)
+        for number, chances in enumerate(scores):
+            order = np.argsort(-chances, kind="stable")[: settings.top]
+            best = [(labels[index], float(chances[index])) for index in order]
+            start_s, end_s = float(windows.start_s[number]), float(windows.end_s[number])
+            yield Prediction(video_id, start_s if timed else None, end_s if timed else None, best)
+
+
+def window_scorer(
+    run: AdapterRun | BaselineRun, store: FeatureStore, classes: dict[str, str], settings: PredictSettings
+) -> WindowScorer:
+    """Returns what scores windows as evaluation scores whole videos."""
+    if isinstance(run, BaselineRun) and run.method != "zero-shot":
+        return lambda features, windows: _score_means(run, features, windows)
+    device = choose_device(settings.device)
+    text = run.text(classes, store, settings, device)  # (C, D)
+    if isinstance(run, AdapterRun):
+        adapter = run.adapter
+    else:
+        adapter = zero_shot_adapter(run.fingerprint.width, run.settings["clip_frames"])
+    adapter = adapter.to(device)
+
+    def score(features: np.ndarray, windows: Windows) -> np.ndarray:
+        return score_videos(
+            adapter,
+            text,
+            OneVideo(features),
+            np.zeros(len(windows), dtype=np.int64),
+            windows.rows,
+            settings.clips,
+            run.settings["strides"],
+            run.settings["stride_weights"],
+            settings.batch,
+            windows.first_row,
+        )
+
+    return score
+
+
+def _score_means(run: BaselineRun, features: np.ndarray, windows: Windows) -> np.ndarray:
+    parts = zip(windows.first_row, windows.first_row + windows.rows, strict=True)
+    means = np.stack([features[first:past].mean(axis=0, dtype=np.float64) for first, past in parts])  # (M, D)
+    if run.method == "nearest-mean":
+        return nearest_scores(means, run.tensors["means"])
+    return linear_scores(means, run.tensors["weight"], run.tensors["bias"])

@@ -1,0 +1,71 @@
+"""`featx predict`: what one's own videos show."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import FeatxError, Interrupted, PartialFailure, printable
+from featx.evaluate.settings import PredictSettings
+from featx.settings import gather, with_options
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(PredictSettings)
+def predict(
+    videos: Annotated[
+        list[Path] | None, typer.Argument(help="Video files, or folders of them; none with --store.")
+    ] = None,
+    ids: Annotated[
+        list[str] | None, typer.Option("--ids", help="A video of --store; may be given several times.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="How the answer is printed: table, json, csv.")] = "table",
+    **options: Any,
+) -> None:
+    """Says what VIDEOS show: the best classes with their probabilities, of whole videos or of sliding windows.
+
+    Features are made as for the training and thrown away afterwards; take featx extract and --store to keep them.
+    Exit codes: 0 all is well, 2 wrong use, 3 some videos could not be decoded, 130 interrupted.
+    """
+    settings = gather(PredictSettings, None, options, [])
+    if bool(videos) == (settings.store is not None):
+        raise FeatxError("give either VIDEOS or --store STORE")
+    if ids and settings.store is None:
+        raise FeatxError(f"--ids {ids[0]}: needs --store")
+    from featx.evaluate.own_files import extracted, list_files
+    from featx.evaluate.predict import check_windows, predict, read_classes
+    from featx.evaluate.predict_output import check_output, render_predictions
+    from featx.evaluate.runs import open_run
+    from featx.store.reader import FeatureStore
+
+    check_output(format)
+    check_windows(settings)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run = open_run(settings.adapter)
+    classes = read_classes(run, settings.classes_file)
+    files = list_files(videos or [])
+    failures: dict[str, str] = {}
+    try:
+        if settings.store is not None:
+            store = FeatureStore(settings.store)
+            predictions = list(predict(run, store, ids or list(store), classes, settings))
+        else:
+            model = settings.model or run.model_source
+            with extracted(files, run.fingerprint, model, settings.device) as found:
+                failures = found.failures
+                predictions = list(predict(run, found.store, found.ids, classes, settings))
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was kept") from None
+    print(render_predictions(predictions, failures, format, settings.window is not None))
+    for video, error in failures.items():
+        print(f"failed: {printable(video)}: {printable(error)}", file=sys.stderr)
+    if failures:
+        raise PartialFailure(
+            f"{len(failures)} of {len(files)} videos could not be decoded; they are listed above"
+        )

@@ -1,0 +1,61 @@
+"""What a run learned from, and whether what it is scored on was among it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from featx.manifest import Manifest
+from featx.results import Results, TrainedOn
+
+if TYPE_CHECKING:  # tables are printed without torch
+    from featx.evaluate.runs import Run
+
+# (learned from, scored on): why the scores may be too good; see data_manifests/facts.
+OVERLAPS = {
+    (
+        "kinetics700",
+        "kinetics400",
+    ): "Kinetics-400's validation videos are largely inside Kinetics-700's training set",
+    ("kinetics400", "kinetics700"): "Kinetics-400 and Kinetics-700 share videos",
+}
+
+
+def trained_on(run: Run) -> TrainedOn | None:
+    """Returns what a run learned from; None if it learned nothing."""
+    if not run.learned_parameters:
+        return None
+    manifest = run.settings.get("manifest")
+    return TrainedOn(
+        data_set=run.data_set or _name_in(manifest),
+        manifest=manifest,
+        split=run.settings.get("train_split"),
+        classes=list(run.classes),
+    )
+
+
+def is_same_data_set(learned: TrainedOn | None, manifest: Manifest) -> bool:
+    """Tells whether a run learned from the data set that a manifest is about; in doubt it did."""
+    return learned is None or learned.data_set in (None, manifest.header.name)
+
+
+def overlap_note(results: Results) -> str | None:
+    """Returns a warning if training and test are known to share videos."""
+    learned = results.trained_on
+    reason = OVERLAPS.get((learned.data_set or "", results.data_set)) if learned else None
+    if reason is None or learned is None:
+        return None
+    return (
+        f"warning: {results.run}: learned from {learned.data_set}, scored on {results.data_set}: {reason}; take them out, "
+        "or do not call it a test"
+    )
+
+
+def _name_in(manifest: str | None) -> str | None:
+    """Returns the name in a manifest's first line; None if the file is not there any more."""
+    try:
+        with Path(manifest or "").open(encoding="utf-8") as file:
+            return str(json.loads(file.readline())["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,305 @@
+"""What can be scored: a folder with an adapter that was trained, or with a baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featx.clip.text import TextTower
+from featx.dataset import LabelledVideos, load_clip_of
+from featx.devices import choose_device
+from featx.errors import FeatxError
+from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline
+from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_adapter
+from featx.evaluate.mean_features import mean_features
+from featx.evaluate.settings import ScoreSettings
+from featx.evaluate.text_cache import cached_text, text_key
+from featx.evaluate.texts import count_truncated, encode_templates
+from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
+from featx.model.scoring import score_videos
+from featx.results import Method
+from featx.sources import open_source
+from featx.store.reader import FeatureStore
+from featx.store.schema import Fingerprint
+
+
+class Run(Protocol):
+    """A run's folder, opened.
+
+    Attributes:
+        file: What was learned.
+        method: How.
+        config: Goes into the results.
+        learned_parameters: How many numbers were learned.
+        fingerprint: Of the features that it belongs to.
+        classes: Label to text, of what it learned from.
+        settings: Of the command that made it.
+        data_set: Name of what it learned from; empty if it does not say.
+        model_source: Where its CLIP was found.
+        uses_clips: Whether it looks at clips; else at the mean of all rows.
+    """
+
+    file: Path
+    method: Method
+    config: dict[str, Any]
+    learned_parameters: int
+    fingerprint: Fingerprint
+    classes: dict[str, str]
+    settings: dict[str, Any]
+    data_set: str
+    model_source: str
+    uses_clips: bool
+
+    def score(
+        self, store: FeatureStore, classes: dict[str, str], videos: LabelledVideos, settings: ScoreSettings
+    ) -> np.ndarray:
+        """Returns (V, C) probabilities of the videos' classes."""
+        ...
+
+    def truncated(self, classes: dict[str, str]) -> int:
+        """Returns how many class texts are too long and are cut."""
+        ...
+
+
+@dataclass(frozen=True)
+class AdapterRun:
+    """A folder that `featx train` made."""
+
+    file: Path
+    adapter: Adapter
+    header: AdapterHeader
+    uses_clips: bool = True
+
+    @property
+    def method(self) -> Method:
+        """Without anything learned it is zero-shot CLIP."""
+        return "adapter" if self.learned_parameters else "zero-shot"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Prompts, layers and so on."""
+        return self.header.config.model_dump()
+
+    @cached_property
+    def learned_parameters(self) -> int:
+        """Numbers of prompts and Transformer."""
+        return self.adapter.parameter_count()
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the features that it learned from."""
+        return self.header.fingerprint
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Label to text, of the training."""
+        return self.header.classes
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of `featx train`."""
+        return self.header.settings
+
+    @property
+    def data_set(self) -> str:
+        """Name of the manifest of the training."""
+        return self.header.data_set
+
+    @property
+    def model_source(self) -> str:
+        """Where CLIP was found."""
+        return self.header.model_source
+
+    def text(
+        self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
+    ) -> Tensor:
+        """Returns (C, D) text features of classes, encoded once."""
+
+        def encode(tower: TextTower) -> Tensor:
+            return self.adapter.encode_texts(tower, self.adapter.plan(list(classes.values())).to(device))
+
+        self.adapter.to(device)
+        return _encoded_once(self.file, classes, store, settings, device, encode)
+
+    def score(
+        self, store: FeatureStore, classes: dict[str, str], videos: LabelledVideos, settings: ScoreSettings
+    ) -> np.ndarray:
+        """Returns (V, C) probabilities: clips against the texts of the classes."""
+        device = choose_device(settings.device)
+        text = self.text(classes, store, settings, device)
+        return _score(self.adapter, text, store, videos, settings, self.settings, device)
+
+    def truncated(self, classes: dict[str, str]) -> int:
+        """Returns how many class texts are too long and are cut."""
+        return len(self.adapter.plan(list(classes.values())).truncated)
+
+
+@dataclass(frozen=True)
+class BaselineRun:
+    """A folder that `featx baseline` made."""
+
+    file: Path
+    header: BaselineHeader
+    tensors: dict[str, np.ndarray]
+
+    @property
+    def method(self) -> Method:
+        """Which baseline."""
+        return self.header.method
+
+    @property
+    def uses_clips(self) -> bool:
+        """Zero-shot does, to be like an adapter."""
+        return self.method == "zero-shot"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The templates of zero-shot, the regularisation of a linear probe."""
+        if self.method == "zero-shot":
+            return {"templates": self.header.templates}
+        return {"c": self.header.settings["c"]} if self.method == "linear-probe" else {}
+
+    @property
+    def learned_parameters(self) -> int:
+        """Numbers of the classifier."""
+        return sum(tensor.size for tensor in self.tensors.values())
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the features that it belongs to."""
+        return self.header.fingerprint
+
+    @property
+    def classes(self) -> dict[str, str]:
+        """Label to text."""
+        return self.header.classes
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of `featx baseline`."""
+        return self.header.settings
+
+    @property
+    def data_set(self) -> str:
+        """Name of the manifest."""
+        return self.header.data_set
+
+    @property
+    def model_source(self) -> str:
+        """Where CLIP was found."""
+        return self.header.model_source
+
+    def text(
+        self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
+    ) -> Tensor:
+        """Returns (C, D) text features of classes, averaged over the templates, encoded once."""
+        texts = list(classes.values())
+
+        def encode(tower: TextTower) -> Tensor:
+            return encode_templates(tower, self.header.templates, texts, device)
+
+        return _encoded_once(self.file, classes, store, settings, device, encode)
+
+    def score(
+        self, store: FeatureStore, classes: dict[str, str], videos: LabelledVideos, settings: ScoreSettings
+    ) -> np.ndarray:
+        """Returns (V, C) probabilities.
+
+        Raises:
+            FeatxError: If a class is asked for that a probe or nearest mean has not learned.
+        """
+        if self.method == "zero-shot":
+            device = choose_device(settings.device)
+            text = self.text(classes, store, settings, device)
+            adapter = zero_shot_adapter(self.fingerprint.width, self.settings["clip_frames"])
+            return _score(adapter, text, store, videos, settings, self.settings, device)
+        columns = self._columns(classes)
+        features = mean_features(store, videos.ids)
+        if self.method == "nearest-mean":
+            return nearest_scores(features, self.tensors["means"][columns])
+        return linear_scores(features, self.tensors["weight"][columns], self.tensors["bias"][columns])
+
+    def truncated(self, classes: dict[str, str]) -> int:
+        """Returns how many texts, class by template, are too long and are cut."""
+        return count_truncated(self.header.templates, list(classes.values()))
+
+    def _columns(self, classes: dict[str, str]) -> list[int]:
+        place = {label: index for index, label in enumerate(self.classes)}
+        strange = [label for label in classes if label not in place]
+        if strange:
+            raise FeatxError(
+                f"{self.file.parent}: a {self.method} baseline knows only the classes that it has learned, and "
+                f"'{strange[0]}' is none of them ({len(strange)} such classes); use --classes seen, or zero-shot"
+            )
+        return [place[label] for label in classes]
+
+
+def open_run(run: Path) -> AdapterRun | BaselineRun:
+    """Opens a run.
+
+    Args:
+        run: Its folder, or an adapter file.
+
+    Raises:
+        FeatxError: If it holds neither an adapter nor a baseline.
+    """
+    if run.suffix == ".safetensors":
+        adapter, header = load_adapter(run)
+        return AdapterRun(run, adapter.eval(), header)
+    if (run / BASELINE_FILE).exists() and not (run / ADAPTER_FILE).exists():
+        return BaselineRun(run / BASELINE_FILE, *read_baseline(run / BASELINE_FILE))
+    if not (run / ADAPTER_FILE).exists() and any(run.glob("results-*.json")):
+        raise FeatxError(
+            f"{run}: has results, but no adapter or baseline of its own to score (episodes or a sweep); show them with: "
+            f"featx table few-shot {run}"
+        )
+    adapter, header = load_adapter(run / ADAPTER_FILE)
+    return AdapterRun(run / ADAPTER_FILE, adapter.eval(), header)
+
+
+def _encoded_once(
+    file: Path,
+    classes: dict[str, str],
+    store: FeatureStore,
+    settings: ScoreSettings,
+    device: str,
+    encode: Any,
+) -> Tensor:
+    if settings.model:
+        load_clip_of(store, settings.model)  # a wrong --model is an error, whatever is cached
+
+    def load_and_encode() -> Tensor:
+        tower = TextTower(load_clip_of(store, settings.model).model.to(device))
+        with torch.no_grad():
+            return encode(tower)
+
+    key = text_key(file, list(classes.values()), store.header.fingerprint.weights_sha256)
+    return cached_text(file.parent, key, load_and_encode).to(device)  # (C, D)
+
+
+def _score(
+    adapter: Adapter,
+    text: Tensor,
+    store: FeatureStore,
+    videos: LabelledVideos,
+    settings: ScoreSettings,
+    made_with: dict[str, Any],
+    device: str,
+) -> np.ndarray:
+    return score_videos(
+        adapter.to(device),
+        text,
+        open_source(store, videos.ids, videos.rows, device, budget_gib=None),
+        np.arange(len(videos)),
+        videos.rows,
+        settings.clips,
+        made_with["strides"],
+        made_with["stride_weights"],
+        settings.batch,
+    )

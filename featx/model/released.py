@@ -1,0 +1,134 @@
+"""The checkpoints of the method's authors (``.pth.tar``), read without running anything that is in them.
+
+Layout: ``embedding.weight`` (77, W), ``temporalEmbedding.weight`` (T, D), ``temporalModelling.resblocks.{i}.*``, and
+the whole of CLIP under ``clipmodel.``; all of it under ``state_dict``, beside optimiser and iteration.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from featx.clip.load import LoadedClip
+from featx.clip.text_plan import CONTEXT_LENGTH
+from featx.errors import FeatxError
+from featx.model.adapter import Adapter, AdapterConfig
+
+PROMPTS, POSITIONS, BLOCKS, CLIP = (
+    "embedding.weight",
+    "temporalEmbedding.weight",
+    "temporalModelling.resblocks.",
+    "clipmodel.",
+)
+RENAMED = {"mlp.c_fc": "mlp.0", "mlp.c_proj": "mlp.2"}
+HEADS = 8
+STRIDES, STRIDE_WEIGHTS = [1, 2, 3, 4], [1, 1, 3, 1]  # of the released code's training on HMDB51
+
+
+@dataclass(frozen=True)
+class Released:
+    """What was found in a checkpoint.
+
+    Attributes:
+        adapter: The learned part, with the `positional` layout.
+        ignored: What was left out, and why, one phrase each.
+    """
+
+    adapter: Adapter
+    ignored: list[str]
+
+
+def read_released(file: Path, clip: LoadedClip, prompts: int) -> Released:
+    """Reads a checkpoint of the authors' released code.
+
+    Args:
+        file: The ``.pth.tar``.
+        clip: The CLIP that it was trained with.
+        prompts: k, vectors before and again after the class name: the checkpoint does not say.
+
+    Raises:
+        FeatxError: If the file is not such a checkpoint, or belongs to another CLIP.
+    """
+    state, ignored = _read_state(file)
+    for name, width in ((PROMPTS, clip.text_width), (POSITIONS, clip.width)):
+        _check(file, state, name, (CONTEXT_LENGTH if name == PROMPTS else None, width))
+    blocks = {name.removeprefix(BLOCKS): value for name, value in state.items() if name.startswith(BLOCKS)}
+    layers = len({name.split(".")[0] for name in blocks})
+    config = AdapterConfig(
+        prompts=prompts, layout="positional", layers=layers, heads=HEADS, clip_frames=len(state[POSITIONS])
+    )
+    adapter = Adapter(config, clip.text_width, clip.width)
+    tensors = {"prompt_table": state[PROMPTS], "temporal.positions": state[POSITIONS]}
+    tensors |= {f"temporal.blocks.{_renamed(name)}": value for name, value in blocks.items()}
+    if not layers:  # the released code adds the positions only where it has a Transformer
+        tensors["temporal.positions"] = torch.zeros_like(state[POSITIONS])
+        ignored.append(f"{POSITIONS} (not used without a Transformer)")
+    own = adapter.state_dict()
+    if own.keys() != tensors.keys():
+        odd = sorted(own.keys() ^ tensors.keys())[0]
+        raise FeatxError(f"{file}: not the authors' layout: '{odd}' is missing or too many")
+    for name, value in tensors.items():
+        if value.shape != own[name].shape:
+            raise FeatxError(f"{file}: '{name}' has shape {tuple(value.shape)}, not {tuple(own[name].shape)}")
+    adapter.load_state_dict({name: value.float() for name, value in tensors.items()})
+    frozen = {name.removeprefix(CLIP): value for name, value in state.items() if name.startswith(CLIP)}
+    if frozen:
+        _check_clip(file, frozen, clip)
+        ignored.append(f"{CLIP}* ({len(frozen)} tensors: CLIP itself, equal to that of --model)")
+    rest = [
+        name for name in state if name not in (PROMPTS, POSITIONS) and not name.startswith((BLOCKS, CLIP))
+    ]
+    return Released(adapter, ignored + rest)
+
+
+def _read_state(file: Path) -> tuple[dict[str, Tensor], list[str]]:
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise FeatxError(f"{file}: cannot read the checkpoint ({error.strerror})") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FeatxError(
+            f"{file}: not a checkpoint of tensors only ({reason}); if you trust it, save its state_dict alone first"
+        ) from error
+    if not isinstance(content, dict):
+        raise FeatxError(f"{file}: holds a {type(content).__name__}, not a checkpoint")
+    ignored = []
+    if isinstance(content.get("state_dict"), dict):
+        ignored = [str(name) for name in content if name != "state_dict"]
+        content = content["state_dict"]
+    ignored += [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if state and all(name.startswith("module.") for name in state):  # trained on several GPUs
+        state = {name.removeprefix("module."): value for name, value in state.items()}
+    return state, ignored
+
+
+def _check(file: Path, state: dict[str, Tensor], name: str, shape: tuple[int | None, int]) -> None:
+    if name not in state:
+        raise FeatxError(f"{file}: has no '{name}'; the authors' checkpoints have (docs/adapter.md)")
+    found = tuple(state[name].shape)
+    if len(found) != 2 or found[1] != shape[1] or shape[0] not in (None, found[0]):
+        expected = f"({shape[0] or 'frames'}, {shape[1]})"
+        raise FeatxError(f"{file}: '{name}' has shape {found}, not {expected}, which --model needs")
+
+
+def _check_clip(file: Path, frozen: dict[str, Tensor], clip: LoadedClip) -> None:
+    own = clip.model.state_dict()
+    for name, value in frozen.items():
+        if name in own and not (value.shape == own[name].shape and torch.equal(value.float(), own[name])):
+            raise FeatxError(
+                f"{file}: was trained with another CLIP than --model {clip.source} ('{CLIP}{name}' differs); give that one"
+            )
+
+
+def _renamed(name: str) -> str:
+    for theirs, ours in RENAMED.items():
+        name = re.sub(rf"\.{re.escape(theirs)}\.", f".{ours}.", name)
+    return name

@@ -1,0 +1,89 @@
+"""Scores of whole videos: clips placed evenly, the softmax of each averaged (method, section "Sampling")."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featx.clips import even_clips
+from featx.model.adapter import TEMPERATURE, Adapter
+from featx.sources import Source
+
+VIDEOS_AT_ONCE = 64
+
+
+@torch.no_grad()
+def score_videos(
+    adapter: Adapter,
+    text: Tensor,
+    source: Source,
+    videos: np.ndarray,
+    rows: np.ndarray,
+    clips: int,
+    strides: list[int],
+    stride_weights: list[float],
+    videos_at_once: int = VIDEOS_AT_ONCE,
+    first_rows: np.ndarray | None = None,
+) -> np.ndarray:
+    """Scores videos, or windows of them, against texts.
+
+    Args:
+        adapter: What was learned.
+        text: (C, D) text features of unit length.
+        source: Features.
+        videos: (V,) indices of the videos in ``source``; a video may stand there more than once.
+        rows: (V,) rows of each, or of its window.
+        clips: Clips of each video.
+        strides: Strides of the training.
+        stride_weights: How often each was drawn.
+        videos_at_once: Videos that go through the adapter together.
+        first_rows: (V,) row at which each window begins; without it the videos are whole.
+
+    Returns:
+        (V, C) float64 probabilities.
+    """
+    scores = [np.empty((0, len(text)))]
+    for start in range(0, len(videos), videos_at_once):
+        some = slice(start, start + videos_at_once)
+        placed = _place(adapter, rows[some], clips, strides, stride_weights)
+        if first_rows is not None:
+            placed += np.repeat(first_rows[some], clips)[:, None]
+        features = source.gather(np.repeat(videos[some], clips), placed).to(text.device)  # (B * clips, T, D)
+        scores.append(score_clips(adapter.encode_clips(features).view(-1, clips, text.shape[1]), text))
+    return np.concatenate(scores)
+
+
+@torch.no_grad()
+def encode_videos(
+    adapter: Adapter,
+    source: Source,
+    videos: np.ndarray,
+    rows: np.ndarray,
+    clips: int,
+    strides: list[int],
+    stride_weights: list[float],
+    device: str = "cpu",
+) -> Tensor:
+    """Returns (V, clips, D) clip features of unit length: what `score_clips` can score against any texts."""
+    encoded = []
+    for start in range(0, len(videos), VIDEOS_AT_ONCE):
+        some = slice(start, start + VIDEOS_AT_ONCE)
+        placed = _place(adapter, rows[some], clips, strides, stride_weights)
+        features = source.gather(np.repeat(videos[some], clips), placed).to(device)
+        encoded.append(adapter.encode_clips(features).view(len(placed) // clips, clips, -1))
+    return torch.cat(encoded)
+
+
+def score_clips(clips: Tensor, text: Tensor) -> np.ndarray:
+    """Returns (V, C) float64 probabilities of videos with (V, clips, D) features: the mean of each clip's softmax."""
+    logits = clips @ text.T / TEMPERATURE  # (V, clips, C)
+    return logits.softmax(dim=-1).mean(dim=1).double().cpu().numpy()
+
+
+def _place(
+    adapter: Adapter, rows: np.ndarray, clips: int, strides: list[int], stride_weights: list[float]
+) -> np.ndarray:
+    """Returns (B * clips, T) rows of evenly placed clips."""
+    clip_frames = adapter.config.clip_frames
+    return np.concatenate([even_clips(n, clip_frames, clips, strides, stride_weights) for n in rows])

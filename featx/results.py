@@ -1,0 +1,209 @@
+"""The results file: what a run scored, on what, and of how many videos. See docs/results-file.md.
+
+A result is about one adapter on one split, or about several of them (episodes, seeds), which are its ``items``: the
+metrics are then their means, and ``spread`` says how far they lie apart.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from featx.errors import FeatxError
+from featx.files import write_atomically
+from featx.metrics.statistics import Spread, spread_of
+
+SCHEMA_VERSION = 1
+ALL_WAYS = 0
+
+Method = Literal["adapter", "zero-shot", "linear-probe", "nearest-mean"]
+ClassSet = Literal["all", "seen", "unseen"]
+
+
+class Videos(BaseModel):
+    """How many videos the metrics are about, and the ids of those that had no features.
+
+    Attributes:
+        scored: Videos scored; over several items, scorings.
+        missing: Ids of the videos that the store lacks, each once.
+        left_out: Videos of the split that show none of the classes that were asked for.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    scored: int
+    missing: list[str]
+    left_out: int = 0
+
+
+class TrainedOn(BaseModel):
+    """What was learned from.
+
+    Attributes:
+        data_set: Name of the manifest; None if the run does not say and the manifest is gone.
+        manifest: Its file.
+        split: Its split.
+        classes: Labels of the classes that were seen.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    data_set: str | None = None
+    manifest: str | None = None
+    split: str | None = None
+    classes: list[str]
+
+
+class FewShot(BaseModel):
+    """The protocol of few-shot results.
+
+    Attributes:
+        episodes: The episodes file.
+        ways: Classes of an episode; `ALL_WAYS` if they are all classes of the manifest; None if that differs.
+        shots: Training videos of a class; None if that differs.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    episodes: str
+    ways: int | None
+    shots: int | None = None
+
+
+class Item(BaseModel):
+    """One of the episodes or seeds that a result is the mean of.
+
+    Attributes:
+        name: Name of the episode, or such as ``seed 0``.
+        scored: Videos that were scored.
+        missing: Videos that the store lacks.
+        metrics: As in `Results`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    scored: int
+    missing: int = 0
+    metrics: dict[str, float]
+
+
+class Results(BaseModel):
+    """One row of a table; metrics are fractions of 1. ``docs/results-file.md`` says what every field means."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    featx_results: int = SCHEMA_VERSION
+    task: str
+    run: str
+    variant: str = ""
+    date: str
+    method: Method = "adapter"
+    config: dict[str, Any]
+    learned_parameters: int
+    data_set: str
+    manifest: str
+    store: str
+    split: str
+    clips: int
+    classes: int
+    class_set: ClassSet = "all"
+    class_split: str | None = None
+    classes_as_trained: bool = True
+    truncated_texts: int = 0
+    trained_on: TrainedOn | None = None
+    few_shot: FewShot | None = None
+    fingerprint: dict[str, Any]
+    videos: Videos
+    metrics: dict[str, float]
+    spread: dict[str, Spread] = {}
+    items: list[Item] = []
+
+    @property
+    def asked(self) -> int:
+        """Scorings that there would be if no video lacked features."""
+        if self.items:
+            return sum(item.scored + item.missing for item in self.items)
+        return self.videos.scored + len(self.videos.missing)
+
+    @property
+    def stem(self) -> str:
+        """What parts the results of one run, as part of a file's name."""
+        file, _, split_name = (self.class_split or "").rpartition("#")
+        if file.endswith(".jsonl"):
+            split_name = f"{Path(file).stem} {split_name}"
+        group = self.class_set if self.class_split or self.class_set != "all" else ""
+        parts = (self.data_set, self.split, split_name, group, self.variant)
+        return "-".join(re.sub(r"[^\w.,=+-]+", "_", part) for part in parts if part)
+
+
+def summarise(items: Iterable[Item]) -> tuple[dict[str, float], dict[str, Spread]]:
+    """Returns the means of the items' metrics, and their spreads: `Results.metrics` and `Results.spread`.
+
+    Raises:
+        ValueError: If there is no item, or one lacks a metric that another has.
+    """
+    items = list(items)
+    if not items or any(item.metrics.keys() != items[0].metrics.keys() for item in items):
+        raise ValueError("items must be at least one, and have the same metrics")
+    values = {name: [item.metrics[name] for item in items] for name in items[0].metrics}
+    means = {name: sum(some) / len(some) for name, some in values.items()}
+    return means, {name: spread_of(some) for name, some in values.items()}
+
+
+def write_results(results: Results, run: Path) -> Path:
+    """Writes a result into the run's folder, beside the list of missing videos if there are any.
+
+    Returns:
+        The results file.
+    """
+    file = run / f"results-{results.stem}.json"
+    write_atomically(file, results.model_dump_json(indent=2).encode() + b"\n")
+    missing = missing_file(results, run)
+    missing.unlink(missing_ok=True)
+    if results.videos.missing:
+        write_atomically(missing, "".join(f"{video_id}\n" for video_id in results.videos.missing).encode())
+    return file
+
+
+def missing_file(results: Results, run: Path) -> Path:
+    """Returns where the ids of the videos without features are listed."""
+    return run / f"missing-{results.stem}.txt"
+
+
+def read_results(run: Path) -> list[Results]:
+    """Reads all results of a run's folder, in the order of their files' names; they name the folder as it was given.
+
+    Raises:
+        FeatxError: If there are none, or a file is damaged or of another schema version.
+    """
+    if not run.is_dir():
+        raise FeatxError(f"{run}: no such folder; a run is made by featx train or featx baseline")
+    found = [_read(file) for file in sorted(run.glob("results-*.json"))]
+    if not found:
+        raise FeatxError(f"{run}: no results yet; make them with: featx eval {run}")
+    return [results.model_copy(update={"run": str(run)}) for results in found]
+
+
+def _read(file: Path) -> Results:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content.get("featx_results") if isinstance(content, dict) else None
+        if version != SCHEMA_VERSION:
+            raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
+        return Results(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise FeatxError(
+            f"{file}: {place}: {first['msg']}; make it again with: featx eval {file.parent}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise FeatxError(
+            f"{file}: cannot read it ({error}); make it again with: featx eval {file.parent}"
+        ) from error

@@ -1,0 +1,124 @@
+"""New stores out of stores: merged, or in another format or type. One shard is in memory at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from featx.errors import FeatxError
+from featx.files import sync_tree_entry
+from featx.store.failures import FailureList
+from featx.store.lock import StoreLock
+from featx.store.reader import FeatureStore
+from featx.store.schema import Fingerprint
+from featx.store.writer import StoreWriter, remove
+
+MAKING = "making"  # the lock of a folder that is being filled; a store in it has its own
+
+
+@contextlib.contextmanager
+def made_whole(to: Path) -> Iterator[Path]:
+    """Gives a folder to fill; it gets the name ``to`` when all went well, and is removed when not.
+
+    Raises:
+        FeatxError: If ``to`` exists, or another process is filling it.
+    """
+    if to.exists():
+        raise FeatxError(f"{to}: exists; choose another --to or delete it")
+    partial = to.with_name(f"{to.name}.partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = StoreLock(partial, MAKING)
+        try:
+            for entry in partial.iterdir():  # what a killed run left
+                if entry.name != MAKING:
+                    remove(entry)
+            yield partial
+            (partial / MAKING).unlink()
+            partial.rename(to)
+            sync_tree_entry(to.parent)
+        except BaseException:
+            remove(partial)
+            raise
+        finally:
+            lock.release()
+    except OSError as error:
+        raise FeatxError(f"{to}: cannot be written ({error.strerror or error})") from error
+
+
+def merge(stores: list[Path], to: Path, format: str | None = None) -> int:
+    """Makes one store out of several that have no video in common.
+
+    Args:
+        stores: What to merge; all must have one fingerprint.
+        to: The new store.
+        format: Its format; by default that of the first.
+
+    Returns:
+        How many videos it has.
+
+    Raises:
+        FeatxError: Naming what differs, or the videos that are in two stores.
+    """
+    sources = [FeatureStore(path) for path in stores]
+    first = sources[0]
+    owner: dict[str, Path] = {}
+    for source in sources:
+        differences = source.header.fingerprint.differences(first.header.fingerprint)
+        if differences:
+            raise FeatxError(
+                f"{source.path}: not made as {first.path} was ({'; '.join(differences)}); only stores with equal "
+                "fingerprints can be merged"
+            )
+        common = [video_id for video_id in source if video_id in owner]
+        if common:
+            raise FeatxError(
+                f"{source.path}: {len(common)} of its videos are in {owner[common[0]]} too, '{common[0]}' first; only "
+                "stores of different videos can be merged"
+            )
+        owner.update(dict.fromkeys(source, source.path))
+    return _copy(sources, to, first.header.fingerprint, format or first.header.format)
+
+
+def convert(
+    source: Path, to: Path, format: str | None = None, dtype: Literal["float16", "float32"] | None = None
+) -> int:
+    """Copies a store into another format or type; another type is another fingerprint.
+
+    Returns:
+        How many videos it has.
+
+    Raises:
+        FeatxError: If a value does not fit the type.
+    """
+    store = FeatureStore(source)
+    fingerprint = store.header.fingerprint
+    if dtype is not None:
+        fingerprint = fingerprint.model_copy(update={"dtype": dtype})
+    return _copy([store], to, fingerprint, format or store.header.format)
+
+
+def _copy(sources: list[FeatureStore], to: Path, fingerprint: Fingerprint, format: str) -> int:
+    header = sources[0].header
+    names = {name for source in sources for name in source.header.versions}
+    versions = {
+        name: ", ".join(dict.fromkeys(s.header.versions[name] for s in sources if name in s.header.versions))
+        for name in sorted(names)
+    }
+    with made_whole(to) as partial:
+        with StoreWriter(partial, fingerprint, format, header.model_source, versions=versions) as writer:
+            failures = FailureList(partial)
+            for source in sources:
+                for video_id, video, facts in source.videos():
+                    with np.errstate(over="ignore"):  # the writer says which video and row
+                        features = video.features.astype(fingerprint.dtype, copy=False)
+                    writer.add(video_id, dataclasses.replace(video, features=features), facts)
+                failures.take(FailureList(source.path))
+            writer.commit()
+            failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
+        return len(writer.done)

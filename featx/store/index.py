@@ -1,0 +1,186 @@
+"""What a store says about itself: ``store.json``, the records of its shards, and where each video's rows are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from featx.errors import FeatxError
+from featx.store.schema import (
+    ARRAY_NAMES,
+    CHUNK_ROWS,
+    ENDINGS,
+    SCHEMA_VERSION,
+    SHARD_NAME,
+    SHARDS_FOLDER,
+    STORE_FILE,
+    ChunkTable,
+    Fingerprint,
+    ShardRecord,
+    StoreHeader,
+)
+from featx.store.sealed import Damaged, read_sealed, seal
+from featx.store.shard import ShardEntry
+
+
+def read_header(path: Path) -> StoreHeader:
+    """Reads ``store.json``.
+
+    Raises:
+        FeatxError: If there is none, or it is not one that this featx reads.
+    """
+    file = path / STORE_FILE
+    try:
+        content = read_sealed(file)
+        if content.get("featx_store") != SCHEMA_VERSION:
+            raise FeatxError(
+                f"{file}: schema version {content.get('featx_store')}; this featx reads version {SCHEMA_VERSION}"
+            )
+        return StoreHeader.model_validate(content)
+    except OSError as error:
+        if next(shard_numbers(path), None) is not None:
+            raise Damaged(
+                f"{file}: cannot be read ({error.strerror}), but there are shards; featx store verify --repair makes it "
+                "again from their records"
+            ) from error
+        raise FeatxError(
+            f"{path}: not a feature store (no readable {STORE_FILE}); make one with featx extract"
+        ) from error
+    except Damaged as error:
+        raise Damaged(
+            f"{error}; featx store verify --repair makes it again from the shards' records"
+        ) from error
+    except ValidationError as error:
+        raise FeatxError(f"{file}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+
+
+def header_bytes(header: StoreHeader) -> bytes:
+    """Returns the content of ``store.json``."""
+    return seal(header.model_dump())
+
+
+def record_bytes(record: ShardRecord) -> bytes:
+    """Returns the content of a record's file."""
+    return seal(dataclasses.asdict(record))
+
+
+def shard_numbers(path: Path) -> Iterator[int]:
+    """Yields the numbers of all shards that have a record, in no order."""
+    for file in (path / SHARDS_FOLDER).glob("shard-*.json"):
+        if match := SHARD_NAME.fullmatch(file.stem):
+            yield int(match[1])
+
+
+def read_record(file: Path) -> ShardRecord:
+    """Reads the record of one shard.
+
+    Raises:
+        Damaged: If it is not what was written.
+    """
+    try:
+        content = read_sealed(file)
+        version = content.get("featx_shard")
+        if version != SCHEMA_VERSION:
+            raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
+        chunks = {name: ChunkTable(**table) for name, table in content.pop("chunks").items()}
+        record = ShardRecord(chunks=chunks, **content)
+        _check_counts(record, file.stem)
+        return record
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise Damaged(f"{file}: not a shard's record ({error})") from error
+
+
+def _check_counts(record: ShardRecord, name: str) -> None:
+    """Raises a ValueError if the parts of a record do not fit together."""
+    if record.name != name or record.format not in ENDINGS:
+        raise ValueError(f"it is of shard {record.name}, format {record.format}")
+    videos = len(record.ids)
+    if len(record.rows) != videos or any(len(column) != videos for column in record.facts.values()):
+        raise ValueError("ids, rows and facts differ in length")
+    if not videos:
+        return
+    rows = np.asarray(record.rows, dtype=np.int64)
+    if rows.min() < 1:
+        raise ValueError("a video without rows")
+    for array in ARRAY_NAMES:
+        table = record.chunks[array]
+        chunks = -(-(videos + 1 if array == "offsets" else int(rows.sum())) // CHUNK_ROWS)
+        if len(table.starts) != chunks or len(table.crc32c) != chunks:
+            raise ValueError(f"{array}: not {chunks} chunks")
+
+
+def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
+    """Yields the records of all committed shards, in the order of their numbers.
+
+    Raises:
+        Damaged: If one is damaged, or of another store.
+    """
+    store = header.model_dump()
+    for number in sorted(shard_numbers(path)):
+        file = path / SHARDS_FOLDER / f"shard-{number:05d}.json"
+        try:
+            record = read_record(file)
+        except Damaged as error:
+            raise Damaged(
+                f"{error}; featx store verify --repair drops the shard, so that featx extract computes it again"
+            ) from error
+        if record.store != store:
+            raise Damaged(
+                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); take it away, "
+                "or see featx store merge"
+            )
+        yield record
+
+
+def store_differences(one: dict, other: dict) -> list[str]:
+    """Returns what differs between two contents of ``store.json``."""
+    differing = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+    if "fingerprint" not in differing:
+        return [f"{key}: {one.get(key)}, not {other.get(key)}" for key in differing]
+    try:
+        mine, theirs = (Fingerprint(**each["fingerprint"]) for each in (one, other))
+    except (ValidationError, KeyError, TypeError):
+        return ["fingerprint"]
+    return mine.differences(theirs)
+
+
+class StoreIndex:
+    """Where every video of a store is; a million of them are opened in seconds.
+
+    Attributes:
+        number_of: The number of a video by its id, in the order of the shards.
+        ids: V video ids.
+        shard_of: (V,) int64 index into ``shards``.
+        first_row: (V,) int64 row of the shard at which the video begins.
+        rows: (V,) int64 rows of each video.
+    """
+
+    def __init__(self, path: Path, header: StoreHeader) -> None:
+        """Reads all records.
+
+        Raises:
+            FeatxError: If one is damaged, or a video is in two shards.
+        """
+        self.shards: list[ShardEntry] = []
+        self.ids: list[str] = []
+        rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for record in read_records(path, header):
+            shard_rows = np.asarray(record.rows, dtype=np.int64)
+            ends = np.cumsum(shard_rows)
+            self.shards.append(ShardEntry.of(record))
+            self.ids += record.ids
+            rows.append(shard_rows)
+            first_rows.append(ends - shard_rows)
+        self.rows = np.concatenate(rows)
+        self.first_row = np.concatenate(first_rows)
+        self.shard_of = np.repeat(np.arange(len(self.shards)), [shard.videos for shard in self.shards])
+        self.number_of = {video_id: number for number, video_id in enumerate(self.ids)}
+        if len(self.number_of) != len(self.ids):
+            twice = next(v for number, v in enumerate(self.ids) if self.number_of[v] != number)
+            raise Damaged(
+                f"{path}: video '{twice}' is in it twice; featx store verify --repair drops the second shard"
+            )

@@ -1,0 +1,47 @@
+"""JSON files that carry a checksum of themselves, so that no byte of them changes unnoticed.
+
+The last member of the object is ``sha256``: of all bytes of the file before the comma in front of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from featx.errors import FeatxError
+
+_BEFORE, _AFTER = b',\n"sha256": "', b'"\n}\n'
+_TAIL_BYTES = len(_BEFORE) + 64 + len(_AFTER)
+
+
+class Damaged(FeatxError):
+    """Something in a store is not as it was written, or is gone."""
+
+
+def seal(content: dict) -> bytes:
+    """Returns a non-empty object as JSON with its checksum: a line a member."""
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
+    body = ("{\n" + ",\n".join(lines)).encode()
+    return body + _tail(body)
+
+
+def read_sealed(file: Path) -> dict:
+    """Reads what `seal` made.
+
+    Raises:
+        OSError: If the file cannot be read.
+        Damaged: If any byte of it is not as it was written.
+    """
+    content = file.read_bytes()
+    body = content[:-_TAIL_BYTES]
+    if content[-_TAIL_BYTES:] != _tail(body):
+        raise Damaged(f"{file}: damaged (its checksum is wrong)")
+    try:
+        return json.loads(body + b"}")
+    except ValueError as error:
+        raise Damaged(f"{file}: not JSON ({error})") from error
+
+
+def _tail(body: bytes) -> bytes:
+    return _BEFORE + hashlib.sha256(body).hexdigest().encode() + _AFTER

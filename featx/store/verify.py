@@ -1,0 +1,289 @@
+"""Checking a store from end to end, and dropping what is damaged so that it can be computed again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from featx.errors import FeatxError
+from featx.files import write_atomically
+from featx.store.checks import problem_of
+from featx.store.failures import FailureList
+from featx.store.formats import FORMATS, file_digests
+from featx.store.index import (
+    header_bytes,
+    read_header,
+    read_record,
+    record_bytes,
+    shard_numbers,
+    store_differences,
+)
+from featx.store.lock import StoreLock
+from featx.store.schema import (
+    ARRAY_NAMES,
+    ENDINGS,
+    FAILURES_FILE,
+    SHARD_NAME,
+    SHARDS_FOLDER,
+    STORE_FILE,
+    ShardRecord,
+    StoreHeader,
+    VideoFacts,
+    record_path,
+    shard_name,
+    shard_path,
+)
+from featx.store.sealed import Damaged
+from featx.store.shard import ShardEntry
+from featx.store.writer import remove, uncommitted
+
+FACTS = {each.name for each in dataclasses.fields(VideoFacts)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong.
+
+    Attributes:
+        path: Where, below the store.
+        problem: What.
+        drop: Number of the shard that has to be dropped for it, or None.
+        ids: The videos it is about, when it is about the manifest.
+    """
+
+    path: str
+    problem: str
+    drop: int | None = None
+    ids: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """What was looked at, and what was found."""
+
+    shards: int = 0
+    videos: int = 0
+    rows: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    header: StoreHeader | None = None  # as store.json says, or else the records
+
+    @property
+    def to_drop(self) -> list[int]:
+        """Numbers of the shards that are not as they should be."""
+        return sorted({each.drop for each in self.findings if each.drop is not None})
+
+
+def verify(
+    path: Path,
+    expected_ids: list[str] | None = None,
+    repair: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Report:
+    """Looks at every byte of a store.
+
+    Args:
+        path: The store.
+        expected_ids: The videos that should be in it, or among its failures.
+        repair: Drop what is damaged: an empty record takes the place of a bad shard, whose videos are then computed
+            by the next extract; ``store.json`` is made again from the records.
+        progress: Called with the shards done and their total.
+
+    Raises:
+        FeatxError: If it is not a store, is being written, or cannot be repaired.
+    """
+    if not (path / SHARDS_FOLDER).is_dir() and not (path / STORE_FILE).is_file():
+        raise FeatxError(f"{path}: not a feature store (no {STORE_FILE} and no {SHARDS_FOLDER}/)")
+    lock = _lock(path, repair)
+    try:
+        report = _look(path, expected_ids, progress)
+        if repair:
+            _repair(path, report)
+    finally:
+        if lock is not None:
+            lock.release()
+    return report
+
+
+def _lock(path: Path, repair: bool) -> StoreLock | None:
+    """Keeps writers away; nobody writes where nobody may."""
+    try:
+        (path / "lock").open("a").close()
+    except OSError as error:
+        if repair:
+            raise FeatxError(f"{path}: cannot be written ({error.strerror})") from error
+        return None
+    return StoreLock(path)
+
+
+def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, int], None]) -> Report:
+    report = Report()
+    found = report.findings
+    if not (path / SHARDS_FOLDER).is_dir():
+        found.append(Finding(SHARDS_FOLDER, "is missing"))
+        return report
+    numbers = sorted(shard_numbers(path))
+    report.header = _header(path, numbers, found)
+    _look_around(path, numbers, found)
+    seen: set[str] = set()
+    for done, number in enumerate(numbers):
+        progress(done, len(numbers))
+        file = record_path(path, shard_name(number))
+        place = f"{SHARDS_FOLDER}/{file.name}"
+        try:
+            record = read_record(file)
+        except Damaged as error:
+            found.append(Finding(place, str(error).removeprefix(f"{file}: "), number))
+            continue
+        found += [Finding(place, problem, number) for problem in _of_record(record, report.header, seen)]
+        seen.update(record.ids)
+        found += _of_shard(path, number, record)
+        report.shards += bool(record.ids)
+        report.videos += len(record.ids)
+        report.rows += sum(record.rows)
+    progress(len(numbers), len(numbers))
+    failed = _failures(path, found)
+    if expected_ids is not None:
+        found += _against(expected_ids, seen, failed)
+    return report
+
+
+def _header(path: Path, numbers: list[int], found: list[Finding]) -> StoreHeader | None:
+    try:
+        return read_header(path)
+    except Damaged as error:
+        problem = (
+            "is missing" if not (path / STORE_FILE).exists() else str(error).split(": ", 1)[1].split(";")[0]
+        )
+        found.append(Finding(STORE_FILE, problem))
+    for number in numbers:
+        try:
+            return StoreHeader.model_validate(read_record(record_path(path, shard_name(number))).store)
+        except (FeatxError, ValueError):
+            continue
+    return None
+
+
+def _look_around(path: Path, numbers: list[int], found: list[Finding]) -> None:
+    """Looks at what lies in the folder of the shards, not into it."""
+    without_record = set(uncommitted(path))
+    for entry in sorted((path / SHARDS_FOLDER).iterdir()):
+        place = f"{SHARDS_FOLDER}/{entry.name}"
+        if entry in without_record:
+            partial = entry.suffix == ".partial"
+            found.append(
+                Finding(
+                    place,
+                    "left by an interrupted run" if partial else "has no record: lost, or never written",
+                )
+            )
+        elif not SHARD_NAME.fullmatch(entry.stem) or entry.suffix not in {".json", *ENDINGS.values()}:
+            found.append(Finding(place, "not a file of a store"))
+    for number in sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers)):
+        place = f"{SHARDS_FOLDER}/{shard_name(number)}.json"
+        found.append(Finding(place, "is missing: its videos are lost", number))
+
+
+def _of_record(record: ShardRecord, header: StoreHeader | None, seen: Container[str]) -> list[str]:
+    problems = []
+    if header is not None and record.store != header.model_dump():
+        differences = "; ".join(store_differences(record.store, header.model_dump()))
+        problems.append(f"belongs to another store ({differences})")
+    if record.ids and set(record.facts) != FACTS:
+        problems.append(f"facts are {', '.join(record.facts)}")
+    twice = [video_id for video_id in record.ids if video_id in seen]
+    if twice:
+        problems.append(f"{len(twice)} videos are in an earlier shard too, '{twice[0]}' first")
+    if len(set(record.ids)) != len(record.ids):
+        problems.append("a video is in it twice")
+    return problems
+
+
+def _of_shard(path: Path, number: int, record: ShardRecord) -> list[Finding]:
+    """Compares the files of a shard with its record: every byte, then what both readers make of them."""
+    wanted = record.files
+    there: dict[str, tuple[int, str]] = {}
+    findings = []
+    for format in ENDINGS:
+        shard = shard_path(path, record.name, format)
+        try:
+            there |= file_digests(shard, shard.name) if shard.exists() else {}
+        except OSError as error:
+            return [Finding(f"{SHARDS_FOLDER}/{shard.name}", f"unreadable ({error})", number)]
+    for file in sorted({*wanted, *there}):
+        place = f"{SHARDS_FOLDER}/{file}"
+        if file not in there:
+            findings.append(Finding(place, "is missing", number))
+        elif file not in wanted:
+            findings.append(Finding(place, "is not of this shard", number))
+        elif there[file][0] != wanted[file][0]:
+            problem = f"has {there[file][0]} bytes, {wanted[file][0]} were written"
+            findings.append(Finding(place, problem, number))
+        elif there[file][1] != wanted[file][1]:
+            findings.append(Finding(place, "damaged: its sha256 is not that of what was written", number))
+    if findings or not record.ids:
+        return findings
+    place = f"{SHARDS_FOLDER}/{shard_path(path, record.name, record.format).name}"
+    return [Finding(place, problem, number) for problem in _of_values(path, record)]
+
+
+def _of_values(path: Path, record: ShardRecord) -> list[str]:
+    try:
+        fingerprint = StoreHeader.model_validate(record.store).fingerprint
+        arrays = ShardEntry.of(record).read(path, fingerprint)
+        library = FORMATS[record.format].read(shard_path(path, record.name, record.format))
+    except Exception as error:  # zarr and h5py raise many kinds for damage; all mean the same to a user
+        return [f"cannot be read ({type(error).__name__}: {error})"]
+    problems = []
+    for name in ARRAY_NAMES:
+        one, other = getattr(arrays, name), getattr(library, name)
+        if one.dtype != other.dtype or one.tobytes() != other.tobytes() or one.shape != other.shape:
+            problems.append(f"{name}: {record.format}'s own reader gives other values")
+    if not np.array_equal(arrays.offsets, np.cumsum([0, *record.rows])):
+        return [*problems, "offsets are not those of the record's rows"]
+    for index, video_id in enumerate(record.ids):
+        if problem := problem_of(arrays.video(index), fingerprint):
+            problems.append(f"video '{video_id}': {problem}")
+    return problems
+
+
+def _failures(path: Path, found: list[Finding]) -> set[str]:
+    try:
+        return set(FailureList(path).ids)
+    except (FeatxError, OSError, UnicodeDecodeError) as error:
+        found.append(Finding(FAILURES_FILE, str(error).split(": ", 1)[-1]))
+        return set()
+
+
+def _against(expected_ids: list[str], seen: set[str], failed: set[str]) -> list[Finding]:
+    findings = []
+    missing = [video_id for video_id in expected_ids if video_id not in seen and video_id not in failed]
+    if missing:
+        findings.append(
+            Finding("", "videos of the manifest are neither in the store nor failed", ids=missing)
+        )
+    unknown = sorted(seen - set(expected_ids))
+    if unknown:
+        findings.append(Finding("", "videos of the store are not in the manifest", ids=unknown))
+    return findings
+
+
+def _repair(path: Path, report: Report) -> None:
+    if report.header is None:
+        raise FeatxError(
+            f"{path}: cannot be repaired: neither {STORE_FILE} nor the record of any shard is whole; start a new store"
+        )
+    (path / SHARDS_FOLDER).mkdir(exist_ok=True)
+    if any(finding.path == STORE_FILE for finding in report.findings):
+        write_atomically(path / STORE_FILE, header_bytes(report.header))
+    for number in report.to_drop:
+        name = shard_name(number)
+        empty = ShardRecord(name, report.header.format, report.header.model_dump())
+        write_atomically(record_path(path, name), record_bytes(empty))
+        for format in ENDINGS:
+            remove(shard_path(path, name, format))
+    for entry in list(uncommitted(path)):
+        remove(entry)

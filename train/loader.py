@@ -1,0 +1,78 @@
+"""The clips of each step, read ahead of it when they are not in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featx.sources import Resident, Source
+from featx.train.ranks import Ranks, parts
+from featx.train.sampler import Draw, Sampler
+
+STEPS_AHEAD_OF_EACH_WORKER = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step as this rank sees it.
+
+    Attributes:
+        draw: The whole step, the same on every rank.
+        slices: The step's B clips in the parts that go through the temporal Transformer one after another.
+        clips: This rank's clips of each part, (b, T, D).
+    """
+
+    draw: Draw
+    slices: list[slice]
+    clips: list[Tensor]
+
+
+class Loader:
+    """Turns draws into batches on the device."""
+
+    def __init__(self, sampler: Sampler, source: Source, ranks: Ranks, accumulate: int, workers: int) -> None:
+        self._sampler = sampler
+        self.source = source
+        self._device = ranks.device
+        self._workers = workers
+        self._slices = parts(sampler.batch, accumulate)
+        own = [ranks.part(s.stop - s.start) for s in self._slices]
+        self._own = np.concatenate(
+            [np.arange(s.start + o.start, s.start + o.stop) for s, o in zip(self._slices, own, strict=True)]
+        )
+        self._sizes = [o.stop - o.start for o in own]
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Yields the steps ``first`` to ``last``, both included."""
+        if isinstance(self.source, Resident):
+            for step in range(first, last + 1):
+                yield self._to_device(*self._read(step))
+            return
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="featx-loader") as pool:
+            waiting: deque[Future[tuple[Draw, Tensor]]] = deque()
+            steps = iter(range(first, last + 1))
+            try:
+                for step in steps:
+                    waiting.append(pool.submit(self._read, step))
+                    if len(waiting) > STEPS_AHEAD_OF_EACH_WORKER * self._workers:
+                        yield self._to_device(*waiting.popleft().result())
+                while waiting:
+                    yield self._to_device(*waiting.popleft().result())
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _read(self, step: int) -> tuple[Draw, Tensor]:
+        draw = self._sampler.draw(step)
+        clips = self.source.gather(draw.videos[self._own], draw.rows[self._own])  # (b, T, D)
+        return draw, clips.pin_memory() if self._device != "cpu" and clips.device.type == "cpu" else clips
+
+    def _to_device(self, draw: Draw, clips: Tensor) -> Batch:
+        clips = clips.to(self._device, non_blocking=True)
+        return Batch(draw, self._slices, list(torch.split(clips, self._sizes)))

@@ -1,0 +1,64 @@
+"""Choosing the best step on videos kept back from training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from featx.metrics.recognition import top_k
+from featx.model.adapter import Adapter
+from featx.model.scoring import score_videos
+from featx.sources import Source
+from featx.train.ranks import Ranks
+from featx.train.settings import TrainSettings
+
+CLIPS = 5  # as in evaluation
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good an adapter is: the share of videos whose class comes first; of equal ones the lower loss is better."""
+
+    top1: float
+    loss: float
+
+    def better_than(self, other: Score | None) -> bool:
+        """Tells whether this is the best so far."""
+        return other is None or (self.top1, -self.loss) > (other.top1, -other.loss)
+
+
+@dataclass(frozen=True)
+class Validator:
+    """Scores an adapter as evaluation does, each rank its part of the videos.
+
+    Attributes:
+        videos: (V,) indices in ``source`` of the videos kept back.
+        labels: (V,) their classes.
+        rows: (V,) their rows.
+        source: Features.
+        settings: Of the run.
+        ranks: Who scores which part.
+    """
+
+    videos: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    source: Source
+    settings: TrainSettings
+    ranks: Ranks
+
+    def score(self, adapter: Adapter, text: Tensor) -> Score:
+        """Returns the score against all class texts (C, D)."""
+        part = self.ranks.part(len(self.videos))
+        settings = self.settings
+        own = score_videos(
+            adapter, text, self.source, self.videos[part], self.rows[part], CLIPS, settings.strides, settings.stride_weights
+        )  # fmt: skip
+        gathered = self.ranks.gather(torch.from_numpy(own).to(self.ranks.device), len(self.videos))
+        scores = gathered.cpu().numpy()  # (V, C)
+        true = scores[np.arange(len(scores)), self.labels]
+        loss = -np.log(np.maximum(true, np.finfo(np.float64).tiny)).mean()
+        return Score(top_k(scores, self.labels, 1), float(loss))
