@@ -7,7 +7,8 @@
 ViT-B/16's text tower with random weights, 16+X+16. 51 classes are HMDB51's (where FEATX_SHARED holds its list, else
 made up with the same lengths); other numbers are made up with Kinetics-400's lengths. Every variant runs once in
 each round, and what is compared is the fastest round of each: on a shared machine that is the least disturbed one.
-Absolute times mean little there; ratios of one run do.
+Absolute times mean little there; ratios of one run do. Where others keep the processor busy, threads that wait for
+each other make even ratios meaningless: --busy takes one thread and counts the processor time that it gets.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ import clip
 import numpy as np
 import torch
 from clip.model import CLIP
-from text_variants import CHUNK, PROMPTS, Variant, chunks_of, variants
+from text_variants import CHUNK, PROMPTS, Variant, plan_of, variants
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from featx.clip.text import prompt_table_rows
+from featx.clip.text import TextPlan, prompt_table_rows
 from featx.clips import draw_clips
 from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
 
@@ -42,6 +43,7 @@ HMDB51 = Path(os.environ.get("FEATX_SHARED", "../shared")) / "annotations/hmdb51
 # How many names have 1, 2, 3, … BPE tokens: mean 1.45, at most 4, and mean 2.36, at most 8.
 HMDB51_LENGTHS = [32, 16, 2, 1]
 K400_LENGTHS = [72, 188, 91, 32, 11, 3, 2, 1]
+CLOCK = time.perf_counter
 WIDTH = 512
 RATE_SIDE = 2048  # of the square matrices that show the machine's rate
 CLIPS, CLIP_FRAMES, LAYERS = 64, 16, 2
@@ -80,19 +82,18 @@ def make_table(suffix: bool, device: str) -> Tensor:
     return (0.01 * torch.randn(rows, WIDTH)).to(device).requires_grad_()
 
 
-def run_once(variant: Variant, plans: list, table: Tensor) -> None:
-    """Forward and backward of all texts."""
-    for plan in plans:
-        variant.encode(plan, table).sum().backward()
+def run_once(variant: Variant, plan: TextPlan, table: Tensor) -> None:
+    """Forward and backward of all texts of a plan."""
+    variant.encode(plan, table).sum().backward()
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
     """Returns how long something takes, until the device has done it."""
     synchronise(device)
-    began = time.perf_counter()
+    began = CLOCK()
     work()
     synchronise(device)
-    return time.perf_counter() - began
+    return CLOCK() - began
 
 
 def synchronise(device: str) -> None:
@@ -120,9 +121,11 @@ def text_table(classes: int, rounds: int, device: str, compiled: bool) -> dict:
     model = make_clip(device)
     work: dict[str, Callable[[], object]] = {}
     flops: dict[str, int] = {}
+    texts: dict[str, int] = {}
     for name, variant in variants(model, classes, compiled).items():
-        plans, table = chunks_of(variant, names, device), make_table(variant.suffix, device)
-        work[name] = lambda variant=variant, plans=plans, table=table: run_once(variant, plans, table)
+        plan, table = plan_of(variant, names, device), make_table(variant.suffix, device)
+        texts[name] = len(plan)
+        work[name] = lambda variant=variant, plan=plan, table=table: run_once(variant, plan, table)
         if "compiled" in name:
             work[name]()  # compiles
             flops[name] = flops[name.replace("compiled", "").strip() or "packed"]
@@ -139,9 +142,9 @@ def text_table(classes: int, rounds: int, device: str, compiled: bool) -> dict:
     rows = [
         {
             "variant": name,
-            "ms_per_text": 1000 * best[name] / classes,
-            "ratio_to_plain": best["plain"] / best[name],
-            "gflop": flops[name] / 1e9,
+            "ms_per_text": 1000 * best[name] / texts[name],
+            "ratio_to_plain": best["plain"] / texts["plain"] / (best[name] / texts[name]),
+            "gflop_per_text": flops[name] / texts[name] / 1e9,
             "fraction_of_rate": flops[name] / best[name] / rate["bf16" if "bf16" in name else "fp32"],
             "peak_mib": peak_memory(name, classes, device),
         }
@@ -165,29 +168,29 @@ def peak_memory(name: str, classes: int, device: str) -> float | None:
 def measure_memory(name: str, classes: int, device: str) -> float | None:
     """Returns the MiB by which one forward and backward of all texts raises the peak; None where unknown.
 
-    A variant that runs in chunks for lack of memory is measured on one chunk and scaled up.
+    For a variant that would not fit into memory, what a chunk takes is scaled up.
     """
     names, _ = class_names(classes)
     variant = variants(make_clip(device), classes, "compiled" in name)[name]
     table = make_table(variant.suffix, device)
-    plans = chunks_of(variant, names, device)
-    first = chunks_of(variant, names[:2], device)
-    run_once(variant, plans[:1] if "compiled" in name else first, table)  # libraries allocate once
+    plan = plan_of(variant, names, device)
+    first = plan if "compiled" in name else plan_of(variant, names[:2], device)
+    run_once(variant, first, table)  # libraries allocate once
     gc.collect()
     if platform.system() == "Linux":
         ctypes.CDLL(None).malloc_trim(0)  # what was freed must not serve the step unseen
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        run_once(variant, plans[:1], table)
-        return len(plans) * (torch.cuda.max_memory_allocated() - before) / 2**20
+        run_once(variant, plan, table)
+        return classes / len(plan) * (torch.cuda.max_memory_allocated() - before) / 2**20
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     except OSError:
         return None
     before = _status("VmRSS")
-    run_once(variant, plans[:1], table)
-    return len(plans) * (_status("VmHWM") - before) / 1024
+    run_once(variant, plan, table)
+    return classes / len(plan) * (_status("VmHWM") - before) / 1024
 
 
 def _status(field: str) -> int:
@@ -221,11 +224,11 @@ def step_table(classes: int, rounds: int, device: str) -> dict:
         rows = draw_clips(rng, rows_of_video[videos], CLIP_FRAMES, [1, 2, 3, 4], [1, 1, 3, 1])
         return torch.from_numpy(features[offsets[videos][:, None] + rows]).to(device)
 
-    def step(encode: Callable, plans: list) -> None:
+    def step(variant: Variant, plan: TextPlan) -> None:
         """One step whose text gradient is handed over by hand, so that each part can be timed."""
         optimiser.zero_grad()
         clips = timed("loader", load)
-        text = timed("text", lambda: torch.cat([encode(plan, table) for plan in plans]))
+        text = timed("text", lambda: variant.encode(plan, table))
         leaf = text.detach().requires_grad_()  # (C, D)
 
         def video() -> None:
@@ -241,13 +244,13 @@ def step_table(classes: int, rounds: int, device: str) -> dict:
     ways = {name: all_variants[name] for name in ("plain", "packed", "bf16")}
     if ways["plain"].chunk:
         ways.pop("plain")  # memory does not hold all texts of a step at once
-    plans = {name: chunks_of(variant, names, device) for name, variant in ways.items()}
+    plans = {name: plan_of(variant, names, device) for name, variant in ways.items()}
     for name, variant in ways.items():
-        step(variant.encode, plans[name])
+        step(variant, plans[name])
     for _ in range(rounds):
         for name, variant in ways.items():
             spent.clear()
-            total = seconds(lambda variant=variant, name=name: step(variant.encode, plans[name]), device)
+            total = seconds(lambda variant=variant, name=name: step(variant, plans[name]), device)
             if total < best.get(name, np.inf):
                 best[name] = total
                 if name == "packed":
@@ -261,7 +264,7 @@ def processor() -> str:
     if platform.system() == "Linux":
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
-                return f"{line.split(':')[1].strip()}, {torch.get_num_threads()} threads"
+                return f"{line.split(':')[1].strip()}, {torch.get_num_threads()} threads, {CLOCK.__name__}"
     return platform.processor()
 
 
@@ -271,12 +274,12 @@ def show(table: dict) -> None:
     print(
         f"\n{table['classes']} classes ({table['names']}), {PROMPTS}+X+{PROMPTS}; matrix products: {rates}\n"
     )
-    print("| variant | ms a text | times faster | GFLOP | of the rate | peak MiB |")
+    print("| variant | ms a text | times faster | GFLOP a text | of the rate | peak MiB |")
     print("|---|---:|---:|---:|---:|---:|")
     for row in table["rows"]:
         memory = "-" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
         print(
-            f"| {row['variant']} | {row['ms_per_text']:.2f} | {row['ratio_to_plain']:.2f} | {row['gflop']:.0f} "
+            f"| {row['variant']} | {row['ms_per_text']:.2f} | {row['ratio_to_plain']:.2f} | {row['gflop_per_text']:.2f} "
             f"| {row['fraction_of_rate']:.2f} | {memory} |",
             flush=True,
         )
@@ -301,11 +304,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--classes", default="51,400", help="numbers of classes, such as 51,400")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--busy", action="store_true", help="one thread, and its processor time")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--quick", action="store_true", help="51 classes, 2 rounds, nothing compiled")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out (a minute or two)")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.busy:
+        global CLOCK
+        CLOCK = time.process_time
+        torch.set_num_threads(1)
     sizes = [51] if options.quick else [int(size) for size in options.classes.split(",")]
     if options.memory_of:
         print(json.dumps(measure_memory(options.memory_of, sizes[0], options.device)))
@@ -313,6 +321,7 @@ def main() -> None:
     print(f"{processor()}, torch {torch.__version__}, {options.device}")
     found: dict = {"processor": processor(), "torch": torch.__version__, "device": options.device}
     found |= {"text": [], "step": []}
+    report = Path("build/bench-train.json")
     for size in sizes:
         rounds = 2 if options.quick else options.rounds if size <= 2 * CHUNK else min(3, options.rounds)
         compiled = not (options.quick or options.no_compile)
@@ -320,9 +329,8 @@ def main() -> None:
         show(found["text"][-1])
         found["step"].append(step_table(size, rounds, options.device))
         show_step(found["step"][-1])
-    report = Path("build/bench-train.json")
-    report.parent.mkdir(exist_ok=True)
-    report.write_text(json.dumps(found, indent=1))
+        report.parent.mkdir(exist_ok=True)
+        report.write_text(json.dumps(found, indent=1))
     print(f"\n{report}")
 
 

@@ -114,7 +114,7 @@ class Variant:
         name: As in the table.
         encode: (plan, prompt table) to (C, D).
         suffix: k+X+k, or k+X+0.
-        chunk: Texts at once; 0: all.
+        chunk: Texts at once; 0: all. Only the first chunk is run then: a text costs the same in each.
     """
 
     name: str
@@ -147,10 +147,7 @@ def variants(model: CLIP, classes: int, compiled: bool) -> dict[str, Variant]:
     return {variant.name: variant for variant in found}
 
 
-def chunks_of(variant: Variant, names: list[str], device: str) -> list[TextPlan]:
-    """Returns the plans that a variant encodes one after the other."""
+def plan_of(variant: Variant, names: list[str], device: str) -> TextPlan:
+    """Returns the texts that a variant encodes: all, or a chunk."""
     size = variant.chunk or len(names)
-    return [
-        plan_texts(names[start : start + size], PROMPTS, suffix=variant.suffix).to(device)
-        for start in range(0, len(names), size)
-    ]
+    return plan_texts(names[:size], PROMPTS, suffix=variant.suffix).to(device)
