@@ -43,6 +43,12 @@ def train(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if settings.episodes is not None:
+            from featx.train.episodes import train_episodes
+
+            for line in train_episodes(settings, to, fresh, say).lines():
+                say(line)
+            return
         if settings.devices > 1 and ranks == 1:
             summary = in_ranks(settings.devices, train_recognition, settings, to, fresh, say)
         else:

@@ -28,7 +28,16 @@ from featx.clip.text_plan import (
 if TYPE_CHECKING:
     from clip.model import CLIP
 
-__all__ = ["NOT_A_PROMPT", "Layout", "Precision", "TextPlan", "TextTower", "group_plans", "plan_texts", "prompt_table_rows"]
+__all__ = [
+    "NOT_A_PROMPT",
+    "Layout",
+    "Precision",
+    "TextPlan",
+    "TextTower",
+    "group_plans",
+    "plan_texts",
+    "prompt_table_rows",
+]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Step = Callable[[Tensor, Packed], Tensor]

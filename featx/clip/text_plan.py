@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -52,8 +52,11 @@ class Packed:
 
     def to(self, device: torch.device | str) -> Packed:
         """Returns the same on another device."""
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
+        there: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return Packed(**there)
 
 
 @dataclass(frozen=True)
@@ -199,10 +202,14 @@ def group_plans(plans: list[TextPlan], table_rows: int) -> TextPlan:
     firsts = np.cumsum([0, *(len(plan) for plan in plans[:-1])])
     return TextPlan(
         torch.cat([wide(plan.token_ids, 0) for plan in plans]),
-        torch.cat([rows.where(rows < 0, rows + group * table_rows) for group, rows in enumerate(prompt_rows)]),
+        torch.cat(
+            [rows.where(rows < 0, rows + group * table_rows) for group, rows in enumerate(prompt_rows)]
+        ),
         torch.cat([plan.eot for plan in plans]),
         min(plan.prefix for plan in plans),
-        tuple(int(first) + index for first, plan in zip(firsts, plans, strict=True) for index in plan.truncated),
+        tuple(
+            int(first) + index for first, plan in zip(firsts, plans, strict=True) for index in plan.truncated
+        ),
         plans[0].device,
         len(plans),
     )
