@@ -61,6 +61,8 @@ def dry_run(settings: TrainSettings) -> Report:
     if manifest:
         texts = _check_videos(settings, store, manifest, texts, report)
     else:
+        lists = (settings.episodes, settings.class_split, settings.seen_list)
+        report.problems += [f"{file}: no such file" for file in lists if file and not file.is_file()]
         report.lines.append(
             f"# without the manifest the cost is that of {STAND_IN_CLASSES} short class names"
         )
