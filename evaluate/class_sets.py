@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.episodes import ClassSplit, class_split_problems, read_class_splits
-from featx.errors import FeatxError, nearest
+from featx.class_lists import named_class_split, read_labels
+from featx.episodes import ClassSplit, class_split_problems
+from featx.errors import FeatxError
 from featx.evaluate.settings import ClassSettings
 from featx.manifest import Manifest
 from featx.results import ClassSet
@@ -88,7 +89,8 @@ def _find_split(
             raise FeatxError(
                 "--class-split: says which classes are seen; leave out --seen-list and --unseen-list"
             )
-        return _from_file(manifest, settings.class_split, settings.class_split_name)
+        split = named_class_split(settings.class_split, settings.class_split_name, manifest)
+        return f"{settings.class_split}#{split.name}", split
     if settings.class_split_name is not None:
         raise FeatxError(f"--class-split-name {settings.class_split_name}: needs --class-split FILE")
     if any(lists):
@@ -107,19 +109,6 @@ def _find_split(
     return OWN, ClassSplit.model_construct(name="own", seen=learned, unseen=unseen)
 
 
-def _from_file(manifest: Manifest, file: Path, name: str | None) -> tuple[str, ClassSplit]:
-    splits = {split.name: split for split in read_class_splits(file, manifest).splits}
-    if name is None and len(splits) > 1:
-        some = ", ".join(list(splits)[:5])
-        raise FeatxError(
-            f"--class-split {file}: holds {len(splits)}; choose one with --class-split-name ({some}, …)"
-        )
-    chosen = name or next(iter(splits))
-    if chosen not in splits:
-        raise FeatxError(f"--class-split-name {name}: not in {file}{nearest(chosen, splits)}")
-    return f"{file}#{chosen}", splits[chosen]
-
-
 def _from_lists(
     manifest: Manifest, learned: list[str] | None, seen_list: Path | None, unseen_list: Path | None
 ) -> tuple[str, ClassSplit]:
@@ -136,29 +125,3 @@ def _from_lists(
         raise FeatxError(f"{source}: {problems[0]}")
     name = "+".join(file.stem for file in (seen_list, unseen_list) if file)
     return f"{source}#{name}", split
-
-
-def read_labels(file: Path, manifest: Manifest, flag: str) -> list[str]:
-    """Reads a list of classes, one a line, each as its label or its text.
-
-    Raises:
-        FeatxError: With file and line, for a class that the manifest lacks.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatxError(f"{flag} {file}: cannot read it ({error})") from error
-    by_text = {text: label for label, text in manifest.header.classes.items()}
-    labels: dict[str, None] = {}
-    for number, line in enumerate(lines, start=1):
-        name = line.strip()
-        if not name:
-            continue
-        label = name if name in manifest.header.classes else by_text.get(name)
-        if label is None:
-            hint = nearest(name, [*manifest.header.classes, *by_text])
-            raise FeatxError(f"{file}:{number}: class '{name}' is not in {manifest.file}{hint}")
-        labels[label] = None
-    if not labels:
-        raise FeatxError(f"{flag} {file}: names no class")
-    return list(labels)

@@ -48,6 +48,7 @@ class OneVideo:
 
     features: np.ndarray
     where: str = "memory"
+    reads: bool = False
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
         """Returns (B, T, D) features."""

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
     "store": ("featx.store.cli", "Look at stores, check, merge, convert, import and export them."),
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
+    "sweep": ("featx.train.sweep_cli", "Learn and score a recipe with every combination of some settings."),
     "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
     "baseline": ("featx.evaluate.baseline_cli", "Make and score what the method is compared with."),
     "eval": ("featx.evaluate.cli", "Score adapters and baselines on a split and print the table."),

@@ -17,9 +17,15 @@ SHARE_OF_FREE_MEMORY = 0.5
 
 
 class Source(Protocol):
-    """Features of V videos."""
+    """Features of V videos.
+
+    Attributes:
+        where: Where they are, for people.
+        reads: Whether gathering waits for a disk.
+    """
 
     where: str
+    reads: bool
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
         """Returns (B, T, D) features: ``rows`` (B, T), ascending, within each of ``videos`` (B,)."""
@@ -28,6 +34,8 @@ class Source(Protocol):
 
 class Resident:
     """All rows of all videos in memory, or on a GPU."""
+
+    reads = False
 
     def __init__(self, store: FeatureStore, ids: Sequence[str], device: str = "cpu") -> None:
         packed = store.load(list(ids))
@@ -47,6 +55,7 @@ class Windows:
     """Reads the part of each video that a clip spans, when it is asked for; safe to use from several threads."""
 
     where = "the store"
+    reads = True
 
     def __init__(self, store: FeatureStore, ids: Sequence[str]) -> None:
         self._store = store
@@ -59,6 +68,20 @@ class Windows:
         packed = self._store.read_windows(ids, starts, rows[:, -1] - starts + 1)
         index = packed.offsets[:-1, None] + rows - starts[:, None]  # (B, T)
         return torch.from_numpy(packed.features[index])
+
+
+class Part:
+    """Some videos of a source that others share; their indices are their places among them."""
+
+    def __init__(self, whole: Source, videos: np.ndarray) -> None:
+        self.where = whole.where
+        self.reads = whole.reads
+        self._whole = whole
+        self._videos = videos
+
+    def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Returns (B, T, D) features, where the whole source has them."""
+        return self._whole.gather(self._videos[videos], rows)
 
 
 def open_source(

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from featx.clip.frozen_block import attention
-from featx.clip.text import TextTower, plan_texts, prompt_table_rows
+from featx.clip.text import TextTower, group_plans, plan_texts, prompt_table_rows
 
 WORDS = [
     "run",
@@ -286,3 +286,19 @@ def test_a_gpu_computes_the_same(small_clip: CLIP, precision: str, limit: float)
     found = TextTower(copy.deepcopy(small_clip).cuda(), precision).encode(plan.to("cuda"), on_gpu)
     assert error(found.cpu(), expected) < limit
     assert error(gradient_of(found, on_gpu).cpu(), gradient_of(expected, table)) < limit
+
+
+@pytest.mark.parametrize("layout", ["sequence", "positional"])
+def test_groups_with_prompts_of_their_own_equal_one_pass_each(random_clip: CLIP, layout: str) -> None:
+    k, model = 3, in_float64(random_clip)
+    groups = [["climb stairs", "run"], ["ride a horse", "ride a bike"], ["brush hair", "jump"]]
+    tower = TextTower(model)
+    tables = [(seed * prompts(k, layout).detach().double()).requires_grad_() for seed in (1.0, -2.0, 0.5)]
+    plans = [plan_texts(texts, k, layout) for texts in groups]
+    together = tower.encode(group_plans(plans, len(tables[0])), torch.cat(tables))  # (6, D)
+    for index, (plan, table) in enumerate(zip(plans, tables, strict=True)):
+        own = together[2 * index : 2 * index + 2]
+        alone = tower.encode(plan, table)
+        assert error(own, alone) < 1e-12
+        gradient = torch.autograd.grad(own.square().sum(), table, retain_graph=True)[0]
+        assert error(gradient, torch.autograd.grad(alone.square().sum(), table)[0]) < 1e-12

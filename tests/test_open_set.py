@@ -160,7 +160,7 @@ def test_an_adapter_whose_manifest_is_gone_is_still_scored(class_world, open_set
         (open_set / "seen.jsonl").write_text(kept)
     assert outcome.code == 0, outcome.err
     results: Results = read_results(run)[0]
-    assert results.trained_on is not None and results.trained_on.data_set is None
+    assert results.trained_on is not None and results.trained_on.data_set == "shapes"  # the adapter says it
 
 
 def test_class_texts_that_are_cut_are_counted(class_world, run, featx, tmp_path) -> None:

@@ -1,9 +1,12 @@
-"""Every shipped recipe begins with the command that runs it, and its keys and values are valid."""
+"""Every shipped recipe begins with the command that runs it, is valid, and can be run dry."""
 
 from pathlib import Path
 
 import pytest
+from class_world import make_episodes
 
+from featx.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
+from featx.manifest import read_manifest
 from featx.settings import gather
 from featx.train.settings import TrainSettings
 
@@ -18,5 +21,44 @@ def test_recipe(file: Path) -> None:
     gather(TrainSettings, file, {}, [])
 
 
+@pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
+def test_dry_run_says_what_is_missing_and_runs_with_data(
+    file: Path, class_world: Path, tmp_path, featx
+) -> None:
+    missing = tmp_path / "missing"
+    data = ["--store", missing, "--manifest", missing]
+    outcome = featx("train", "--recipe", file, "--dry-run", "--to", tmp_path / "run", *data)
+    lists = sum(word in file.read_text() for word in ("\nepisodes =", "\nclass_split ="))
+    said = [line for line in outcome.err.splitlines() if line.startswith("missing: ")]
+    assert outcome.code == 2 and len(said) == 2 + lists, outcome.err
+    assert "learned parameters" in outcome.out and "GFLOP" in outcome.out
+    data = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl"]
+    manifest = read_manifest(class_world / "manifest.jsonl")
+    if "episodes =" in file.read_text():
+        make_episodes(manifest, tmp_path / "episodes.jsonl", 2, 3, 4)
+        data += ["--episodes", tmp_path / "episodes.jsonl"]
+    if "class_split =" in file.read_text():
+        split = ClassSplit(name="a", seen=manifest.labels[:4], unseen=manifest.labels[4:])
+        header = ClassSplitsHeader(name=manifest.header.name)
+        write_class_splits(ClassSplits(header, [split]), tmp_path / "splits.jsonl")
+        data += ["--class-split", tmp_path / "splits.jsonl"]
+    outcome = featx("train", "--recipe", file, "--dry-run", "--to", tmp_path / "run", *data)
+    assert outcome.code == 0, outcome.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("layers", "count"), list(enumerate(["47,616", "3,200,000", "6,352,384", "9,504,768", "12,657,152"]))
+)
+def test_dry_run_counts_the_papers_parameters_without_weights(
+    layers: int, count: str, tmp_path, featx
+) -> None:
+    words = ["--layout", "positional", "--layers", layers, "--store", tmp_path, "--manifest", tmp_path / "no"]
+    outcome = featx("train", "--dry-run", "--to", tmp_path, *words)
+    assert outcome.code == 2 and f"# {count} learned parameters" in outcome.out
+
+
 def test_there_are_recipes() -> None:
-    assert {"moving-shapes-both", "hmdb51"} <= {file.stem for file in RECIPES}
+    assert {"moving-shapes-both", "hmdb51", "few-shot-ucf101", "open-set-kinetics700"} <= {
+        file.stem for file in RECIPES
+    }

@@ -110,6 +110,7 @@ class Memory:
     """A source whose features say where they come from: (video, row)."""
 
     where = "memory"
+    reads = False
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.stack([np.broadcast_to(videos[:, None], rows.shape), rows], axis=-1))

@@ -27,6 +27,12 @@ def train(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Throw away what a run left in the folder, and start over.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print settings, parameters, cost and what is missing; learn nothing."
+        ),
+    ] = False,
     **options: Any,
 ) -> None:
     """Learns an adapter from a feature store and a manifest.
@@ -35,6 +41,9 @@ def train(
     An interrupted run goes on when the same command is given again.
     """
     settings = gather(TrainSettings, recipe, options, set or [])
+    if dry_run:
+        _dry_run(settings)
+        return
     ranks = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun
     if ranks > 1 and settings.devices not in (1, ranks):
         raise FeatxError(f"--devices {settings.devices}: torchrun started {ranks} processes; leave it out")
@@ -43,6 +52,12 @@ def train(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if settings.episodes is not None:
+            from featx.train.episodes import train_episodes
+
+            for line in train_episodes(settings, to, fresh, say).lines():
+                say(line)
+            return
         if settings.devices > 1 and ranks == 1:
             summary = in_ranks(settings.devices, train_recognition, settings, to, fresh, say)
         else:
@@ -54,6 +69,17 @@ def train(
 
         for line in summary.lines(to / ADAPTER_FILE):
             say(line)
+
+
+def _dry_run(settings: TrainSettings) -> None:
+    from featx.train.dry_run import dry_run as look
+
+    report = look(settings)
+    print("\n".join(report.lines))
+    if report.problems:
+        for problem in report.problems:
+            say(f"missing: {problem}")
+        raise FeatxError(f"--dry-run: this run could not start; {len(report.problems)} problems stand above")
 
 
 def say(line: str) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.sources import Resident, Source
+from featx.sources import Source
 from featx.train.ranks import Ranks, parts
-from featx.train.sampler import Draw, Sampler
+from featx.train.sampler import Draw, Draws
 
 STEPS_AHEAD_OF_EACH_WORKER = 2
 
@@ -36,7 +36,7 @@ class Batch:
 class Loader:
     """Turns draws into batches on the device."""
 
-    def __init__(self, sampler: Sampler, source: Source, ranks: Ranks, accumulate: int, workers: int) -> None:
+    def __init__(self, sampler: Draws, source: Source, ranks: Ranks, accumulate: int, workers: int) -> None:
         self._sampler = sampler
         self.source = source
         self._device = ranks.device
@@ -50,7 +50,7 @@ class Loader:
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Yields the steps ``first`` to ``last``, both included."""
-        if isinstance(self.source, Resident):
+        if not self.source.reads:
             for step in range(first, last + 1):
                 yield self._to_device(*self._read(step))
             return

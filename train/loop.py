@@ -7,21 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from featx.errors import FeatxError, Interrupted
-from featx.model.adapter import Adapter
 from featx.train.checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
 from featx.train.interrupts import StopWhenAsked
-from featx.train.loader import Loader
+from featx.train.loader import Batch, Loader
 from featx.train.log import RunLog
 from featx.train.ranks import Ranks
 from featx.train.schedule import rate_at
 from featx.train.settings import TrainSettings
-from featx.train.step import Step, TextSide
 from featx.train.stopwatch import Stopwatch
 from featx.train.validation import Score, Validator
 
@@ -47,12 +45,23 @@ class Progress:
     ended_early: bool = False
 
 
+class Step(Protocol):
+    """Computes the gradients of what is learned."""
+
+    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Leaves the gradients in the parameters; returns the loss, and the share of clips that are right."""
+        ...
+
+    def clip(self, norm: float) -> None:
+        """Makes the gradients no longer than ``norm``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What a loop is made of."""
+    """What a loop is made of; ``learned`` is an adapter, or those of several episodes."""
 
-    adapter: Adapter
-    text_side: TextSide
+    learned: nn.Module
     step: Step
     loader: Loader
     validator: Validator | None
@@ -87,9 +96,9 @@ class Loop:
         self._say = say
         self._checkpoints = Checkpoints(run)
         self._optimiser = torch.optim.AdamW(
-            parts.adapter.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+            parts.learned.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
         )
-        self._mean = copy.deepcopy(parts.adapter) if settings.ema else None
+        self._mean = copy.deepcopy(parts.learned) if settings.ema else None
         self._best: dict[str, Tensor] = {}
         self._unchecked: list[tuple[int, Tensor]] = []  # losses that nobody has looked at yet
         self.progress = Progress()
@@ -115,8 +124,8 @@ class Loop:
         return self._parts.loader.source.where
 
     @property
-    def _evaluated(self) -> Adapter:
-        return self._mean or self._parts.adapter
+    def _evaluated(self) -> nn.Module:
+        return self._mean or self._parts.learned
 
     def resume(self) -> None:
         """Goes on from the newest whole checkpoint, if there is one.
@@ -136,7 +145,7 @@ class Loop:
                 "again, choose another --to, or start over with --fresh"
             )
         checkpoint = Checkpoint(record, tensors)
-        self._parts.adapter.load_state_dict(checkpoint.under("adapter"))
+        self._parts.learned.load_state_dict(checkpoint.under("adapter"))
         restore_optimiser(self._optimiser, checkpoint.under("optimiser"))
         if self._mean is not None:
             self._mean.load_state_dict(checkpoint.under("mean"))
@@ -169,7 +178,7 @@ class Loop:
                         batch = next(batches)
                     loss, accuracy = parts.step.gradients(batch)
                     with parts.watch.phase("exchange"):
-                        stopping = parts.ranks.sum_gradients(list(parts.adapter.parameters()), stop.asked)
+                        stopping = parts.ranks.sum_gradients(list(parts.learned.parameters()), stop.asked)
                     with parts.watch.phase("optimiser"):
                         rate = self._update(step)
                     parts.watch.end()
@@ -207,13 +216,13 @@ class Loop:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         if settings.clip_norm:
-            torch.nn.utils.clip_grad_norm_(parts.adapter.parameters(), settings.clip_norm)
+            parts.step.clip(settings.clip_norm)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._mean is not None:
             decay = min(settings.ema, step / (step + 9))  # the first steps' mean would be the random start
             with torch.no_grad():
-                for mean, value in zip(self._mean.parameters(), parts.adapter.parameters(), strict=True):
+                for mean, value in zip(self._mean.parameters(), parts.learned.parameters(), strict=True):
                     mean.lerp_(value, 1 - decay)
         return rate
 
@@ -233,7 +242,7 @@ class Loop:
 
     def _validate(self, validator: Validator, log: RunLog | None) -> None:
         progress, adapter = self.progress, self._evaluated
-        score = validator.score(adapter, self._parts.text_side.all_features(adapter))
+        score = validator.score(adapter)
         if score.better_than(progress.best):
             progress.best, progress.best_step, progress.stale = score, progress.step, 0
             self._best = {name: value.clone() for name, value in adapter.state_dict().items()}
@@ -245,7 +254,7 @@ class Loop:
 
     def _save(self) -> None:
         groups = {
-            "adapter": self._parts.adapter.state_dict(),
+            "adapter": self._parts.learned.state_dict(),
             "optimiser": optimiser_tensors(self._optimiser),
             "mean": self._mean.state_dict() if self._mean is not None else {},
             "best": self._best,

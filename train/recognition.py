@@ -6,34 +6,20 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from featx.clip.load import LoadedClip
-from featx.clip.text import TextPlan, TextTower
-from featx.dataset import LabelledVideos, list_labelled, load_clip_of
 from featx.errors import FeatxError
 from featx.files import write_atomically
-from featx.manifest import Manifest, read_manifest
-from featx.model.adapter import (
-    ADAPTER_FILE,
-    Adapter,
-    AdapterConfig,
-    AdapterHeader,
-    read_header,
-    save_adapter,
-)
-from featx.sources import open_source
-from featx.store.reader import FeatureStore
+from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
 from featx.train.checkpoint import Checkpoints
+from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts, Progress, differing, some_of
 from featx.train.ranks import Ranks, join_ranks
-from featx.train.sampler import Sampler, keep_back
+from featx.train.sampler import Sampler
 from featx.train.settings import MAY_CHANGE, TrainSettings
 from featx.train.step import Step, TextSide
 from featx.train.stopwatch import Stopwatch
@@ -43,37 +29,12 @@ from featx.train.validation import Validator
 LAST_ADAPTER_FILE = "adapter-last.safetensors"
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """All that a run starts from, read and checked; nothing is written yet.
-
-    Attributes:
-        store: Features.
-        manifest: Labels and splits.
-        videos: The training split.
-        kept_back: (V,) bool, the videos that validate.
-        loaded: The CLIP of the store's features.
-        adapter: Untrained.
-        plan: Where the class texts and prompts go.
-    """
-
-    store: FeatureStore
-    manifest: Manifest
-    videos: LabelledVideos
-    kept_back: np.ndarray
-    loaded: LoadedClip
-    adapter: Adapter
-    plan: TextPlan
-
-    @property
-    def truncated(self) -> list[str]:
-        """Class texts that were cut because they were too long."""
-        texts = list(self.manifest.header.classes.values())
-        return [texts[index] for index in self.plan.truncated]
-
-
 def train(
-    settings: TrainSettings, run: Path, fresh: bool = False, say: Callable[[str], None] = print
+    settings: TrainSettings,
+    run: Path,
+    fresh: bool = False,
+    say: Callable[[str], None] = print,
+    basis: Basis | None = None,
 ) -> Summary:
     """Trains an adapter and writes it into the run's folder; goes on where an interrupted run stopped.
 
@@ -82,6 +43,7 @@ def train(
         run: Its folder.
         fresh: Whether to throw away what is in the folder and start over.
         say: Prints a line for the user; only the first rank calls it.
+        basis: What runs before this one have opened.
 
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together, or the folder holds another run.
@@ -94,30 +56,9 @@ def train(
         finished = ranks.agree((run / ADAPTER_FILE).exists())
         if finished:
             return _finished(settings, run)
-        inputs = prepare(settings)
+        basis = basis or Basis(settings)
+        inputs = prepare(settings, basis, basis.manifest, settings.train_split)
         return _learn(settings, inputs, run, ranks, say if ranks.first else lambda line: None)
-
-
-def prepare(settings: TrainSettings) -> Inputs:
-    """Reads and checks everything that a run starts from.
-
-    Raises:
-        FeatxError: If store, manifest and CLIP do not belong together.
-    """
-    store = FeatureStore(settings.store)
-    manifest = read_manifest(settings.manifest)
-    videos = list_labelled(store, manifest, settings.train_split)
-    kept_back = keep_back(videos.labels, settings.validation, settings.seed)
-    if settings.validation and not kept_back.any():
-        raise FeatxError(
-            f"--validation {settings.validation}: no class of split '{settings.train_split}' has two videos; leave it out"
-        )
-    loaded = load_clip_of(store, settings.model)
-    config = AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
-    torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
-    adapter = Adapter(config, loaded.text_width, loaded.width)
-    plan = adapter.plan(list(manifest.header.classes.values()))
-    return Inputs(store, manifest, videos, kept_back, loaded, adapter, plan)
 
 
 def clear(run: Path) -> None:
@@ -141,7 +82,7 @@ def identity(settings: TrainSettings, inputs: Inputs) -> dict[str, Any]:
     listed = json.dumps([videos.ids, videos.labels.tolist(), videos.rows.tolist()]).encode()
     return {
         "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
-        "features": inputs.store.header.fingerprint.model_dump(),
+        "features": inputs.basis.store.header.fingerprint.model_dump(),
         "classes": inputs.manifest.header.classes,
         "videos": len(videos),
         "list of videos": hashlib.sha256(listed).hexdigest()[:12],
@@ -170,7 +111,7 @@ def _learn(
         _list_videos(run / "missing-train.txt", inputs.videos.missing)
     loop = None
     if inputs.adapter.parameter_count():
-        loop = Loop(settings, _make_parts(settings, inputs, ranks), run, identity(settings, inputs), say)
+        loop = Loop(settings, make_parts(settings, inputs, ranks), run, identity(settings, inputs), say)
         loop.resume()
         loop.run()
     progress = loop.progress if loop else Progress()
@@ -193,15 +134,29 @@ def _learn(
     return summary
 
 
-def _make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
+def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
+    """Returns what the loop of a run is made of."""
     videos, device = inputs.videos, ranks.device
     adapter, kept = inputs.adapter.to(device), np.flatnonzero(inputs.kept_back)
-    tower = make_tower(settings, inputs, device)
+    tower = inputs.basis.tower(device, settings.precision, settings.compile, settings.recompute)
     watch = Stopwatch(device)
-    source = open_source(
-        inputs.store, videos.ids, videos.rows, device, settings.feature_memory_gib, ranks.neighbours
+    source = inputs.basis.source(videos, settings, ranks)
+    text_side = TextSide(adapter, tower, inputs.plan.to(device), inputs.basis.loaded.width, ranks)
+    validator = Validator(kept, videos.labels[kept], videos.rows[kept], source, settings, ranks, text_side)
+    return Parts(
+        learned=adapter,
+        step=Step(adapter, text_side, ranks, settings.loss == "symmetric", watch),
+        loader=Loader(make_sampler(settings, inputs), source, ranks, settings.accumulate, settings.workers),
+        validator=validator if len(kept) else None,
+        ranks=ranks,
+        watch=watch,
     )
-    sampler = Sampler(
+
+
+def make_sampler(settings: TrainSettings, inputs: Inputs) -> Sampler:
+    """Returns what says which clips and texts each step sees."""
+    videos = inputs.videos
+    return Sampler(
         seed=settings.seed,
         batch=settings.batch,
         videos=np.flatnonzero(~inputs.kept_back),
@@ -213,37 +168,11 @@ def _make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
         strides=settings.strides,
         stride_weights=settings.stride_weights,
     )
-    text_side = TextSide(adapter, tower, inputs.plan.to(device), inputs.loaded.width, ranks)
-    return Parts(
-        adapter=adapter,
-        text_side=text_side,
-        step=Step(adapter, text_side, ranks, settings.loss == "symmetric", watch),
-        loader=Loader(sampler, source, ranks, settings.accumulate, settings.workers),
-        validator=Validator(kept, videos.labels[kept], videos.rows[kept], source, settings, ranks)
-        if len(kept)
-        else None,
-        ranks=ranks,
-        watch=watch,
-    )
-
-
-def make_tower(settings: TrainSettings, inputs: Inputs, device: str) -> TextTower:
-    """Returns the frozen text encoder that a run trains through."""
-    return TextTower(
-        inputs.loaded.model.to(device), settings.precision, settings.compile, checkpoint=settings.recompute
-    )
 
 
 def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None, summary: Summary) -> None:
     """Writes the files of a finished run; the adapter last, because it is what says that the run is finished."""
-    header = AdapterHeader(
-        config=inputs.adapter.config,
-        fingerprint=inputs.store.header.fingerprint,
-        model_source=inputs.loaded.source,
-        classes=inputs.manifest.header.classes,
-        data_set=inputs.manifest.header.name,
-        settings=settings.model_dump(mode="json"),
-    )
+    header = header_of(settings, inputs)
     write_summary(summary, run)
     if loop and loop.progress.best:
         inputs.adapter.load_state_dict(loop.last)
@@ -252,6 +181,18 @@ def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None,
         inputs.adapter.load_state_dict(loop.chosen)
     save_adapter(run / ADAPTER_FILE, inputs.adapter, header)
     Checkpoints(run).clear()
+
+
+def header_of(settings: TrainSettings, inputs: Inputs) -> AdapterHeader:
+    """Returns what is written beside the learned tensors."""
+    return AdapterHeader(
+        config=inputs.adapter.config,
+        fingerprint=inputs.basis.store.header.fingerprint,
+        model_source=inputs.basis.loaded.source,
+        classes=inputs.manifest.header.classes,
+        data_set=inputs.manifest.header.name,
+        settings=settings.model_dump(mode="json"),
+    )
 
 
 def _list_videos(file: Path, ids: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 
@@ -29,6 +30,16 @@ class Draw:
     rows: np.ndarray
     texts: np.ndarray
     targets: np.ndarray
+
+
+class Draws(Protocol):
+    """Says what each step sees; ``batch`` is B."""
+
+    batch: int
+
+    def draw(self, step: int) -> Draw:
+        """Returns what step 1, 2, … sees."""
+        ...
 
 
 @dataclass

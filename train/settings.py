@@ -18,6 +18,17 @@ class TrainSettings(Settings):
     store: Path = Field(description="Feature store, made by featx extract.")
     manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
     train_split: str = Field("train", description="Split of the manifest that is learned from.")
+    class_split: Path | None = Field(
+        None, description="Open-set: class-splits file (.jsonl); only its seen classes are learned."
+    )
+    class_split_name: str | None = Field(None, description="Which of its splits, such as split_0.")
+    seen_list: Path | None = Field(
+        None, description="Instead of it: text file of the classes that are learned, one a line."
+    )
+    episodes: Path | None = Field(
+        None,
+        description="Few-shot: episodes file (.jsonl); each is learned and scored on its own, splits do not matter.",
+    )
     model: str | None = Field(
         None, description="CLIP whose text encoder is used, when it is not where the store says."
     )
@@ -97,6 +108,14 @@ class TrainSettings(Settings):
         description="Validations without a better one after which training ends; 0: it never ends early.",
     )
 
+    # few-shot episodes
+    episodes_together: int = Field(
+        0, ge=0, description="Episodes whose steps are done together; 0: as many as pays (docs/training.md)."
+    )
+    keep_adapters: bool = Field(
+        True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
+    )
+
     # how it runs: nothing below changes what is learned, but for rounding
     device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
     devices: int = Field(
@@ -128,6 +147,14 @@ class TrainSettings(Settings):
             raise ValueError(
                 "patience needs validation, such as 0.1: without it nothing says which step is better"
             )
+        if self.class_split and self.seen_list:
+            raise ValueError("class_split says which classes are seen; leave out seen_list")
+        if self.class_split_name and not self.class_split:
+            raise ValueError("class_split_name needs class_split, the file that holds the splits")
+        if self.episodes and (self.class_split or self.seen_list):
+            raise ValueError("episodes have classes of their own; leave out class_split and seen_list")
+        if self.episodes and self.devices > 1:
+            raise ValueError("episodes are learned by one process; leave out devices")
         if self.warmup >= self.steps:
             raise ValueError(f"warmup={self.warmup} must be less than steps={self.steps}")
         if self.batch < self.accumulate * self.devices:
@@ -139,6 +166,6 @@ class TrainSettings(Settings):
 
 # An interrupted run may go on with other values of these; where the data lie is compared by content instead.
 MAY_CHANGE = {
-    "store", "manifest", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
+    "store", "manifest", "episodes", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
     "log_every", "checkpoint_steps", "checkpoint_seconds",
 }  # fmt: skip

@@ -99,6 +99,10 @@ class Step:
             self._text_side.backward(text)
         return loss, right / len(targets)
 
+    def clip(self, norm: float) -> None:
+        """Makes the gradient no longer than ``norm``."""
+        torch.nn.utils.clip_grad_norm_(self._adapter.parameters(), norm)
+
     def _backward_clips(
         self, clips: list[Tensor], slices: list[slice], text: Tensor, targets: Tensor
     ) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from featx.metrics.recognition import top_k
 from featx.model.adapter import Adapter
@@ -14,6 +14,7 @@ from featx.model.scoring import score_videos
 from featx.sources import Source
 from featx.train.ranks import Ranks
 from featx.train.settings import TrainSettings
+from featx.train.step import TextSide
 
 CLIPS = 5  # as in evaluation
 
@@ -41,6 +42,7 @@ class Validator:
         source: Features.
         settings: Of the run.
         ranks: Who scores which part.
+        text_side: Encodes the class texts.
     """
 
     videos: np.ndarray
@@ -49,9 +51,12 @@ class Validator:
     source: Source
     settings: TrainSettings
     ranks: Ranks
+    text_side: TextSide
 
-    def score(self, adapter: Adapter, text: Tensor) -> Score:
-        """Returns the score against all class texts (C, D)."""
+    def score(self, adapter: nn.Module) -> Score:
+        """Returns the score of an adapter against all class texts."""
+        assert isinstance(adapter, Adapter)
+        text = self.text_side.all_features(adapter)  # (C, D)
         part = self.ranks.part(len(self.videos))
         settings = self.settings
         own = score_videos(

@@ -108,19 +108,22 @@ def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
 def attend(qkv: Tensor, packed: Packed, heads: int) -> Tensor:
     """Attention within each text: (N, 3W) queries, keys and values of all rows to (N, W)."""
     shared, own = _split(qkv, packed)
-    shared_query, shared_key, shared_value = _by_head(shared, 3, 1, heads)  # (1, heads, P, W / heads)
+    shared_query, shared_key, shared_value = _by_head(
+        shared, 3, packed.groups, heads
+    )  # (G, heads, P, W / heads)
     query, key, value = _by_head(_to_grid(own, packed), 3, len(packed.eot), heads)  # (C, heads, S, W / heads)
     own = attention(query, _before(shared_key, key), _before(shared_value, value), packed.mask)
     own = gather_rows(own.transpose(1, 2).flatten(2).flatten(0, 1), packed.slots)  # (N - P, W)
-    causal = torch.ones(len(shared), len(shared), dtype=torch.bool, device=qkv.device).tril()
+    prefix = shared_query.shape[2]
+    causal = torch.ones(prefix, prefix, dtype=torch.bool, device=qkv.device).tril()
     shared = attention(shared_query, shared_key, shared_value, causal)
-    return torch.cat([shared.transpose(1, 2).flatten(2)[0], own])
+    return torch.cat([shared.transpose(1, 2).flatten(2).flatten(0, 1), own])
 
 
 def attend_from_eot(query: Tensor, kv: Tensor, packed: Packed, heads: int) -> Tensor:
     """Attention of EOT alone: (C, W) queries, (N, 2W) keys and values of all rows to (C, W)."""
     shared, own = _split(kv, packed)
-    shared_key, shared_value = _by_head(shared, 2, 1, heads)
+    shared_key, shared_value = _by_head(shared, 2, packed.groups, heads)
     key, value = _by_head(_to_grid(own, packed), 2, len(packed.eot), heads)
     query = query.unflatten(1, (heads, 1, -1))  # (C, heads, 1, W / heads)
     attended = attention(query, _before(shared_key, key), _before(shared_value, value), packed.eot_mask)
@@ -157,5 +160,7 @@ def _by_head(rows: Tensor, parts: int, texts: int, heads: int) -> Tensor:
 
 
 def _before(shared: Tensor, own: Tensor) -> Tensor:
-    """Puts what all texts share before each text's own: (1, heads, P, .) and (C, heads, S, .)."""
-    return torch.cat([shared.expand(len(own), -1, -1, -1), own], dim=2)
+    """Puts what the texts of a group share before each text's own: (G, heads, P, .) and (C, heads, S, .)."""
+    groups, texts = len(shared), len(own) // len(shared)
+    shared = shared[:, None].expand(-1, texts, -1, -1, -1)  # (G, C / G, heads, P, .)
+    return torch.cat([shared, own.unflatten(0, (groups, texts))], dim=3).flatten(0, 1)

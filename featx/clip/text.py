@@ -15,12 +15,29 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 
 from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
-from featx.clip.text_plan import NOT_A_PROMPT, Layout, Packed, TextPlan, plan_texts, prompt_table_rows
+from featx.clip.text_plan import (
+    NOT_A_PROMPT,
+    Layout,
+    Packed,
+    TextPlan,
+    group_plans,
+    plan_texts,
+    prompt_table_rows,
+)
 
 if TYPE_CHECKING:
     from clip.model import CLIP
 
-__all__ = ["NOT_A_PROMPT", "Layout", "Precision", "TextPlan", "TextTower", "plan_texts", "prompt_table_rows"]
+__all__ = [
+    "NOT_A_PROMPT",
+    "Layout",
+    "Precision",
+    "TextPlan",
+    "TextTower",
+    "group_plans",
+    "plan_texts",
+    "prompt_table_rows",
+]
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Step = Callable[[Tensor, Packed], Tensor]
@@ -57,7 +74,8 @@ class TextTower:
 
         Args:
             plan: C texts.
-            prompt_table: (P, W) prompt vectors, W the width of the text encoder; None for plain text.
+            prompt_table: (P, W) prompt vectors, W the width of the text encoder; None for plain text. Of a plan of
+                several groups: their tables one after another.
 
         Returns:
             (C, D) text features in the model's own precision, not normalised.

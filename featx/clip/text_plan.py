@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ NOT_A_PROMPT = -1
 class Packed:
     """C texts as N rows without padding: the P positions that all share, then each text's own rows in turn.
 
-    Only attention needs the texts beside each other: a grid of C x S slots, S the most own rows of a text.
+    Only attention needs the texts beside each other: a grid of C x S slots, S the most own rows of a text. Texts in
+    G groups share the P positions within their group alone: the first G P rows are the groups' in turn.
 
     Attributes:
         token_ids: (U,) int64, the token of each distinct input (of equal token or prompt, and position).
@@ -31,10 +32,11 @@ class Packed:
         is_prompt: (U, 1) bool.
         positions: (U,) int64.
         inputs: (N,) int64, the distinct input of each row.
-        slots: (N - P,) int64, the slot of the grid that each own row fills.
+        slots: (N - G P,) int64, the slot of the grid that each own row fills.
         eot: (C,) int64, the row of each text's EOT, its last.
         mask: (S, P + S) bool, what the own row in a slot sees: the shared rows, and own ones up to itself.
         eot_mask: (C, 1, 1, P + S) bool, what each text's EOT sees.
+        groups: G; each group has C / G texts.
     """
 
     token_ids: Tensor
@@ -46,10 +48,15 @@ class Packed:
     eot: Tensor
     mask: Tensor
     eot_mask: Tensor
+    groups: int = 1
 
     def to(self, device: torch.device | str) -> Packed:
         """Returns the same on another device."""
-        return Packed(**{name: value.to(device, non_blocking=True) for name, value in vars(self).items()})
+        there: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return Packed(**there)
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,10 @@ class TextPlan:
         token_ids: (C, L) int64; 0 where a prompt vector stands and after EOT.
         prompt_rows: (C, L) int64, row of the prompt table, or `NOT_A_PROMPT`.
         eot: (C,) int64, position of EOT.
-        prefix: P, how many first positions are the same in all texts.
+        prefix: P, how many first positions are the same in all texts (of a group).
         truncated: Indices of the texts that were cut because they were too long.
         device: Where the tower is to compute; the tables above are small and stay on the CPU.
+        groups: G, groups of C / G texts that each have prompts of their own; see `group_plans`.
     """
 
     token_ids: Tensor
@@ -71,6 +79,7 @@ class TextPlan:
     prefix: int
     truncated: tuple[int, ...]
     device: torch.device | str = "cpu"
+    groups: int = 1
 
     def __len__(self) -> int:
         """Returns C."""
@@ -84,10 +93,11 @@ class TextPlan:
         """Returns the plan of some of the texts.
 
         Args:
-            classes: Indices into this plan's texts, in the order wanted.
+            classes: Indices into this plan's texts, in the order wanted; of several groups none can be left out.
         """
         if np.array_equal(classes, np.arange(len(self))):
             return self  # what was packed before stays
+        assert self.groups == 1
         rows = torch.from_numpy(classes)
         cut = tuple(np.flatnonzero(np.isin(classes, self.truncated)).tolist())
         return replace(
@@ -111,7 +121,8 @@ class TextPlan:
         is_own = torch.arange(longest) < own_lengths[:, None]  # (C, S)
 
         def rows_of(table: Tensor) -> Tensor:
-            return torch.cat([table[0, :prefix], table[:, prefix : prefix + longest][is_own]])  # (N,)
+            shared = table[:: len(self) // self.groups, :prefix].flatten()  # (G P,)
+            return torch.cat([shared, table[:, prefix : prefix + longest][is_own]])  # (N,)
 
         positions = rows_of(torch.arange(self.token_ids.shape[1]).expand_as(self.token_ids))
         inputs = torch.stack([positions, rows_of(self.prompt_rows), rows_of(self.token_ids)])  # (3, N)
@@ -124,9 +135,10 @@ class TextPlan:
             positions=positions,
             inputs=which,
             slots=is_own.flatten().nonzero()[:, 0],
-            eot=prefix + own_lengths.cumsum(0) - 1,
+            eot=self.groups * prefix + own_lengths.cumsum(0) - 1,
             mask=seen,
             eot_mask=seen[own_lengths - 1][:, None, None],
+            groups=self.groups,
         ).to(self.device)
 
 
@@ -172,6 +184,35 @@ def plan_texts(
         prompt_rows[row, positions] = positions if layout == "positional" else torch.arange(len(positions))
     eots = 1 + prompts + after_text + torch.tensor([len(tokens) for tokens in encoded])
     return TextPlan(token_ids, prompt_rows, eots, _common_prefix(token_ids, prompt_rows, eots), truncated)
+
+
+def group_plans(plans: list[TextPlan], table_rows: int) -> TextPlan:
+    """Puts plans of equally many texts together, each a group whose prompts are its own.
+
+    Args:
+        plans: G plans of C / G texts each.
+        table_rows: Rows of each group's prompt table; the groups' tables lie one after another.
+    """
+    length = max(plan.token_ids.shape[1] for plan in plans)
+
+    def wide(table: Tensor, value: int) -> Tensor:
+        return torch.nn.functional.pad(table, (0, length - table.shape[1]), value=value)
+
+    prompt_rows = [wide(plan.prompt_rows, NOT_A_PROMPT) for plan in plans]
+    firsts = np.cumsum([0, *(len(plan) for plan in plans[:-1])])
+    return TextPlan(
+        torch.cat([wide(plan.token_ids, 0) for plan in plans]),
+        torch.cat(
+            [rows.where(rows < 0, rows + group * table_rows) for group, rows in enumerate(prompt_rows)]
+        ),
+        torch.cat([plan.eot for plan in plans]),
+        min(plan.prefix for plan in plans),
+        tuple(
+            int(first) + index for first, plan in zip(firsts, plans, strict=True) for index in plan.truncated
+        ),
+        plans[0].device,
+        len(plans),
+    )
 
 
 def _common_prefix(token_ids: Tensor, prompt_rows: Tensor, eot: Tensor) -> int:

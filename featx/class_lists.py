@@ -1,0 +1,58 @@
+"""Choosing classes by files: one of the splits of a class-splits file, or a text file with one class a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from featx.episodes import ClassSplit, read_class_splits
+from featx.errors import FeatxError, nearest
+from featx.manifest import Manifest
+
+
+def named_class_split(file: Path, name: str | None, manifest: Manifest) -> ClassSplit:
+    """Returns a split of a class-splits file.
+
+    Args:
+        file: The file.
+        name: Of the split; None if the file holds one only.
+        manifest: That it belongs to.
+
+    Raises:
+        FeatxError: If the file does not fit the manifest, or does not say which split is meant.
+    """
+    splits = {split.name: split for split in read_class_splits(file, manifest).splits}
+    if name is None and len(splits) > 1:
+        some = ", ".join(list(splits)[:5])
+        raise FeatxError(
+            f"--class-split {file}: holds {len(splits)}; choose one with --class-split-name ({some}, …)"
+        )
+    chosen = name or next(iter(splits))
+    if chosen not in splits:
+        raise FeatxError(f"--class-split-name {name}: not in {file}{nearest(chosen, splits)}")
+    return splits[chosen]
+
+
+def read_labels(file: Path, manifest: Manifest, flag: str) -> list[str]:
+    """Reads a list of classes, one a line, each as its label or its text.
+
+    Raises:
+        FeatxError: With file and line, for a class that the manifest lacks.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatxError(f"{flag} {file}: cannot read it ({error})") from error
+    by_text = {text: label for label, text in manifest.header.classes.items()}
+    labels: dict[str, None] = {}
+    for number, line in enumerate(lines, start=1):
+        name = line.strip()
+        if not name:
+            continue
+        label = name if name in manifest.header.classes else by_text.get(name)
+        if label is None:
+            hint = nearest(name, [*manifest.header.classes, *by_text])
+            raise FeatxError(f"{file}:{number}: class '{name}' is not in {manifest.file}{hint}")
+        labels[label] = None
+    if not labels:
+        raise FeatxError(f"{flag} {file}: names no class")
+    return list(labels)

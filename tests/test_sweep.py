@@ -1,0 +1,58 @@
+"""A sweep is its cells' runs: means over seeds, gone on with where it stopped, shown by the ablation table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featx.results import read_results
+
+
+@pytest.fixture
+def recipe(class_world: Path, tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.toml"
+    file.write_text(
+        f'store = "{class_world / "features"}"\nmanifest = "{class_world / "manifest.jsonl"}"\nsteps = 5\nbatch = 8\n'
+        'strides = [1]\nstride_weights = [1]\nrate = 1e-2\ndevice = "cpu"\n'
+    )
+    return file
+
+
+def test_sweep(recipe: Path, tmp_path: Path, featx) -> None:
+    to = tmp_path / "sweep"
+    words = ["sweep", recipe, "--grid", "prompts=1,2", "layers=0,1", "--seeds", 2, "--to", to]
+    # a part of it first, as if it had been interrupted; then all: what is there is left as it is
+    assert featx("sweep", recipe, "--grid", "prompts=2", "layers=0", "--to", to).code == 0
+    kept = to / "prompts=2,layers=0" / "seed-0" / "adapter.safetensors"
+    before = kept.stat().st_mtime_ns
+    outcome = featx(*words)
+    assert outcome.code == 0, outcome.err
+    assert kept.stat().st_mtime_ns == before
+    results = read_results(to)
+    assert [one.variant for one in results] == [
+        f"prompts={prompts},layers={layers}" for prompts in (1, 2) for layers in (0, 1)
+    ]
+    for one in results:
+        values = [item.metrics["top1"] for item in one.items]
+        assert len(values) == 2 and one.videos.scored == 120
+        assert one.metrics["top1"] == pytest.approx(np.mean(values))
+        assert one.spread["top1"].std == pytest.approx(np.std(values, ddof=1))
+        run = to / one.variant / "seed-1"
+        (written,) = read_results(run)
+        assert featx("eval", run, "--device", "cpu").code == 0
+        (again,) = read_results(run)
+        assert again.model_dump(exclude={"date"}) == written.model_dump(exclude={"date"})
+    outcome = featx("table", "ablation", to, "--format", "csv")
+    assert outcome.code == 0 and outcome.out.count("prompts=") == 4, outcome.err
+
+
+def test_bad_grids_are_named(recipe: Path, tmp_path: Path, featx) -> None:
+    for grid, message in [
+        ("promts=1", "did you mean 'prompts'"),
+        ("seed=1,2", "--seeds"),
+        ("prompts=", "key=value"),
+    ]:
+        outcome = featx("sweep", recipe, "--grid", grid, "--to", tmp_path / "no")
+        assert outcome.code == 2 and message in outcome.err
+    outcome = featx("sweep", recipe, "--grid", "prompts=1,90", "--to", tmp_path / "no")
+    assert outcome.code == 2 and "prompts=90" in outcome.err and not (tmp_path / "no").exists()

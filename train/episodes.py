@@ -1,0 +1,317 @@
+"""`featx train --episodes`: few-shot episodes, each learned on its own and scored at once, in one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
+
+from featx.dataset import LabelledVideos, list_labelled
+from featx.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
+from featx.errors import FeatxError
+from featx.files import write_atomically
+from featx.model.adapter import save_adapter
+from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
+from featx.train.checkpoint import Checkpoints
+from featx.train.inputs import Basis, Inputs, prepare
+from featx.train.loader import Loader
+from featx.train.loop import Loop, Parts, differing, some_of
+from featx.train.ranks import Ranks, join_ranks
+from featx.train.recognition import header_of, make_parts, make_sampler
+from featx.train.scoring import results_of, score
+from featx.train.settings import MAY_CHANGE, TrainSettings
+from featx.train.stopwatch import Stopwatch
+from featx.train.together import JoinedSampler, JoinedStep
+
+IDENTITY_FILE = "episodes.json"
+FOLDER = "episodes"
+TEXTS_TOGETHER = (
+    256  # class texts of the episodes whose steps are done together; docs/training.md has the times
+)
+
+
+class Finished(BaseModel):
+    """``RUN/episodes/0007.json``: an episode is finished when it is there.
+
+    Attributes:
+        item: Its part of the results.
+        missing: Ids of the test videos that the store lacks.
+        untrained: How many of its training videos the store lacks.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    item: Item
+    missing: list[str]
+    untrained: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run over episodes did.
+
+    Attributes:
+        results: Means over the episodes.
+        file: Where they are written.
+        learned: Episodes that were learned now; others were finished before.
+        seconds: That took.
+        untrained: Training videos without features, over all episodes.
+    """
+
+    results: Results
+    file: Path
+    learned: int
+    seconds: float
+    untrained: int
+
+    def lines(self) -> list[str]:
+        """Returns what a user should read."""
+        results = self.results
+        measured = (
+            f"{name} {100 * mean:.1f}%{_plus_minus(results, name)}" for name, mean in results.metrics.items()
+        )
+        lines = [
+            f"{self.file}: {len(results.items)} episodes, {self.learned} of them learned now in {self.seconds:.1f} s; "
+            f"{results.learned_parameters:,} learned parameters each",
+            f"{', '.join(measured)}; {results.videos.scored} of {results.asked} scorings done",
+        ]
+        if results.videos.missing:
+            lines.append(f"{len(results.videos.missing)} test videos have no features")
+        if self.untrained:
+            lines.append(
+                f"{self.untrained} training videos of the episodes have no features: fewer shots than they say"
+            )
+        return lines
+
+
+def _plus_minus(results: Results, name: str) -> str:
+    half = results.spread[name].interval95
+    return "" if half is None else f" ± {100 * half:.1f}"
+
+
+def train_episodes(
+    settings: TrainSettings, run: Path, fresh: bool = False, say: Callable[[str], None] = print
+) -> Outcome:
+    """Learns and scores every episode of a file; goes on with those that an interrupted run left.
+
+    Args:
+        settings: Of every episode; ``settings.episodes`` is the file.
+        run: Folder of the run.
+        fresh: Whether to throw away what is in the folder and start over.
+        say: Prints a line for the user.
+
+    Raises:
+        FeatxError: If the episodes do not fit manifest and store, or the folder holds another run.
+        Interrupted: After Ctrl-C or SIGTERM; finished episodes and the state of the others are kept.
+    """
+    assert settings.episodes is not None
+    with join_ranks(settings.device) as ranks:
+        basis = Basis(settings)
+        episodes = read_episodes(settings.episodes, basis.manifest).episodes
+        if fresh:
+            clear(run)
+        _claim(settings, basis, episodes, run)
+        began, learned = time.monotonic(), 0
+        videos = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
+        basis.hold([one for one in videos if one in basis.store], settings, ranks)
+        for number, group in enumerate(groups(episodes, settings)):
+            if all(_file(run, index).exists() for index in group):
+                continue
+            _learn(settings, basis, {index: episodes[index] for index in group}, run, number, ranks, say)
+            learned += len(group)
+            say(f"{run}: {group[-1] + 1} of {len(episodes)} episodes")
+        finished = [_read(_file(run, index)) for index in range(len(episodes))]
+        results = _aggregate(settings, basis, episodes, finished, run)
+        untrained = sum(one.untrained for one in finished) if results.learned_parameters else 0
+        return Outcome(results, write_results(results, run), learned, time.monotonic() - began, untrained)
+
+
+def clear(run: Path) -> None:
+    """Removes what a run over episodes wrote into its folder, and nothing else."""
+    if (run / IDENTITY_FILE).exists():
+        shutil.rmtree(run / FOLDER, ignore_errors=True)
+        for file in [*run.glob("results-*.json"), *run.glob("missing-*.txt"), run / IDENTITY_FILE]:
+            file.unlink(missing_ok=True)
+
+
+def groups(episodes: list[Episode], settings: TrainSettings) -> Iterator[list[int]]:
+    """Yields the indices of episodes that are learned together: neighbours with equally many classes.
+
+    It depends on the file and the settings alone, so that a run that goes on does what it would have done.
+    """
+    for ways, some in groupby(range(len(episodes)), lambda index: len(episodes[index].classes)):
+        indices = list(some)
+        most = settings.episodes_together or max(1, TEXTS_TOGETHER // ways)
+        if settings.validation or settings.accumulate > 1 or ways > settings.class_limit:
+            most = 1  # these look at one adapter at a time
+        for first in range(0, len(indices), most):
+            yield indices[first : first + most]
+
+
+def _learn(
+    settings: TrainSettings,
+    basis: Basis,
+    episodes: dict[int, Episode],
+    run: Path,
+    number: int,
+    ranks: Ranks,
+    say: Callable[[str], None],
+) -> None:
+    views = {index: episode_manifest(basis.manifest, episode) for index, episode in episodes.items()}
+    inputs = [prepare(settings, basis, view, TRAIN) for view in views.values()]
+    for index, one in zip(views, inputs, strict=True):
+        unseen = set(range(len(one.manifest.labels))) - set(one.videos.labels.tolist())
+        if unseen:
+            label = one.manifest.labels[unseen.pop()]
+            raise FeatxError(
+                f"{settings.episodes}: episode '{episodes[index].name}': no training video of '{label}' has features"
+            )
+    tests = {index: list_labelled(basis.store, view, TEST) for index, view in views.items()}
+    folder = run / FOLDER / f"group-{number:04d}"
+    if inputs[0].adapter.parameter_count():
+        parts = (
+            make_parts(settings, inputs[0], ranks) if len(inputs) == 1 else _joined(settings, inputs, ranks)
+        )
+        identity = {"settings": _lasting(settings), "episodes": _digest(list(episodes.values()))}
+        loop = Loop(settings, parts, folder, identity, say)
+        loop.resume()
+        loop.run()
+        parts.learned.load_state_dict(loop.chosen)
+    for index, one in zip(views, inputs, strict=True):
+        _finish(settings, one, tests[index], run, index, episodes[index].name, ranks)
+    Checkpoints(folder).clear()
+
+
+def _joined(settings: TrainSettings, inputs: list[Inputs], ranks: Ranks) -> Parts:
+    basis = inputs[0].basis
+    adapters = nn.ModuleList([one.adapter for one in inputs]).to(ranks.device)
+    tower = basis.tower(ranks.device, settings.precision, settings.compile, settings.recompute)
+    watch = Stopwatch(ranks.device)
+    everything = _all_videos([one.videos for one in inputs])
+    firsts = np.cumsum([0, *(len(one.videos) for one in inputs[:-1])])
+    sampler = JoinedSampler(
+        [make_sampler(settings, one) for one in inputs],
+        [first + np.arange(len(one.videos)) for first, one in zip(firsts, inputs, strict=True)],
+    )
+    plans = [one.plan.to(ranks.device) for one in inputs]
+    return Parts(
+        learned=adapters,
+        step=JoinedStep(adapters, plans, tower, settings.loss == "symmetric", watch),
+        loader=Loader(sampler, basis.source(everything, settings, ranks), ranks, 1, settings.workers),
+        validator=None,
+        ranks=ranks,
+        watch=watch,
+    )
+
+
+def _all_videos(some: list[LabelledVideos]) -> LabelledVideos:
+    """Returns the videos of several episodes one after another; a video may stand there more than once."""
+    return LabelledVideos(
+        [video_id for videos in some for video_id in videos.ids],
+        np.concatenate([videos.labels for videos in some]),
+        np.concatenate([videos.rows for videos in some]),
+        [],
+    )
+
+
+def _finish(
+    settings: TrainSettings,
+    inputs: Inputs,
+    test: LabelledVideos,
+    run: Path,
+    index: int,
+    name: str,
+    ranks: Ranks,
+) -> None:
+    """Scores an episode and writes its files; the one that says that it is finished last."""
+    scored = score(inputs.adapter, inputs.basis, inputs.manifest, test, settings, ranks)
+    file = _file(run, index)
+    if settings.keep_adapters and inputs.adapter.parameter_count():
+        save_adapter(file.with_suffix(".safetensors"), inputs.adapter, header_of(settings, inputs))
+    item = Item(name=name, scored=len(test), missing=len(test.missing), metrics=scored.metrics)
+    finished = Finished(item=item, missing=test.missing, untrained=len(inputs.videos.missing))
+    write_atomically(file, finished.model_dump_json().encode() + b"\n")
+
+
+def _aggregate(
+    settings: TrainSettings, basis: Basis, episodes: list[Episode], finished: list[Finished], run: Path
+) -> Results:
+    assert settings.episodes is not None
+    items = [one.item for one in finished]
+    metrics, spread = summarise(items)
+    ways, shots = ways_and_shots(episodes, basis.manifest)
+    view = episode_manifest(basis.manifest, episodes[0])
+    missing = dict.fromkeys(video_id for one in finished for video_id in one.missing)
+    learned_labels = {label for episode in episodes for label in episode.classes}
+    return results_of(
+        prepare(settings, basis, view, TRAIN).adapter,
+        basis,
+        view,
+        settings,
+        run=str(run),
+        split=settings.episodes.stem,
+        videos=Videos(scored=sum(item.scored for item in items), missing=sorted(missing)),
+        metrics=metrics,
+        trained_on=TrainedOn(
+            data_set=basis.manifest.header.name,
+            manifest=str(settings.manifest),
+            classes=[label for label in basis.manifest.labels if label in learned_labels],
+        ),
+        few_shot=FewShot(episodes=str(settings.episodes), ways=ways, shots=shots),
+        spread=spread,
+        items=items,
+    )
+
+
+def _claim(settings: TrainSettings, basis: Basis, episodes: list[Episode], run: Path) -> None:
+    """Writes what the run is about into its folder, or refuses a folder that is about something else."""
+    now = {
+        "settings": _lasting(settings),
+        "features": basis.store.header.fingerprint.model_dump(),
+        "classes": basis.manifest.header.classes,
+        "episodes": len(episodes),
+        "list of episodes": _digest(episodes),
+    }
+    file = run / IDENTITY_FILE
+    if file.exists():
+        differences = differing(json.loads(file.read_text(encoding="utf-8")), now)
+        if differences:
+            raise FeatxError(
+                f"{run}: holds episodes learned with other settings ({some_of(differences)}); give those again, choose "
+                "another --to, or start over with --fresh"
+            )
+        return
+    write_atomically(file, json.dumps(now, indent=2).encode() + b"\n")
+
+
+def _lasting(settings: TrainSettings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude=MAY_CHANGE)
+
+
+def _digest(episodes: list[Episode]) -> str:
+    listed = json.dumps([episode.model_dump() for episode in episodes]).encode()
+    return hashlib.sha256(listed).hexdigest()[:12]
+
+
+def _file(run: Path, index: int) -> Path:
+    return run / FOLDER / f"{index:04d}.json"
+
+
+def _read(file: Path) -> Finished:
+    try:
+        return Finished.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise FeatxError(
+            f"{file}: cannot read it ({reason}); delete it, and the same command learns it again"
+        ) from error

@@ -1,0 +1,141 @@
+"""What a run starts from, read and checked; what several runs of one process share is made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from featx.class_lists import named_class_split, read_labels
+from featx.clip.load import LoadedClip
+from featx.clip.text import Precision, TextPlan, TextTower
+from featx.dataset import LabelledVideos, list_labelled, load_clip_of
+from featx.errors import FeatxError
+from featx.manifest import Manifest, read_manifest
+from featx.model.adapter import Adapter, AdapterConfig
+from featx.sources import Part, Source, open_source
+from featx.store.reader import FeatureStore
+from featx.train.ranks import Ranks
+from featx.train.sampler import keep_back
+from featx.train.settings import TrainSettings
+
+
+class Basis:
+    """Store, manifest, CLIP, text tower and resident features: what a run needs and the next one can use again."""
+
+    def __init__(self, settings: TrainSettings) -> None:
+        """Opens store and manifest.
+
+        Raises:
+            FeatxError: If one of them cannot be read, or the class split does not fit.
+        """
+        self._model = settings.model
+        self.store = FeatureStore(settings.store)
+        self.manifest = choose_seen(read_manifest(settings.manifest), settings)
+        self._towers: dict[tuple[object, ...], TextTower] = {}
+        self._held: tuple[Source, dict[str, int]] | None = None
+
+    @cached_property
+    def loaded(self) -> LoadedClip:
+        """The CLIP of the store's features."""
+        return load_clip_of(self.store, self._model)
+
+    def tower(
+        self, device: str, precision: Precision = "fp32", compile: bool = False, recompute: bool = False
+    ) -> TextTower:
+        """Returns the frozen text encoder."""
+        key = (device, precision, compile, recompute)
+        if key not in self._towers:
+            self._towers[key] = TextTower(
+                self.loaded.model.to(device), precision, compile, checkpoint=recompute
+            )
+        return self._towers[key]
+
+    def hold(self, ids: list[str], settings: TrainSettings, ranks: Ranks) -> None:
+        """Opens the features of all videos that the runs to come are about."""
+        rows = np.array([self.store.rows(video_id) for video_id in ids], dtype=np.int64)
+        source = open_source(
+            self.store, ids, rows, ranks.device, settings.feature_memory_gib, ranks.neighbours
+        )
+        self._held = source, {video_id: place for place, video_id in enumerate(ids)}
+
+    def source(self, videos: LabelledVideos, settings: TrainSettings, ranks: Ranks) -> Source:
+        """Returns the features of some videos, whose indices there are their places in ``videos``."""
+        if self._held is None:
+            self.hold(videos.ids, settings, ranks)
+        assert self._held is not None
+        whole, place = self._held
+        return Part(whole, np.array([place[video_id] for video_id in videos.ids], dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that a run starts from, read and checked; nothing is written yet.
+
+    Attributes:
+        basis: What other runs may share.
+        manifest: Labels and splits; its classes are those that are learned.
+        videos: The training split.
+        kept_back: (V,) bool, the videos that validate.
+        adapter: Untrained.
+        plan: Where the class texts and prompts go.
+    """
+
+    basis: Basis
+    manifest: Manifest
+    videos: LabelledVideos
+    kept_back: np.ndarray
+    adapter: Adapter
+    plan: TextPlan
+
+    @property
+    def truncated(self) -> list[str]:
+        """Class texts that were cut because they were too long."""
+        texts = list(self.manifest.header.classes.values())
+        return [texts[index] for index in self.plan.truncated]
+
+
+def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: str) -> Inputs:
+    """Reads and checks what a run starts from.
+
+    Args:
+        settings: Of the run.
+        basis: What it may share with others.
+        manifest: What is learned, all of ``basis.manifest`` or an episode of it.
+        split: That is learned from.
+
+    Raises:
+        FeatxError: If store, manifest and CLIP do not belong together.
+    """
+    videos = list_labelled(basis.store, manifest, split)
+    kept_back = keep_back(videos.labels, settings.validation, settings.seed)
+    if settings.validation and not kept_back.any():
+        raise FeatxError(
+            f"--validation {settings.validation}: no class of split '{split}' has two videos; leave it out"
+        )
+    loaded = basis.loaded
+    torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
+    adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
+    plan = adapter.plan(list(manifest.header.classes.values()))
+    return Inputs(basis, manifest, videos, kept_back, adapter, plan)
+
+
+def config_of(settings: TrainSettings) -> AdapterConfig:
+    """Returns what the adapter is made of."""
+    return AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+
+
+def choose_seen(manifest: Manifest, settings: TrainSettings) -> Manifest:
+    """Returns the part of a manifest that may be learned from: with a class split its seen classes, else all of it.
+
+    Raises:
+        FeatxError: If split or list do not fit the manifest.
+    """
+    if settings.class_split:
+        split = named_class_split(settings.class_split, settings.class_split_name, manifest)
+        return manifest.only(split.seen)
+    if settings.seen_list:
+        return manifest.only(read_labels(settings.seen_list, manifest, "--seen-list"))
+    return manifest

@@ -1,0 +1,50 @@
+"""`featx sweep`: an ablation in one command."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import FeatxError, Interrupted
+from featx.settings import with_options
+from featx.train.cli import say
+from featx.train.settings import TrainSettings
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(TrainSettings)
+def sweep(
+    recipe: Annotated[Path, typer.Argument(help="TOML file with the settings that all cells share.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder of the sweep: a run for each cell and seed.")],
+    more: Annotated[list[str] | None, typer.Argument(help="More keys of the grid.")] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option("--grid", help="Values of a setting, such as prompts=2,4,8.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Each cell is learned with seeds 0, 1, …")] = 1,
+    split: Annotated[str, typer.Option(help="Split of the manifest that is scored.")] = "test",
+    set: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value for any setting that all cells share.")
+    ] = None,
+    **options: Any,
+) -> None:
+    """Learns and scores RECIPE with every combination of some settings: --grid prompts=2,4,8 layers=0,1,2.
+
+    An interrupted sweep goes on when the same command is given again, and a folder may be given further cells.
+    """
+    from featx.train.sweep import read_grid
+    from featx.train.sweep import sweep as run_sweep
+
+    if not grid:
+        raise FeatxError("--grid: is needed, such as --grid prompts=2,4,8 layers=0,1")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        cells = read_grid([*grid, *(more or [])])
+        found = run_sweep(recipe, options, set or [], cells, seeds, split, to, say)
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
+    say(f"{to}: {len(found)} cells; show them with: featx table ablation {to}")
