@@ -16,6 +16,7 @@ from featx.evaluate.recognition import evaluate
 from featx.evaluate.runs import BaselineRun
 from featx.evaluate.settings import BaselineSettings, EvalSettings
 from featx.evaluate.texts import check_templates
+from featx.files import read_list
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import ADAPTER_FILE, PLAIN_TEMPLATE
 from featx.results import Method, Results
@@ -94,13 +95,7 @@ def read_templates(settings: BaselineSettings) -> list[str]:
         return settings.template or [PLAIN_TEMPLATE]
     if settings.template:
         raise FeatxError("--template-file: leave it or --template out")
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatxError(f"--template-file {file}: cannot read it ({error})") from error
-    templates = [line.strip() for line in lines if line.strip()]
-    if not templates:
-        raise FeatxError(f"--template-file {file}: names no template")
+    templates = list(read_list(file, "--template-file", "template").values())
     check_templates(templates, str(file))
     return templates
 

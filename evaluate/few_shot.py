@@ -83,7 +83,7 @@ def score_episodes(
         clips=settings.clips if run.uses_clips else 0,
         classes=len(episodes[0].classes),
         few_shot=FewShot(episodes=str(settings.episodes), ways=ways, shots=shots),
-        fingerprint=run.fingerprint.model_dump(),
+        fingerprint=run.header.fingerprint.model_dump(),
         videos=Videos(scored=sum(item.scored for item in items), missing=sorted(missing)),
         metrics=means,
         spread=spread,
@@ -109,7 +109,7 @@ def _zero_shot(
     ids = _ids(store, episodes, "test")
     rows = np.array([store.rows(one) for one in ids], dtype=np.int64)
     source = open_source(store, ids, rows, device, budget_gib=None)
-    adapter = zero_shot_adapter(run.fingerprint.width, settings.clip_frames).to(device)
+    adapter = zero_shot_adapter(run.header.fingerprint.width, settings.clip_frames).to(device)
     encoded = encode_videos(
         adapter,
         source,
@@ -168,5 +168,5 @@ def _labels(ids: list[str], classes: list[str], manifest: Manifest) -> np.ndarra
 
 def _parameters(run: BaselineRun, classes: int) -> int:
     """Returns how many numbers an episode's classifier has."""
-    width = run.fingerprint.width
+    width = run.header.fingerprint.width
     return {"zero-shot": 0, "nearest-mean": classes * width}.get(run.method, classes * (width + 1))

@@ -17,6 +17,7 @@ from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_ad
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import PredictSettings
 from featx.evaluate.windows import Windows, slide, whole
+from featx.files import read_list
 from featx.model.scoring import score_videos
 from featx.store.reader import FeatureStore
 
@@ -62,21 +63,15 @@ def read_classes(run: AdapterRun | BaselineRun, file: Path | None) -> dict[str, 
         FeatxError: If there are none.
     """
     if file is None:
-        if not run.classes:
+        if not run.header.classes:
             raise FeatxError(f"{run.file}: has no list of classes; give one with --classes-file")
-        return run.classes
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatxError(f"--classes-file {file}: cannot read it ({error})") from error
-    names = [line.strip() for line in lines if line.strip()]
-    if not names:
-        raise FeatxError(f"--classes-file {file}: names no class")
+        return run.header.classes
+    names = read_list(file, "--classes-file", "class").values()
     if run.method in ("linear-probe", "nearest-mean"):
         raise FeatxError(
             f"--classes-file {file}: a {run.method} baseline knows only the classes that it has learned"
         )
-    return {name: run.classes.get(name, name) for name in names}
+    return {name: run.header.classes.get(name, name) for name in names}
 
 
 def check_windows(settings: PredictSettings) -> None:
@@ -112,7 +107,7 @@ def predict(
     Raises:
         FeatxError: If run and store do not belong together, or the store lacks a video.
     """
-    check_fingerprint(run.fingerprint, store, run.file)
+    check_fingerprint(run.header.fingerprint, store, run.file)
     score = window_scorer(run, store, classes, settings)
     labels = list(classes)
     for video_id in ids:
@@ -145,7 +140,7 @@ def window_scorer(
     if isinstance(run, AdapterRun):
         adapter = run.adapter
     else:
-        adapter = zero_shot_adapter(run.fingerprint.width, run.settings["clip_frames"])
+        adapter = zero_shot_adapter(run.header.fingerprint.width, run.header.settings["clip_frames"])
     adapter = adapter.to(device)
 
     def score(features: np.ndarray, windows: Windows) -> np.ndarray:
@@ -156,8 +151,8 @@ def window_scorer(
             np.zeros(len(windows), dtype=np.int64),
             windows.rows,
             settings.clips,
-            run.settings["strides"],
-            run.settings["stride_weights"],
+            run.header.settings["strides"],
+            run.header.settings["stride_weights"],
             settings.batch,
             windows.first_row,
         )

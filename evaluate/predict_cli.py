@@ -56,8 +56,8 @@ def predict(
             store = FeatureStore(settings.store)
             predictions = list(predict(run, store, ids or list(store), classes, settings))
         else:
-            model = settings.model or run.model_source
-            with extracted(files, run.fingerprint, model, settings.device) as found:
+            model = settings.model or run.header.model_source
+            with extracted(files, run.header.fingerprint, model, settings.device) as found:
                 failures = found.failures
                 predictions = list(predict(run, found.store, found.ids, classes, settings))
     except KeyboardInterrupt:

@@ -26,12 +26,12 @@ def trained_on(run: Run) -> TrainedOn | None:
     """Returns what a run learned from; None if it learned nothing."""
     if not run.learned_parameters:
         return None
-    manifest = run.settings.get("manifest")
+    manifest = run.header.settings.get("manifest")
     return TrainedOn(
-        data_set=run.data_set or _name_in(manifest),
+        data_set=run.header.data_set or _name_in(manifest),
         manifest=manifest,
-        split=run.settings.get("train_split"),
-        classes=list(run.classes),
+        split=run.header.settings.get("train_split"),
+        classes=list(run.header.classes),
     )
 
 

@@ -70,7 +70,7 @@ def prepare(folder: Path, settings: EvalSettings) -> Asked:
     store_path = settings.store or _made_with(run, "store", folder)
     manifest_path = settings.manifest or _made_with(run, "manifest", folder)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
-    check_fingerprint(run.fingerprint, store, run.file)
+    check_fingerprint(run.header.fingerprint, store, run.file)
     learned = trained_on(run)
     choice = choose_classes(
         manifest, learned and learned.classes, is_same_data_set(learned, manifest), settings, settings.split
@@ -111,21 +111,21 @@ def _results(folder: Path, asked: Asked, scores: np.ndarray) -> Results:
         classes=len(asked.manifest.labels),
         class_set=choice.class_set,
         class_split=choice.source,
-        classes_as_trained=list(asked.manifest.header.classes.items()) == list(run.classes.items()),
+        classes_as_trained=list(asked.manifest.header.classes.items()) == list(run.header.classes.items()),
         truncated_texts=run.truncated(asked.manifest.header.classes),
         trained_on=trained_on(run),
-        fingerprint=run.fingerprint.model_dump(),
+        fingerprint=run.header.fingerprint.model_dump(),
         videos=Videos(scored=len(videos), missing=videos.missing, left_out=choice.left_out),
         metrics=metrics,
     )
 
 
 def _made_with(run: Run, name: str, folder: Path) -> Path:
-    if name not in run.settings:
+    if name not in run.header.settings:
         raise FeatxError(
             f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"
         )
-    path = Path(run.settings[name])
+    path = Path(run.header.settings[name])
     if not path.exists():
         raise FeatxError(
             f"{folder}: was trained with {name} {path}, which is not there (relative paths count from the current "

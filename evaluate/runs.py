@@ -26,7 +26,6 @@ from featx.model.scoring import score_videos
 from featx.results import Method
 from featx.sources import open_source
 from featx.store.reader import FeatureStore
-from featx.store.schema import Fingerprint
 
 
 class Run(Protocol):
@@ -37,11 +36,7 @@ class Run(Protocol):
         method: How.
         config: Goes into the results.
         learned_parameters: How many numbers were learned.
-        fingerprint: Of the features that it belongs to.
-        classes: Label to text, of what it learned from.
-        settings: Of the command that made it.
-        data_set: Name of what it learned from; empty if it does not say.
-        model_source: Where its CLIP was found.
+        header: The features that it belongs to, classes, settings of the command that made it, where CLIP was found.
         uses_clips: Whether it looks at clips; else at the mean of all rows.
     """
 
@@ -49,11 +44,7 @@ class Run(Protocol):
     method: Method
     config: dict[str, Any]
     learned_parameters: int
-    fingerprint: Fingerprint
-    classes: dict[str, str]
-    settings: dict[str, Any]
-    data_set: str
-    model_source: str
+    header: AdapterHeader | BaselineHeader
     uses_clips: bool
 
     def score(
@@ -91,31 +82,6 @@ class AdapterRun:
         """Numbers of prompts and Transformer."""
         return self.adapter.parameter_count()
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Of the features that it learned from."""
-        return self.header.fingerprint
-
-    @property
-    def classes(self) -> dict[str, str]:
-        """Label to text, of the training."""
-        return self.header.classes
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Of `featx train`."""
-        return self.header.settings
-
-    @property
-    def data_set(self) -> str:
-        """Name of the manifest of the training."""
-        return self.header.data_set
-
-    @property
-    def model_source(self) -> str:
-        """Where CLIP was found."""
-        return self.header.model_source
-
     def text(
         self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
     ) -> Tensor:
@@ -133,7 +99,7 @@ class AdapterRun:
         """Returns (V, C) probabilities: clips against the texts of the classes."""
         device = choose_device(settings.device)
         text = self.text(classes, store, settings, device)
-        return _score(self.adapter, text, store, videos, settings, self.settings, device)
+        return _score(self.adapter, text, store, videos, settings, self.header.settings, device)
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many class texts are too long and are cut."""
@@ -170,31 +136,6 @@ class BaselineRun:
         """Numbers of the classifier."""
         return sum(tensor.size for tensor in self.tensors.values())
 
-    @property
-    def fingerprint(self) -> Fingerprint:
-        """Of the features that it belongs to."""
-        return self.header.fingerprint
-
-    @property
-    def classes(self) -> dict[str, str]:
-        """Label to text."""
-        return self.header.classes
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Of `featx baseline`."""
-        return self.header.settings
-
-    @property
-    def data_set(self) -> str:
-        """Name of the manifest."""
-        return self.header.data_set
-
-    @property
-    def model_source(self) -> str:
-        """Where CLIP was found."""
-        return self.header.model_source
-
     def text(
         self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
     ) -> Tensor:
@@ -217,8 +158,8 @@ class BaselineRun:
         if self.method == "zero-shot":
             device = choose_device(settings.device)
             text = self.text(classes, store, settings, device)
-            adapter = zero_shot_adapter(self.fingerprint.width, self.settings["clip_frames"])
-            return _score(adapter, text, store, videos, settings, self.settings, device)
+            adapter = zero_shot_adapter(self.header.fingerprint.width, self.header.settings["clip_frames"])
+            return _score(adapter, text, store, videos, settings, self.header.settings, device)
         columns = self._columns(classes)
         features = mean_features(store, videos.ids)
         if self.method == "nearest-mean":
@@ -230,7 +171,7 @@ class BaselineRun:
         return count_truncated(self.header.templates, list(classes.values()))
 
     def _columns(self, classes: dict[str, str]) -> list[int]:
-        place = {label: index for index, label in enumerate(self.classes)}
+        place = {label: index for index, label in enumerate(self.header.classes)}
         strange = [label for label in classes if label not in place]
         if strange:
             raise FeatxError(

@@ -172,11 +172,6 @@ class DecoderPool:
         self._queue: queue.Queue[Chunk | End | BaseException | None] = queue.Queue(CHUNKS_WAITING)
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
-    @property
-    def is_starving(self) -> bool:
-        """Whether the encoder would have to wait for a decoder now."""
-        return self._queue.empty()
-
     def _work(self) -> None:
         try:
             while not self._stop.is_set():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from featx.episodes import ClassSplit, read_class_splits
 from featx.errors import FeatxError, nearest
+from featx.files import read_list
 from featx.manifest import Manifest
 
 
@@ -38,21 +39,12 @@ def read_labels(file: Path, manifest: Manifest, flag: str) -> list[str]:
     Raises:
         FeatxError: With file and line, for a class that the manifest lacks.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatxError(f"{flag} {file}: cannot read it ({error})") from error
     by_text = {text: label for label, text in manifest.header.classes.items()}
     labels: dict[str, None] = {}
-    for number, line in enumerate(lines, start=1):
-        name = line.strip()
-        if not name:
-            continue
+    for number, name in read_list(file, flag, "class").items():
         label = name if name in manifest.header.classes else by_text.get(name)
         if label is None:
             hint = nearest(name, [*manifest.header.classes, *by_text])
             raise FeatxError(f"{file}:{number}: class '{name}' is not in {manifest.file}{hint}")
         labels[label] = None
-    if not labels:
-        raise FeatxError(f"{flag} {file}: names no class")
     return list(labels)

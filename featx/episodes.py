@@ -15,8 +15,10 @@ class split::
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -70,6 +72,10 @@ class ClassSplitsHeader(BaseModel):
     source: str = ""
 
 
+AnyHeader = TypeVar("AnyHeader", EpisodesHeader, ClassSplitsHeader)
+Named = TypeVar("Named", Episode, ClassSplit)
+
+
 @dataclass(frozen=True)
 class Episodes:
     """All episodes of a file."""
@@ -93,16 +99,8 @@ def read_episodes(file: Path, manifest: Manifest) -> Episodes:
         FeatxError: With file and line, for a class or video that the manifest lacks, a video of another class, a
             class without a training video, or one video in both lists.
     """
-    lines = scan_lines(file, EpisodesHeader, Episode, SCHEMA_VERSION, "list of episodes", PAGE)
-    problems = list(lines.problems)
-    for line, episode in lines.rows:
-        problems += [Problem(line, message) for message in episode_problems(episode, manifest)]
-    problems += _name_problems([(line, episode.name) for line, episode in lines.rows])
-    if lines.header and not lines.rows and not problems:
-        problems.append(Problem(0, "a header but no episodes"))
-    raise_first(file, problems)
-    assert lines.header is not None
-    return Episodes(lines.header, [episode for _, episode in lines.rows])
+    header, rows = _read(file, manifest, EpisodesHeader, Episode, "episodes", episode_problems)
+    return Episodes(header, rows)
 
 
 def write_episodes(episodes: Episodes, file: Path) -> None:
@@ -116,16 +114,8 @@ def read_class_splits(file: Path, manifest: Manifest) -> ClassSplits:
     Raises:
         FeatxError: With file and line, for a class that the manifest lacks or that is seen and unseen.
     """
-    lines = scan_lines(file, ClassSplitsHeader, ClassSplit, SCHEMA_VERSION, "list of class splits", PAGE)
-    problems = list(lines.problems)
-    for line, split in lines.rows:
-        problems += [Problem(line, message) for message in class_split_problems(split, manifest)]
-    problems += _name_problems([(line, split.name) for line, split in lines.rows])
-    if lines.header and not lines.rows and not problems:
-        problems.append(Problem(0, "a header but no class splits"))
-    raise_first(file, problems)
-    assert lines.header is not None
-    return ClassSplits(lines.header, [split for _, split in lines.rows])
+    header, rows = _read(file, manifest, ClassSplitsHeader, ClassSplit, "class splits", class_split_problems)
+    return ClassSplits(header, rows)
 
 
 def write_class_splits(splits: ClassSplits, file: Path) -> None:
@@ -198,6 +188,26 @@ def class_split_problems(split: ClassSplit, manifest: Manifest) -> list[str]:
     problems = _class_problems(split.name, [*split.seen, *split.unseen], manifest)
     both = sorted(set(split.seen) & set(split.unseen))
     return problems + [f"{split.name}: class '{label}' is both seen and unseen" for label in both]
+
+
+def _read(
+    file: Path,
+    manifest: Manifest,
+    header: type[AnyHeader],
+    row: type[Named],
+    what: str,
+    problems_of: Callable[[Named, Manifest], list[str]],
+) -> tuple[AnyHeader, list[Named]]:
+    lines = scan_lines(file, header, row, SCHEMA_VERSION, f"list of {what}", PAGE)
+    problems = list(lines.problems)
+    for line, one in lines.rows:
+        problems += [Problem(line, message) for message in problems_of(one, manifest)]
+    problems += _name_problems([(line, one.name) for line, one in lines.rows])
+    if lines.header and not lines.rows and not problems:
+        problems.append(Problem(0, f"a header but no {what}"))
+    raise_first(file, problems)
+    assert lines.header is not None
+    return lines.header, [one for _, one in lines.rows]
 
 
 def _class_problems(name: str, labels: list[str], manifest: Manifest) -> list[str]:

@@ -1,9 +1,11 @@
-"""Writing files so that a crash leaves either the old one or the new one, never half of one."""
+"""Writing files so that a crash leaves either the old one or the new one; reading lists, one word a line."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from featx.errors import FeatxError
 
 
 def sync_tree(path: Path) -> None:
@@ -38,3 +40,27 @@ def sync_tree_entry(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_list(file: Path, flag: str, what: str) -> dict[int, str]:
+    """Reads a text file with one entry a line.
+
+    Args:
+        file: The file.
+        flag: The option that names it, for messages.
+        what: What an entry is, such as "class".
+
+    Returns:
+        Line number to entry; blank lines are left out.
+
+    Raises:
+        FeatxError: If it cannot be read or has no entry.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FeatxError(f"{flag} {file}: cannot read it ({error})") from error
+    entries = {number: entry for number, line in enumerate(lines, start=1) if (entry := line.strip())}
+    if not entries:
+        raise FeatxError(f"{flag} {file}: names no {what}")
+    return entries

@@ -11,7 +11,6 @@ Paths are relative to ``root``, and ``root`` to the manifest's own folder. ``doc
 from __future__ import annotations
 
 import posixpath
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -195,8 +194,3 @@ def write_manifest(manifest: Manifest) -> None:
     """Writes ``manifest.file``, whole or not at all."""
     rare = set() if manifest.header.allow_overlap else {"allow_overlap"}
     write_lines(manifest.file, manifest.header.model_dump(exclude=rare), manifest.videos)
-
-
-def count_by_split(manifest: Manifest) -> dict[str, int]:
-    """Returns the number of videos of each split, for reports."""
-    return dict(Counter(video.split for video in manifest.videos))

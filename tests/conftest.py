@@ -89,3 +89,17 @@ def class_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classes")
     make_class_world(folder)
     return folder
+
+
+@pytest.fixture
+def made_run(class_world: Path, tmp_path: Path, featx) -> Callable[..., Path]:
+    """Runs a command that makes a run of the class world's store, and returns its folder."""
+
+    def make(*words: object, manifest: Path = class_world / "manifest.jsonl") -> Path:
+        to = tmp_path / "run"
+        given = ["--store", class_world / "features", "--manifest", manifest, "--to", to]
+        outcome = featx(*words, *given)
+        assert outcome.code == 0, outcome.err
+        return to
+
+    return make

@@ -20,18 +20,8 @@ def read_csv(file: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def run(class_world: Path, tmp_path: Path, featx) -> Path:
-    words = [
-        "--store",
-        class_world / "features",
-        "--manifest",
-        class_world / "manifest.jsonl",
-        "--to",
-        tmp_path / "run",
-    ]
-    outcome = featx("train", *words, "--prompts", 2, "--layers", 0, "--steps", 2)
-    assert outcome.code == 0, outcome.err
-    return tmp_path / "run"
+def run(made_run) -> Path:
+    return made_run("train", "--prompts", 2, "--layers", 0, "--steps", 2)
 
 
 def test_everything_agrees_with_the_predictions(run: Path, tmp_path: Path, featx) -> None:
@@ -74,22 +64,14 @@ def test_everything_agrees_with_the_predictions(run: Path, tmp_path: Path, featx
     assert "Most confused pairs" in outcome.out and "nearest by cosine" in outcome.out
 
 
-def test_a_baseline_without_clips_or_prompts_has_the_rest(class_world, tmp_path, featx) -> None:
-    words = [
-        "--store",
-        class_world / "features",
-        "--manifest",
-        class_world / "manifest.jsonl",
-        "--to",
-        tmp_path / "run",
-    ]
-    assert featx("baseline", "nearest-mean", *words).code == 0
-    outcome = featx("diagnose", tmp_path / "run", "--to", tmp_path / "here")
+def test_a_baseline_without_clips_or_prompts_has_the_rest(made_run, tmp_path, featx) -> None:
+    run = made_run("baseline", "nearest-mean")
+    outcome = featx("diagnose", run, "--to", tmp_path / "here")
     assert outcome.code == 0, outcome.err
     names = {file.name for file in (tmp_path / "here").iterdir()}
     assert names == {"confused.csv", "confusion.csv", "confusion.png", "per-class.csv"}
     (tmp_path / "a-file").write_text("")
-    outcome = featx("diagnose", tmp_path / "run", "--to", tmp_path / "a-file")
+    outcome = featx("diagnose", run, "--to", tmp_path / "a-file")
     assert outcome.code == 2 and "cannot write there" in outcome.err and outcome.err.count("\n") == 1
 
 

@@ -38,19 +38,10 @@ def open_set(class_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def run(class_world: Path, open_set: Path, tmp_path: Path, featx) -> Path:
+def run(made_run, open_set: Path) -> Path:
     """Trained on the seen classes."""
-    words = [
-        "--store",
-        class_world / "features",
-        "--manifest",
-        open_set / "seen.jsonl",
-        "--to",
-        tmp_path / "run",
-    ]
-    outcome = featx("train", *words, "--prompts", 2, "--layers", 0, "--steps", 5)
-    assert outcome.code == 0, outcome.err
-    return tmp_path / "run"
+    words = ["train", "--prompts", 2, "--layers", 0, "--steps", 5]
+    return made_run(*words, manifest=open_set / "seen.jsonl")
 
 
 def only_row(outcome) -> dict[str, object]:

@@ -19,18 +19,8 @@ from featx.store.reader import FeatureStore
 
 
 @pytest.fixture
-def run(class_world: Path, tmp_path: Path, featx) -> Path:
-    words = [
-        "--store",
-        class_world / "features",
-        "--manifest",
-        class_world / "manifest.jsonl",
-        "--to",
-        tmp_path / "run",
-    ]
-    outcome = featx("train", *words, "--prompts", 2, "--layers", 1, "--steps", 2)
-    assert outcome.code == 0, outcome.err
-    return tmp_path / "run"
+def run(made_run) -> Path:
+    return made_run("train", "--prompts", 2, "--layers", 1, "--steps", 2)
 
 
 def said(outcome, code: int = 0) -> list[dict]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.errors import FeatxError
+from featx.files import read_list
 from featx.manifest import read_manifest
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -105,8 +106,4 @@ def import_(
 def _read_classes(file: Path) -> dict[str, str]:
     if file.suffix == ".jsonl":
         return read_manifest(file).header.classes
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeatxError(f"--classes {file}: cannot read it ({error})") from error
-    return {line.strip(): line.strip() for line in lines if line.strip()}
+    return {name: name for name in read_list(file, "--classes", "class").values()}
