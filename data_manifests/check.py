@@ -105,8 +105,8 @@ def _absence_problems(
     if store_ids is None:
         absent = [(line, video) for line, video in rows if not (root / video.path).exists()]
         return [Problem(line, f"no file '{root / video.path}'", "warning") for line, video in absent]
-    absent = [(line, video) for line, video in rows if video.id not in store_ids]
-    problems = [Problem(line, f"the store lacks '{video.id}'", "warning") for line, video in absent]
+    absent = [(line, video) for line, video in rows if video.stored_id not in store_ids]
+    problems = [Problem(line, f"the store lacks '{video.stored_id}'", "warning") for line, video in absent]
     lacking = Counter(video.split for _, video in absent)
     listed = Counter(video.split for _, video in rows)
     for split, count in lacking.items():
@@ -128,7 +128,7 @@ def summary(checked: Checked, file: Path, store_ids: Container[str] | None) -> l
         if most:
             line += f" of {min(most):,} to {max(most):,}"
         if store_ids is not None:
-            there = sum(video.id in store_ids for video in videos if video.split == split)
+            there = sum(video.stored_id in store_ids for video in videos if video.split == split)
             line += f", {there:,} in the store, {count - there:,} missing"
         lines.append(line)
     name = checked.scan.header.name if checked.scan.header else "header not readable"

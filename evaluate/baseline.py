@@ -104,7 +104,7 @@ def _learn(
     method: Method, store: FeatureStore, manifest: Manifest, settings: BaselineSettings
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     videos = list_labelled(store, manifest, settings.train_split)
-    features = mean_features(store, videos.ids)
+    features = mean_features(store, videos)
     notes = []
     if videos.missing:
         notes.append(f"{len(videos.missing)} videos of split '{settings.train_split}' have no features")

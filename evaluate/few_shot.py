@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from featx.dataset import LabelledVideos, with_labels
 from featx.devices import choose_device
 from featx.episodes import Episode, read_episodes, ways_and_shots
 from featx.errors import FeatxError
@@ -24,7 +25,7 @@ from featx.manifest import Manifest
 from featx.metrics.recognition import recognition_metrics
 from featx.model.scoring import encode_videos, score_clips
 from featx.results import FewShot, Item, Results, Videos, summarise
-from featx.sources import open_source
+from featx.sources import open_parts
 from featx.store.reader import FeatureStore
 
 # Training ids, test ids and classes to (V, C) scores.
@@ -49,17 +50,18 @@ def score_episodes(
         score = _zero_shot(run, store, manifest, episodes, settings)
     else:
         score = _from_means(run, store, manifest, episodes, settings, notes)
+    present = {video.id for video in manifest.videos if video.stored_id in store}
     items: list[Item] = []
     missing: set[str] = set()
     untrained = 0
     for episode in episodes:
-        train, test = ([one for one in ids if one in store] for ids in (episode.train, episode.test))
+        train, test = ([one for one in ids if one in present] for ids in (episode.train, episode.test))
         if not test:
             raise FeatxError(
                 f"{settings.episodes}: {store.path} has no test video of episode '{episode.name}'"
             )
         untrained += len(episode.train) - len(train)
-        missing |= {one for one in episode.test if one not in store}
+        missing |= set(episode.test) - present
         labels = _labels(test, episode.classes, manifest)
         try:
             metrics = recognition_metrics(score(train, test, episode.classes), labels)
@@ -106,21 +108,19 @@ def _zero_shot(
     device = choose_device(settings.device)
     text = run.text(manifest.header.classes, store, settings, device)
     row_of = {label: index for index, label in enumerate(manifest.labels)}
-    ids = _ids(store, episodes, "test")
-    rows = np.array([store.rows(one) for one in ids], dtype=np.int64)
-    source = open_source(store, ids, rows, device, budget_gib=None)
+    videos = _videos(store, manifest, episodes, "test")
     adapter = zero_shot_adapter(run.header.fingerprint.width, settings.clip_frames).to(device)
     encoded = encode_videos(
         adapter,
-        source,
-        np.arange(len(ids)),
-        rows,
+        open_parts(store, videos, device),
+        np.arange(len(videos)),
+        videos.rows,
         settings.clips,
         settings.strides,
         settings.stride_weights,
         device,
     )  # (V, clips, D)
-    place = {video_id: index for index, video_id in enumerate(ids)}
+    place = {video_id: index for index, video_id in enumerate(videos.ids)}
 
     def score(train: list[str], test: list[str], classes: list[str]) -> np.ndarray:
         return score_clips(encoded[[place[one] for one in test]], text[[row_of[label] for label in classes]])
@@ -136,9 +136,9 @@ def _from_means(
     settings: BaselineSettings,
     notes: list[str],
 ) -> Scorer:
-    ids = _ids(store, episodes, "train", "test")
-    means = mean_features(store, ids)
-    place = {video_id: index for index, video_id in enumerate(ids)}
+    videos = _videos(store, manifest, episodes, "train", "test")
+    means = mean_features(store, videos)
+    place = {video_id: index for index, video_id in enumerate(videos.ids)}
 
     def score(train: list[str], test: list[str], classes: list[str]) -> np.ndarray:
         learned, asked = (means[[place[one] for one in some]] for some in (train, test))
@@ -155,10 +155,11 @@ def _from_means(
     return score
 
 
-def _ids(store: FeatureStore, episodes: list[Episode], *parts: str) -> list[str]:
+def _videos(store: FeatureStore, manifest: Manifest, episodes: list[Episode], *parts: str) -> LabelledVideos:
     """Returns every video of the episodes that has features, once."""
     ids = dict.fromkeys(one for episode in episodes for part in parts for one in getattr(episode, part))
-    return [one for one in ids if one in store]
+    videos = [manifest.by_id[one] for one in ids]
+    return with_labels(store, manifest, [video for video in videos if video.stored_id in store], [])
 
 
 def _labels(ids: list[str], classes: list[str], manifest: Manifest) -> np.ndarray:

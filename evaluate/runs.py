@@ -24,7 +24,7 @@ from featx.evaluate.texts import count_truncated, encode_templates
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
 from featx.model.scoring import score_videos
 from featx.results import Method
-from featx.sources import open_source
+from featx.sources import open_parts
 from featx.store.reader import FeatureStore
 
 
@@ -161,7 +161,7 @@ class BaselineRun:
             adapter = zero_shot_adapter(self.header.fingerprint.width, self.header.settings["clip_frames"])
             return _score(adapter, text, store, videos, settings, self.header.settings, device)
         columns = self._columns(classes)
-        features = mean_features(store, videos.ids)
+        features = mean_features(store, videos)
         if self.method == "nearest-mean":
             return nearest_scores(features, self.tensors["means"][columns])
         return linear_scores(features, self.tensors["weight"][columns], self.tensors["bias"][columns])
@@ -236,7 +236,7 @@ def _score(
     return score_videos(
         adapter.to(device),
         text,
-        open_source(store, videos.ids, videos.rows, device, budget_gib=None),
+        open_parts(store, videos, device),
         np.arange(len(videos)),
         videos.rows,
         settings.clips,

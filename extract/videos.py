@@ -54,7 +54,8 @@ def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
             manifest = read_manifest(given)
             # The manifest's author chose the paths; only its links are looked at.
             root = manifest.root
-            videos = [SourceVideo(video.id, root / video.path) for video in manifest.videos]
+            # Parts of one video are extracted once, as a whole.
+            videos = [SourceVideo(video.stored_id, root / video.path) for video in manifest.videos]
         elif given.exists():
             root, videos = given.parent, [SourceVideo(given.name, given)]
         else:

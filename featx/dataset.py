@@ -8,34 +8,137 @@ import numpy as np
 
 from featx.clip.load import LoadedClip, load_clip
 from featx.errors import FeatxError
-from featx.manifest import Manifest
+from featx.manifest import Manifest, Video
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint
 
 
 @dataclass(frozen=True)
-class LabelledVideos:
-    """The videos of a split that have features, and the ids of those that have none.
+class StoredParts:
+    """Consecutive rows of videos in a store: whole videos, parts of them, or the segments that they show.
 
     Attributes:
-        ids: V video ids.
-        labels: (V,) int64 class indices, in the manifest's class order.
-        rows: (V,) int64, rows of each video in the store.
-        missing: Ids of the split's videos that the store lacks.
+        ids: V names, for people and for lists of what is missing.
+        stored: V ids of the store's videos, of which they are parts.
+        first_rows: (V,) int64, where each begins within its video.
+        rows: (V,) int64, rows of each.
+        missing: Names of those that the store lacks.
     """
 
     ids: list[str]
-    labels: np.ndarray
+    stored: list[str]
+    first_rows: np.ndarray
     rows: np.ndarray
     missing: list[str]
 
     def __len__(self) -> int:
         return len(self.ids)
 
+
+@dataclass(frozen=True)
+class LabelledVideos(StoredParts):
+    """The videos (or segments) of a split that have features, and the ids of those that have none.
+
+    Attributes:
+        labels: (V,) int64 class indices, in the manifest's class order.
+    """
+
+    labels: np.ndarray
+
     def choose(self, videos: np.ndarray) -> LabelledVideos:
         """Returns some of the videos, by index; what is missing stays the whole split's."""
-        ids = [self.ids[index] for index in videos]
-        return LabelledVideos(ids, self.labels[videos], self.rows[videos], self.missing)
+        return LabelledVideos(
+            [self.ids[index] for index in videos],
+            [self.stored[index] for index in videos],
+            self.first_rows[videos],
+            self.rows[videos],
+            self.missing,
+            self.labels[videos],
+        )
+
+
+def join(several: list[LabelledVideos]) -> LabelledVideos:
+    """Returns several lists one after another; a video may stand there more than once, what is missing is left out."""
+    return LabelledVideos(
+        [video_id for videos in several for video_id in videos.ids],
+        [video_id for videos in several for video_id in videos.stored],
+        np.concatenate([videos.first_rows for videos in several]),
+        np.concatenate([videos.rows for videos in several]),
+        [],
+        np.concatenate([videos.labels for videos in several]),
+    )
+
+
+def rows_between(pts: np.ndarray, start_s: float, end_s: float) -> tuple[int, int]:
+    """Returns the first row, and how many, that are shown from ``start_s`` on and before ``end_s``; at least one.
+
+    Where no row falls between (a short part of sparsely sampled features), it is the one shown nearest to its middle.
+
+    Args:
+        pts: (N,) ascending seconds.
+        start_s: Begin.
+        end_s: End; may be infinite.
+    """
+    first, past = np.searchsorted(pts, [start_s, end_s], side="left")
+    if past > first:
+        return int(first), int(past - first)
+    middle = start_s if np.isinf(end_s) else (start_s + end_s) / 2
+    return int(np.abs(pts - middle).argmin()), 1
+
+
+def present_videos(store: FeatureStore, manifest: Manifest, split: str) -> tuple[list[Video], list[str]]:
+    """Returns a split's videos that the store has, and the ids of those that it lacks.
+
+    Raises:
+        FeatxError: If it has none of them.
+    """
+    videos = manifest.split(split)
+    present = [video for video in videos if video.stored_id in store]
+    if not present:
+        raise FeatxError(
+            f"{store.path}: has none of the {len(videos)} videos of split '{split}' of {manifest.file}; ids there look "
+            f"like '{videos[0].stored_id}', in the store like '{next(iter(store), '(empty store)')}'"
+        )
+    return present, [video.id for video in videos if video.stored_id not in store]
+
+
+def stored_rows(
+    store: FeatureStore, manifest: Manifest, videos: list[Video]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (V,) first rows and (V,) rows of videos that the store has.
+
+    Raises:
+        FeatxError: If the store does not know when the rows of a part are shown, or ends before it begins.
+    """
+    places = []
+    for video in videos:
+        if video.part_of is None:
+            places.append((0, store.rows(video.id)))
+        else:
+            pts = known_pts(store, video.stored_id, manifest)
+            if video.part_start_s > pts[-1]:
+                raise FeatxError(
+                    f"{store.path}: the rows of '{video.stored_id}' end at {pts[-1]:g} s, before '{video.id}' of "
+                    f"{manifest.file} begins ({video.part_start_s:g} s)"
+                )
+            places.append(rows_between(pts, video.part_start_s, video.part_end_s))
+    first_rows, rows = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    return first_rows, rows
+
+
+def known_pts(store: FeatureStore, stored_id: str, manifest: Manifest) -> np.ndarray:
+    """Returns (N,) when each row of a video is shown.
+
+    Raises:
+        FeatxError: If the store does not know, as of imported features.
+    """
+    pts = store.pts(stored_id)
+    if not np.isfinite(pts).all():
+        raise FeatxError(
+            f"{store.path}: does not know when the rows of '{stored_id}' are shown, which {manifest.file} needs; "
+            "extract the features with featx, or import them with their frame rate"
+        )
+    return pts
 
 
 def list_labelled(store: FeatureStore, manifest: Manifest, split: str) -> LabelledVideos:
@@ -50,17 +153,65 @@ def list_labelled(store: FeatureStore, manifest: Manifest, split: str) -> Labell
         raise FeatxError(
             f"{manifest.file}: {len(unlabelled)} videos of split '{split}' have no label, '{unlabelled[0]}' first"
         )
-    present = [video for video in videos if video.id in store]
-    missing = [video.id for video in videos if video.id not in store]
-    if not present:
-        raise FeatxError(
-            f"{store.path}: has none of the {len(videos)} videos of split '{split}' of {manifest.file}; ids there look "
-            f"like '{videos[0].id}', in the store like '{next(iter(store), '(empty store)')}'"
-        )
+    return with_labels(store, manifest, *present_videos(store, manifest, split))
+
+
+def with_labels(
+    store: FeatureStore, manifest: Manifest, present: list[Video], missing: list[str]
+) -> LabelledVideos:
+    """Returns labelled videos that the store has, beside the ids of others that it lacks."""
     class_index = {label: index for index, label in enumerate(manifest.labels)}
-    labels = np.array([class_index[str(video.label)] for video in present])
-    ids = [video.id for video in present]
-    return LabelledVideos(ids, labels, np.array([store.rows(video_id) for video_id in ids]), missing)
+    return LabelledVideos(
+        [video.id for video in present],
+        [video.stored_id for video in present],
+        *stored_rows(store, manifest, present),
+        missing,
+        np.array([class_index[str(video.label)] for video in present], dtype=np.int64),
+    )
+
+
+def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> LabelledVideos:
+    """Lists a split's labelled segments as videos of their own, named ``ID#0``, ``ID#1`` and so on.
+
+    Segments of videos without features, and those that begin after the last row of their video, are the missing ones.
+
+    Raises:
+        FeatxError: If no video has segments, the store lacks their times, or it covers less than half of them.
+    """
+    if not any(video.segments for video in manifest.split(split)):
+        raise FeatxError(f"{manifest.file}: no video of split '{split}' has segments")
+    present, absent = present_videos(store, manifest, split)
+    class_index = {label: index for index, label in enumerate(manifest.labels)}
+    found: list[tuple[str, str, int, int, int]] = []
+    missing = [f"{one}#{number}" for one in absent for number in range(len(manifest.by_id[one].segments))]
+    uncovered = []
+    for video in present:
+        pts = (
+            known_pts(store, video.stored_id, manifest) - video.part_start_s
+            if video.segments
+            else np.empty(0)
+        )
+        for number, segment in enumerate(video.segments):
+            name = f"{video.id}#{number}"
+            if segment.start_s > pts[-1]:
+                uncovered.append(name)
+                continue
+            first, rows = rows_between(pts, segment.start_s, segment.end_s)
+            found.append((name, video.stored_id, first, rows, class_index[segment.label]))
+    if len(uncovered) >= len(found):
+        raise FeatxError(
+            f"{store.path}: the rows of its videos end before {len(uncovered)} of {len(uncovered) + len(found)} segments "
+            f"of {manifest.file} begin, '{uncovered[0]}' first; extract the whole videos"
+        )
+    ids, stored, first_rows, rows_of, labels = zip(*found, strict=True)
+    return LabelledVideos(
+        list(ids),
+        list(stored),
+        np.array(first_rows, dtype=np.int64),
+        np.array(rows_of, dtype=np.int64),
+        missing + uncovered,
+        np.array(labels, dtype=np.int64),
+    )
 
 
 def load_clip_of(store: FeatureStore, source: str | None) -> LoadedClip:

@@ -10,13 +10,15 @@ Paths are relative to ``root``, and ``root`` to the manifest's own folder. ``doc
 
 from __future__ import annotations
 
+import math
 import posixpath
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from featx.errors import FeatxError, nearest
 from featx.json_lines import Problem, raise_first, scan_lines, write_lines
@@ -24,18 +26,43 @@ from featx.json_lines import Problem, raise_first, scan_lines, write_lines
 SCHEMA_VERSION = 1
 
 
-class Segment(BaseModel):
-    """One labelled part of a video, in seconds from its first frame."""
+class Span(BaseModel):
+    """Part of a video, in seconds from its first frame; it may have no length, as some official ones have."""
 
     model_config = ConfigDict(extra="forbid")
 
-    start_s: float = Field(ge=0)
-    end_s: float
+    start_s: float = Field(ge=0, allow_inf_nan=False)
+    end_s: float = Field(allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Span:
+        if self.end_s < self.start_s:
+            raise ValueError(f"ends at {self.end_s:g} s, before it starts at {self.start_s:g} s")
+        return self
+
+
+class Segment(Span):
+    """One labelled part of a video."""
+
     label: str
 
 
 class Video(BaseModel):
-    """One video of a manifest."""
+    """One video of a manifest, or with ``part_of`` a part of a longer one.
+
+    Attributes:
+        id: Unique.
+        path: Of the file.
+        split: That it belongs to.
+        label: Recognition: its class.
+        segments: Localisation: what happens when.
+        ambiguous: Localisation: where annotators did not agree; neither right nor wrong.
+        captions: Retrieval: sentences about it.
+        duration_s: As the annotations say.
+        part_of: Id of the whole video, under which a store keeps it; with it go ``start_s`` and ``end_s``.
+        start_s: Where the part begins; None for its beginning.
+        end_s: Where it ends; None for its end.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -44,7 +71,35 @@ class Video(BaseModel):
     split: str = ""
     label: str | None = None
     segments: list[Segment] = []
+    ambiguous: list[Span] = []
     captions: list[str] = []
+    duration_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    part_of: str | None = Field(default=None, min_length=1)
+    start_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    end_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Video:
+        if self.part_of is None and (self.start_s is not None or self.end_s is not None):
+            raise ValueError("start_s and end_s need part_of, the id of the whole video")
+        if self.part_of is not None and self.part_end_s <= self.part_start_s:
+            raise ValueError(f"ends at {self.end_s:g} s, not after its start at {self.part_start_s:g} s")
+        return self
+
+    @property
+    def stored_id(self) -> str:
+        """The id under which a store keeps its features: its own, or that of the whole video."""
+        return self.part_of or self.id
+
+    @property
+    def part_start_s(self) -> float:
+        """Where it begins within the stored video."""
+        return self.start_s or 0.0
+
+    @property
+    def part_end_s(self) -> float:
+        """Where it ends within the stored video; infinity for its end."""
+        return math.inf if self.end_s is None else self.end_s
 
 
 class Header(BaseModel):
@@ -95,10 +150,17 @@ class Manifest:
         return chosen
 
     def only(self, labels: Iterable[str]) -> Manifest:
-        """Returns the part of the manifest that shows some classes: they alone are its classes, in class order."""
+        """Returns the part of the manifest that shows some classes: they alone are its classes, in class order.
+
+        A video with segments stays if one of them shows such a class, with those segments only.
+        """
         wanted = set(labels)
         classes = {label: text for label, text in self.header.classes.items() if label in wanted}
-        videos = [video for video in self.videos if video.label in wanted]
+        videos = []
+        for video in self.videos:
+            segments = [segment for segment in video.segments if segment.label in wanted]
+            if video.label in wanted or segments:
+                videos.append(video.model_copy(update={"segments": segments}))
         return Manifest(self.header.model_copy(update={"classes": classes}), videos, self.file)
 
 
@@ -172,21 +234,25 @@ def _label_problems(header: Header, rows: list[tuple[int, Video]]) -> list[Probl
 
 
 def overlap_problems(rows: list[tuple[int, Video]]) -> list[Problem]:
-    """Lists files that stand in two splits: what was learned from would be tested on."""
-    first_use: dict[str, tuple[int, str]] = {}
+    """Lists files, or parts of them, that stand in two splits: what was learned from would be tested on."""
+    uses: dict[str, list[tuple[int, Video]]] = defaultdict(list)
     problems = []
     for line, video in rows:
         if not video.split:
             continue
-        first, split = first_use.setdefault(posixpath.normpath(video.path), (line, video.split))
-        if split != video.split:
-            problems.append(
-                Problem(
-                    line,
-                    f"'{video.path}' is in split '{video.split}' and, on line {first}, in '{split}'; take one out, or "
-                    'allow it with "allow_overlap": true in the header',
+        of_file = uses[posixpath.normpath(video.path)]
+        for first, other in of_file:
+            shared = min(video.part_end_s, other.part_end_s) > max(video.part_start_s, other.part_start_s)
+            if shared and video.split != other.split:
+                problems.append(
+                    Problem(
+                        line,
+                        f"'{video.path}' is in split '{video.split}' and, on line {first}, in '{other.split}'; take "
+                        'one out, or allow it with "allow_overlap": true in the header',
+                    )
                 )
-            )
+                break
+        of_file.append((line, video))
     return problems
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featx.dataset import StoredParts
 from featx.store.reader import FeatureStore
 
 SHARE_OF_FREE_MEMORY = 0.5
@@ -71,17 +72,34 @@ class Windows:
 
 
 class Part:
-    """Some videos of a source that others share; their indices are their places among them."""
+    """Some parts of the videos of a source that others share; their indices are their places among them."""
 
-    def __init__(self, whole: Source, videos: np.ndarray) -> None:
+    def __init__(self, whole: Source, videos: np.ndarray, first_rows: np.ndarray) -> None:
+        """Makes a view.
+
+        Args:
+            whole: The shared source.
+            videos: (V,) index there of the video that each is a part of.
+            first_rows: (V,) where each begins within it.
+        """
         self.where = whole.where
         self.reads = whole.reads
         self._whole = whole
         self._videos = videos
+        self._first_rows = first_rows
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
         """Returns (B, T, D) features, where the whole source has them."""
-        return self._whole.gather(self._videos[videos], rows)
+        return self._whole.gather(self._videos[videos], rows + self._first_rows[videos][:, None])
+
+
+def open_parts(store: FeatureStore, parts: StoredParts, device: str) -> Source:
+    """Opens the videos that some parts belong to, each once; indices of the source are those of the parts."""
+    ids = list(dict.fromkeys(parts.stored))
+    rows = np.array([store.rows(video_id) for video_id in ids], dtype=np.int64)
+    whole = open_source(store, ids, rows, device, budget_gib=None)
+    place = {video_id: index for index, video_id in enumerate(ids)}
+    return Part(whole, np.array([place[video_id] for video_id in parts.stored]), parts.first_rows)
 
 
 def open_source(

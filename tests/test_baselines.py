@@ -9,6 +9,7 @@ import torch
 from class_world import CLASSES, make_episodes
 from sklearn.linear_model import LogisticRegression
 
+from featx.dataset import StoredParts
 from featx.episodes import episode_manifest, read_episodes
 from featx.evaluate.baselines import class_means, fit_linear, linear_scores, nearest_scores
 from featx.evaluate.mean_features import mean_features
@@ -117,10 +118,12 @@ def test_mean_features_do_not_depend_on_how_the_store_is_read(
 ) -> None:
     store = FeatureStore(class_world / "features")
     ids = list(store)[::-3]
+    rows = np.array([store.rows(one) for one in ids])
+    videos = StoredParts(ids, ids, np.zeros(len(ids), np.int64), rows, [])
     expected = np.stack([store[one].features.astype(np.float64).mean(axis=0) for one in ids])
     for rows_at_once in (1, 100, 10**6):
         monkeypatch.setattr("featx.evaluate.mean_features.ROWS_AT_ONCE", rows_at_once)
-        np.testing.assert_allclose(mean_features(store, ids), expected, rtol=1e-6)
+        np.testing.assert_allclose(mean_features(store, videos), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -106,7 +106,7 @@ def _check_videos(
         texts = [manifest.header.classes[label] for label in found.episodes[0].classes]
     else:
         videos = report.attempt(lambda: manifest.split(settings.train_split))
-        ids = [video.id for video in videos or []]
+        ids = [video.stored_id for video in videos or []]
     if store and ids:
         missing = [video_id for video_id in ids if video_id not in store]
         report.lines.append(f"# {len(ids) - len(missing)} of {len(ids)} videos have features in {store.path}")

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from featx.dataset import LabelledVideos, list_labelled
+from featx.dataset import LabelledVideos, join, list_labelled
 from featx.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
 from featx.errors import FeatxError
 from featx.files import write_atomically
@@ -197,7 +197,7 @@ def _joined(settings: TrainSettings, inputs: list[Inputs], ranks: Ranks) -> Part
     adapters = nn.ModuleList([one.adapter for one in inputs]).to(ranks.device)
     tower = basis.tower(ranks.device, settings.precision, settings.compile, settings.recompute)
     watch = Stopwatch(ranks.device)
-    everything = _all_videos([one.videos for one in inputs])
+    everything = join([one.videos for one in inputs])
     firsts = np.cumsum([0, *(len(one.videos) for one in inputs[:-1])])
     sampler = JoinedSampler(
         [make_sampler(settings, one) for one in inputs],
@@ -211,16 +211,6 @@ def _joined(settings: TrainSettings, inputs: list[Inputs], ranks: Ranks) -> Part
         validator=None,
         ranks=ranks,
         watch=watch,
-    )
-
-
-def _all_videos(some: list[LabelledVideos]) -> LabelledVideos:
-    """Returns the videos of several episodes one after another; a video may stand there more than once."""
-    return LabelledVideos(
-        [video_id for videos in some for video_id in videos.ids],
-        np.concatenate([videos.labels for videos in some]),
-        np.concatenate([videos.rows for videos in some]),
-        [],
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from featx.class_lists import named_class_split, read_labels
 from featx.clip.load import LoadedClip
 from featx.clip.text import Precision, TextPlan, TextTower
-from featx.dataset import LabelledVideos, list_labelled, load_clip_of
+from featx.dataset import LabelledVideos, StoredParts, list_labelled, list_segments, load_clip_of
 from featx.errors import FeatxError
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import Adapter, AdapterConfig
@@ -54,20 +54,21 @@ class Basis:
         return self._towers[key]
 
     def hold(self, ids: list[str], settings: TrainSettings, ranks: Ranks) -> None:
-        """Opens the features of all videos that the runs to come are about."""
+        """Opens the features of all of the store's videos that the runs to come are about."""
         rows = np.array([self.store.rows(video_id) for video_id in ids], dtype=np.int64)
         source = open_source(
             self.store, ids, rows, ranks.device, settings.feature_memory_gib, ranks.neighbours
         )
         self._held = source, {video_id: place for place, video_id in enumerate(ids)}
 
-    def source(self, videos: LabelledVideos, settings: TrainSettings, ranks: Ranks) -> Source:
+    def source(self, videos: StoredParts, settings: TrainSettings, ranks: Ranks) -> Source:
         """Returns the features of some videos, whose indices there are their places in ``videos``."""
         if self._held is None:
-            self.hold(videos.ids, settings, ranks)
+            self.hold(list(dict.fromkeys(videos.stored)), settings, ranks)
         assert self._held is not None
         whole, place = self._held
-        return Part(whole, np.array([place[video_id] for video_id in videos.ids], dtype=np.int64))
+        places = np.array([place[video_id] for video_id in videos.stored], dtype=np.int64)
+        return Part(whole, places, videos.first_rows)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    videos = list_labelled(basis.store, manifest, split)
+    list_videos = list_segments if settings.task == "localisation" else list_labelled
+    videos = list_videos(basis.store, manifest, split)
     kept_back = keep_back(videos.labels, settings.validation, settings.seed)
     if settings.validation and not kept_back.any():
         raise FeatxError(

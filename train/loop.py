@@ -19,7 +19,7 @@ from featx.train.loader import Batch, Loader
 from featx.train.log import RunLog
 from featx.train.ranks import Ranks
 from featx.train.schedule import rate_at
-from featx.train.settings import TrainSettings
+from featx.train.settings import LearnSettings
 from featx.train.stopwatch import Stopwatch
 from featx.train.validation import Score, Validator
 
@@ -74,7 +74,7 @@ class Loop:
 
     def __init__(
         self,
-        settings: TrainSettings,
+        settings: LearnSettings,
         parts: Parts,
         run: Path,
         identity: dict[str, Any],

@@ -79,7 +79,9 @@ def clear(run: Path) -> None:
 def identity(settings: TrainSettings, inputs: Inputs) -> dict[str, Any]:
     """Returns what must be equal for a checkpoint to be gone on from: settings, features, classes, videos."""
     videos = inputs.videos
-    listed = json.dumps([videos.ids, videos.labels.tolist(), videos.rows.tolist()]).encode()
+    listed = json.dumps(
+        [videos.ids, videos.labels.tolist(), videos.first_rows.tolist(), videos.rows.tolist()]
+    ).encode()
     return {
         "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
         "features": inputs.basis.store.header.fingerprint.model_dump(),

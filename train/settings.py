@@ -10,11 +10,10 @@ from pydantic import Field, model_validator
 from featx.settings import Settings
 
 
-class TrainSettings(Settings):
-    """Everything that decides a run. Defaults are the paper's settings for HMDB51 (16+X+16, 2 layers)."""
+class LearnSettings(Settings):
+    """What every task has: data, optimiser, choice of the best step, and how it runs."""
 
     # what is learned from
-    task: Literal["recognition"] = Field("recognition", description="What is learned.")
     store: Path = Field(description="Feature store, made by featx extract.")
     manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
     train_split: str = Field("train", description="Split of the manifest that is learned from.")
@@ -25,9 +24,75 @@ class TrainSettings(Settings):
     seen_list: Path | None = Field(
         None, description="Instead of it: text file of the classes that are learned, one a line."
     )
-    episodes: Path | None = Field(
-        None,
-        description="Few-shot: episodes file (.jsonl); each is learned and scored on its own, splits do not matter.",
+
+    # how it is learned
+    steps: int = Field(1100, ge=1, description="Optimiser steps.")
+    batch: int = Field(64, ge=1, description="Clips in a step, over all devices.")
+    rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="The learning rate after warm-up: constant, or down to 0 along a cosine."
+    )
+    warmup: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
+    clip_norm: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of everything random.")
+
+    # which step's adapter is kept
+    validation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of each class's training videos kept back to choose the best step; 0: last.",
+    )
+    validate_every: int = Field(100, ge=1, description="Steps between two validations.")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="Validations without a better one after which training ends; 0: it never ends early.",
+    )
+
+    # how it runs: nothing below changes what is learned, but for rounding
+    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
+    devices: int = Field(
+        1, ge=1, description="Processes, each with a GPU of its own (or a share of the CPU)."
+    )
+    feature_memory_gib: float | None = Field(
+        None, ge=0, description="Memory that features may take; without it half of what is free."
+    )
+    workers: int = Field(
+        2, ge=1, description="Threads that read features ahead when they do not fit in memory."
+    )
+    log_every: int = Field(20, ge=1, description="Steps between two lines of the log.")
+    checkpoint_steps: int = Field(0, ge=0, description="Steps between two checkpoints; 0: by time only.")
+    checkpoint_seconds: float = Field(300.0, gt=0, description="Seconds between two checkpoints.")
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> LearnSettings:
+        if self.patience and not self.validation:
+            raise ValueError(
+                "patience needs validation, such as 0.1: without it nothing says which step is better"
+            )
+        if self.class_split and self.seen_list:
+            raise ValueError("class_split says which classes are seen; leave out seen_list")
+        if self.class_split_name and not self.class_split:
+            raise ValueError("class_split_name needs class_split, the file that holds the splits")
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup={self.warmup} must be less than steps={self.steps}")
+        return self
+
+
+class TrainSettings(LearnSettings):
+    """Everything that decides an adapter. Defaults are the paper's settings for HMDB51 (16+X+16, 2 layers)."""
+
+    task: Literal["recognition", "localisation", "retrieval"] = Field(
+        "recognition",
+        description="What is learned: to name videos, to name segments of videos, or to match sentences.",
     )
     model: str | None = Field(
         None, description="CLIP whose text encoder is used, when it is not where the store says."
@@ -59,9 +124,7 @@ class TrainSettings(Settings):
         [1, 1, 3, 1], description="How often each stride is drawn, such as 1,1,3,1."
     )
 
-    # how it is learned
-    steps: int = Field(1100, ge=1, description="Optimiser steps.")
-    batch: int = Field(64, ge=1, description="Clips in a step, over all devices.")
+    # how it is compared
     accumulate: int = Field(
         1,
         ge=1,
@@ -74,58 +137,10 @@ class TrainSettings(Settings):
     class_limit: int = Field(
         400, ge=2, description="Above this many classes, a step sees the batch's and random others."
     )
-    rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="The learning rate after warm-up: constant, or down to 0 along a cosine."
-    )
-    warmup: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
-    clip_norm: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
-    ema: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
-    )
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32",
         description="Of the frozen text encoder's matrix products; what is learned stays fp32. bf16 is faster on a GPU "
         "and on a CPU with bf16 instructions.",
-    )
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
-
-    # which step's adapter is kept
-    validation: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Share of each class's training videos kept back to choose the best step; 0: last.",
-    )
-    validate_every: int = Field(100, ge=1, description="Steps between two validations.")
-    patience: int = Field(
-        0,
-        ge=0,
-        description="Validations without a better one after which training ends; 0: it never ends early.",
-    )
-
-    # few-shot episodes
-    episodes_together: int = Field(
-        0, ge=0, description="Episodes whose steps are done together; 0: as many as pays (docs/training.md)."
-    )
-    keep_adapters: bool = Field(
-        True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
-    )
-
-    # how it runs: nothing below changes what is learned, but for rounding
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
-    devices: int = Field(
-        1, ge=1, description="Processes, each with a GPU of its own (or a share of the CPU)."
-    )
-    feature_memory_gib: float | None = Field(
-        None, ge=0, description="Memory that features may take; without it half of what is free."
-    )
-    workers: int = Field(
-        2, ge=1, description="Threads that read features ahead when they do not fit in memory."
     )
     compile: bool = Field(
         False, description="Let torch.compile fuse the text encoder; costs a minute at the start."
@@ -135,28 +150,29 @@ class TrainSettings(Settings):
         description="Compute the text encoder's blocks again in the backward pass instead of keeping them: less "
         "memory, about a third more work.",
     )
-    log_every: int = Field(20, ge=1, description="Steps between two lines of the log.")
-    checkpoint_steps: int = Field(0, ge=0, description="Steps between two checkpoints; 0: by time only.")
-    checkpoint_seconds: float = Field(300.0, gt=0, description="Seconds between two checkpoints.")
+
+    # few-shot episodes
+    episodes: Path | None = Field(
+        None,
+        description="Few-shot: episodes file (.jsonl); each is learned and scored on its own, splits do not matter.",
+    )
+    episodes_together: int = Field(
+        0, ge=0, description="Episodes whose steps are done together; 0: as many as pays (docs/training.md)."
+    )
+    keep_adapters: bool = Field(
+        True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
+    )
 
     @model_validator(mode="after")
     def _fit_together(self) -> TrainSettings:
         if len(self.strides) != len(self.stride_weights):
             raise ValueError("strides and stride_weights must have the same length")
-        if self.patience and not self.validation:
-            raise ValueError(
-                "patience needs validation, such as 0.1: without it nothing says which step is better"
-            )
-        if self.class_split and self.seen_list:
-            raise ValueError("class_split says which classes are seen; leave out seen_list")
-        if self.class_split_name and not self.class_split:
-            raise ValueError("class_split_name needs class_split, the file that holds the splits")
         if self.episodes and (self.class_split or self.seen_list):
             raise ValueError("episodes have classes of their own; leave out class_split and seen_list")
+        if self.episodes and self.task != "recognition":
+            raise ValueError(f"episodes are for recognition; leave them out, or task={self.task}")
         if self.episodes and self.devices > 1:
             raise ValueError("episodes are learned by one process; leave out devices")
-        if self.warmup >= self.steps:
-            raise ValueError(f"warmup={self.warmup} must be less than steps={self.steps}")
         if self.batch < self.accumulate * self.devices:
             raise ValueError(
                 f"batch={self.batch} is too small for accumulate={self.accumulate}, devices={self.devices}"

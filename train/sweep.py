@@ -88,7 +88,7 @@ def sweep(
         basis = Basis(first)
         asked = list_labelled(basis.store, basis.manifest, split)
         learned = list_labelled(basis.store, basis.manifest, first.train_split)
-        basis.hold(list(dict.fromkeys([*learned.ids, *asked.ids])), first, ranks)
+        basis.hold(list(dict.fromkeys([*learned.stored, *asked.stored])), first, ranks)
         for cell, of_seeds in runs:
             results = _cell(cell, of_seeds, basis, split, folder, ranks, say)
             write_results(results, folder)

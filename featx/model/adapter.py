@@ -32,7 +32,7 @@ class AdapterConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    task: Literal["recognition"] = "recognition"
+    task: Literal["recognition", "localisation", "retrieval"] = "recognition"
     prompts: int = Field(16, ge=0, le=37)
     layout: Layout = "sequence"
     suffix: bool = True

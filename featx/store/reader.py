@@ -84,16 +84,17 @@ class FeatureStore:
         Raises:
             FeatxError: If the video is not in the store or its rows are damaged.
         """
-        number = self._numbers([video_id])[0]
-        shard, first, rows = (
-            int(values[number]) for values in (self.index.shard_of, self.index.first_row, self.index.rows)
-        )
+        shard, first, rows = self._place(video_id)
         features = self._features_of(shard).read(first, rows)
-        pts, frame_index = (
-            self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
-            for name in ("pts", "frame_index")
-        )
-        return VideoFeatures(features, pts, frame_index)
+        return VideoFeatures(features, self._read("pts", video_id), self._read("frame_index", video_id))
+
+    def pts(self, video_id: str) -> np.ndarray:
+        """Reads (N,) when each row of a video is shown, in seconds; NaN where the store does not know.
+
+        Raises:
+            FeatxError: If the video is not in the store or its rows are damaged.
+        """
+        return self._read("pts", video_id)
 
     def load(self, ids: Sequence[str]) -> Packed:
         """Reads many whole videos, in the order of ``ids``.
@@ -150,6 +151,16 @@ class FeatureStore:
             for number, video_id in enumerate(record.ids):
                 facts = {name: column[number] for name, column in record.facts.items()}
                 yield video_id, arrays.video(number), VideoFacts(**facts)
+
+    def _place(self, video_id: str) -> tuple[int, int, int]:
+        """Returns the number of a video's shard, its first row there, and how many it has."""
+        number = self._numbers([video_id])[0]
+        index = self.index
+        return int(index.shard_of[number]), int(index.first_row[number]), int(index.rows[number])
+
+    def _read(self, name: str, video_id: str) -> np.ndarray:
+        shard, first, rows = self._place(video_id)
+        return self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
 
     def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> Packed:
         """Copies ``counts`` (V,) rows from ``first_rows`` (V,) of the videos' shards on, in the order of the disk."""
