@@ -27,6 +27,7 @@ from featx.train.summary import Summary, read_summary, write_summary
 from featx.train.validation import Validator
 
 LAST_ADAPTER_FILE = "adapter-last.safetensors"
+EPISODES_FILE = "episodes.json"  # says that a folder holds a run over episodes, and which
 
 
 def train(
@@ -50,6 +51,8 @@ def train(
         Interrupted: After Ctrl-C or SIGTERM.
     """
     with join_ranks(settings.device) as ranks:
+        if (run / EPISODES_FILE).exists():
+            raise FeatxError(f"{run}: holds a run over episodes; choose another --to")
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
