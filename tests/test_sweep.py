@@ -1,5 +1,6 @@
 """A sweep is its cells' runs: means over seeds, gone on with where it stopped, shown by the ablation table."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_sweep(recipe: Path, tmp_path: Path, featx) -> None:
         assert featx("eval", run, "--device", "cpu").code == 0
         (again,) = read_results(run)
         assert again.model_dump(exclude={"date"}) == written.model_dump(exclude={"date"})
+    with (to / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["prompts"], row["layers"], row["seeds"]) for row in rows] == [
+        (prompts, layers, "2") for prompts in "12" for layers in "01"
+    ]
+    for row, one in zip(rows, results, strict=True):
+        assert float(row["top1"]) == pytest.approx(100 * one.metrics["top1"], abs=1e-3)
+        assert float(row["top1_std"]) == pytest.approx(100 * one.spread["top1"].std, abs=1e-3)
     outcome = featx("table", "ablation", to, "--format", "csv")
     assert outcome.code == 0 and outcome.out.count("prompts=") == 4, outcome.err
 

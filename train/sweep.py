@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 from featx.dataset import list_labelled
 from featx.errors import FeatxError, nearest
+from featx.files import write_atomically
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.results import Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.settings import gather
@@ -24,6 +27,7 @@ FIXED = {
     "seed", "device", "devices",
 }  # fmt: skip
 Cell = dict[str, str]
+TABLE_FILE = "sweep.csv"
 
 
 def read_grid(words: list[str]) -> list[Cell]:
@@ -70,7 +74,7 @@ def sweep(
         cells: See `read_grid`.
         seeds: Each cell is learned with seeds 0, 1, … ``seeds - 1``.
         split: That is scored.
-        folder: Gets a folder for each cell and seed, and a results file for each cell.
+        folder: Gets a folder for each cell and seed, a results file for each cell, and `TABLE_FILE` with all cells.
         say: Prints a line for the user.
 
     Returns:
@@ -96,7 +100,22 @@ def sweep(
             top1, std = results.metrics["top1"], results.spread["top1"].std
             plus_minus = "" if std is None else f" ± {100 * std:.1f}"
             say(f"{folder / name_of(cell)}: top-1 {100 * top1:.1f}%{plus_minus} ({seeds} seeds)")
+    write_atomically(folder / TABLE_FILE, _table(cells, found).encode())
     return found
+
+
+def _table(cells: list[Cell], found: list[Results]) -> str:
+    """Returns all cells as CSV, for spreadsheets: settings, seeds, and mean and deviation of every metric in percent."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    metrics = list(found[0].metrics)
+    columns = [column for name in metrics for column in (name, f"{name}_std")]
+    writer.writerow([*cells[0], "seeds", "scored", "learned_parameters", *columns])
+    for cell, one in zip(cells, found, strict=True):
+        values = [value for name in metrics for value in (one.metrics[name], one.spread[name].std)]
+        numbers = ["" if value is None else round(100 * value, 4) for value in values]
+        writer.writerow([*cell.values(), len(one.items), one.videos.scored, one.learned_parameters, *numbers])
+    return text.getvalue()
 
 
 def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell, seed: int) -> TrainSettings:
