@@ -65,3 +65,27 @@ def test_bad_grids_are_named(recipe: Path, tmp_path: Path, featx) -> None:
         assert outcome.code == 2 and message in outcome.err
     outcome = featx("sweep", recipe, "--grid", "prompts=1,90", "--to", tmp_path / "no")
     assert outcome.code == 2 and "prompts=90" in outcome.err and not (tmp_path / "no").exists()
+
+
+def test_class_splits_are_learned_seen_and_scored_unseen(
+    recipe: Path, class_world: Path, tmp_path: Path, featx
+) -> None:
+    manifest, splits, to = class_world / "manifest.jsonl", tmp_path / "splits.jsonl", tmp_path / "sweep"
+    words = ["manifest", "class-split", "--manifest", manifest, "--to", splits, "--seen", 0.5, "--splits", 3]
+    assert featx(*words).code == 0
+    outcome = featx("sweep", recipe, "--class-splits", splits, "--grid", "layers=0,1", "--to", to)
+    assert outcome.code == 0, outcome.err
+    results = read_results(to)
+    assert [one.variant for one in results] == ["layers=0", "layers=1"]
+    for one in results:
+        assert [item.name for item in one.items] == ["split_0", "split_1", "split_2"]
+        assert one.class_set == "unseen" and one.videos.scored == 90 and one.classes == 3
+        values = []
+        for item in one.items:
+            run = to / one.variant / item.name / "seed-0"
+            assert featx("eval", run, "--classes", "unseen", "--class-split", splits, "--class-split-name", item.name, "--device", "cpu").code == 0  # fmt: skip
+            values += [again.metrics["top1"] for again in read_results(run)]
+        assert [item.metrics["top1"] for item in one.items] == pytest.approx(values)
+        assert one.spread["top1"].std == pytest.approx(np.std(values, ddof=1))
+    outcome = featx("table", "open-set", to, "--format", "csv")
+    assert outcome.code == 0 and outcome.out.count("prompts") >= 2, outcome.err

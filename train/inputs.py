@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,9 +34,20 @@ class Basis:
         """
         self._model = settings.model
         self.store = FeatureStore(settings.store)
-        self.manifest = choose_seen(read_manifest(settings.manifest), settings)
+        self.whole = read_manifest(settings.manifest)
+        self.manifest = choose_seen(self.whole, settings)
         self._towers: dict[tuple[object, ...], TextTower] = {}
         self._held: tuple[Source, dict[str, int]] | None = None
+
+    def for_classes(self, settings: TrainSettings) -> Basis:
+        """Returns the same for other seen classes: all that is open is shared.
+
+        Raises:
+            FeatxError: If the class split does not fit.
+        """
+        other = copy.copy(self)
+        other.manifest = choose_seen(self.whole, settings)
+        return other
 
     @cached_property
     def loaded(self) -> LoadedClip:
