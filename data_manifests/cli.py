@@ -59,12 +59,23 @@ def manifest() -> None:
 @app.command("moving-shapes")
 def moving_shapes(
     to: Annotated[Path, typer.Option("--to", help="Folder for the videos and their manifest.jsonl.")],
-    train: Annotated[int, typer.Option(min=1, help="Training videos of each of the 16 classes.")] = 20,
-    test: Annotated[int, typer.Option(min=1, help="Test videos of each class.")] = 10,
+    task: Annotated[
+        str,
+        typer.Option(help="recognition: short videos of one action; localisation: long ones of several."),
+    ] = "recognition",
+    train: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Training videos of each of the 16 classes [20]; localisation: of all together [48]."
+        ),
+    ] = None,
+    test: Annotated[
+        int | None, typer.Option(min=1, help="Test videos of each class [10]; of all together [24].")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
-    """Generates moving shapes: short H.264 videos of coloured shapes that move, grow and shrink.
+    """Generates moving shapes: H.264 videos of coloured shapes that move, grow and shrink.
 
     Eight pairs of classes show the same pictures in opposite order: only a model of time can part them.
     """
@@ -72,16 +83,25 @@ def moving_shapes(
     from rich.progress import track
 
     from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, class_texts, generate
+    from featx.data_manifests.moving_shapes.untrimmed import generate_untrimmed
 
+    processes = workers or os.cpu_count() or 1
+    if task == "recognition":
+        counts = {"train": train or 20, "test": test or 10}
+        videos = generate(to, seed, counts, processes)
+        counts = {split: count * len(class_texts()) for split, count in counts.items()}
+    elif task == "localisation":
+        counts = {"train": train or 48, "test": test or 24}
+        videos = generate_untrimmed(to, seed, counts, processes)
+    else:
+        raise FeatxError(f"--task {task}: must be recognition or localisation")
     console = Console(stderr=True, soft_wrap=True)
-    classes = len(class_texts())
-    videos = generate(to, seed, {"train": train, "test": test}, workers or os.cpu_count() or 1)
     try:
-        for _ in track(videos, "moving shapes", total=(train + test) * classes, console=console):
+        for _ in track(videos, "moving shapes", total=sum(counts.values()), console=console):
             pass
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {to} is not complete. Run the same command again") from None
-    console.print(f"{to / MANIFEST_FILE}: {train * classes} training and {test * classes} test videos")
+    console.print(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 
 @app.command()
