@@ -12,7 +12,7 @@ import torch
 from featx.class_lists import named_class_split, read_labels
 from featx.clip.load import LoadedClip
 from featx.clip.text import Precision, TextPlan, TextTower
-from featx.dataset import LabelledVideos, StoredParts, list_labelled, list_segments, load_clip_of
+from featx.dataset import LabelledVideos, StoredParts, list_labelled, load_clip_of
 from featx.errors import FeatxError
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import Adapter, AdapterConfig
@@ -20,7 +20,10 @@ from featx.sources import Part, Source, open_source
 from featx.store.reader import FeatureStore
 from featx.train.ranks import Ranks
 from featx.train.sampler import keep_back
+from featx.train.segments import list_training_segments
 from featx.train.settings import TrainSettings
+
+BACKGROUND_TEXT = "background"
 
 
 class Basis:
@@ -106,7 +109,7 @@ class Inputs:
     @property
     def truncated(self) -> list[str]:
         """Class texts that were cut because they were too long."""
-        texts = list(self.manifest.header.classes.values())
+        texts = self.adapter.config.texts_of(self.manifest.header.classes)
         return [texts[index] for index in self.plan.truncated]
 
 
@@ -122,8 +125,10 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    list_videos = list_segments if settings.task == "localisation" else list_labelled
-    videos = list_videos(basis.store, manifest, split)
+    if settings.task == "localisation":
+        videos = list_training_segments(basis.store, manifest, split, settings)
+    else:
+        videos = list_labelled(basis.store, manifest, split)
     kept_back = keep_back(videos.labels, settings.validation, settings.seed)
     if settings.validation and not kept_back.any():
         raise FeatxError(
@@ -132,13 +137,16 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     loaded = basis.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
-    plan = adapter.plan(list(manifest.header.classes.values()))
+    plan = adapter.plan(adapter.config.texts_of(manifest.header.classes))
     return Inputs(basis, manifest, videos, kept_back, adapter, plan)
 
 
 def config_of(settings: TrainSettings) -> AdapterConfig:
     """Returns what the adapter is made of."""
-    return AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+    config = AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+    if settings.proposals and not config.background:
+        config.background = BACKGROUND_TEXT
+    return config
 
 
 def choose_seen(manifest: Manifest, settings: TrainSettings) -> Manifest:

@@ -167,7 +167,7 @@ def make_sampler(settings: TrainSettings, inputs: Inputs) -> Sampler:
         videos=np.flatnonzero(~inputs.kept_back),
         labels=videos.labels,
         row_counts=videos.rows,
-        classes=len(inputs.manifest.header.classes),
+        classes=len(inputs.plan),
         class_limit=settings.class_limit,
         clip_frames=settings.clip_frames,
         strides=settings.strides,
