@@ -16,7 +16,9 @@ from typing import Any
 from featx.errors import FeatxError
 from featx.files import write_atomically
 
-SPLITS = {"training": "train", "validation": "val", "testing": "test"}
+SPLITS = {"training": "train", "validation": "val", "testing": "test"} | {
+    split: split for split in ("train", "val", "test")
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class AnnotatedVideo:
 
     Attributes:
         id: As the file has it; ActivityNet's have no ``v_``, its video files do.
-        split: ``train``, ``val``, ``test`` for ActivityNet's subsets; any other word stays as it is.
+        split: ``train``, ``val``, ``test`` for ActivityNet's subsets, in whatever case; any other word stays as it is.
         duration_s: None if the file does not say.
         annotations: In the order of the file.
     """

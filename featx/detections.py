@@ -62,17 +62,22 @@ class DetectionsFile:
     left_out: dict[str, int]
 
 
-def manifest_truth(manifest: Manifest, split: str, blocked: Mapping[str, str] | None = None) -> GroundTruth:
+def manifest_truth(
+    manifest: Manifest, split: str | None, blocked: Mapping[str, str] | None = None
+) -> GroundTruth:
     """Returns a manifest's segments of one split.
 
     Args:
         manifest: The manifest; of part of its classes, if `Manifest.only` made it.
-        split: The split.
+        split: The split; None for `default_split`.
         blocked: Name to reason of videos that are not to be scored.
 
     Raises:
         FeatxError: If the split has no video, or none with a segment.
     """
+    split = split or default_split(
+        {video.split for video in manifest.videos if video.segments}, manifest.file
+    )
     finder = NameFinder(video.id for video in manifest.videos)
     spared = dict(manifest.header.excluded)
     blocked_ids = finder.known(blocked or {})
@@ -102,12 +107,32 @@ def manifest_truth(manifest: Manifest, split: str, blocked: Mapping[str, str] | 
     )
 
 
-def json_truth(file: Path, split: str, blocked: Mapping[str, str] | None = None) -> GroundTruth:
+def default_split(shown: set[str], file: Path) -> str:
+    """Returns the split that is scored if nobody says which: `test`, or `val` where nothing of test is annotated.
+
+    Args:
+        shown: Splits that have segments.
+        file: What they are of.
+
+    Raises:
+        FeatxError: If it is neither, and not the only one.
+    """
+    if not shown:
+        raise FeatxError(f"{file}: no video has segments")
+    for split in ("test", "val"):
+        if split in shown:
+            return split
+    if len(shown) > 1:
+        raise FeatxError(f"--split: {file} has {', '.join(sorted(shown))}; give the one to score")
+    return next(iter(shown))
+
+
+def json_truth(file: Path, split: str | None, blocked: Mapping[str, str] | None = None) -> GroundTruth:
     """Returns the annotations of one split of a JSON file; its classes are the labels of all splits, as they occur.
 
     Args:
         file: ActivityNet's, or of that form.
-        split: `val`, or as the file calls it (`validation`).
+        split: `val`, or as the file calls it (`validation`); None for `default_split`.
         blocked: Name to reason of videos that are not to be scored.
 
     Raises:
@@ -118,7 +143,11 @@ def json_truth(file: Path, split: str, blocked: Mapping[str, str] | None = None)
     for video in database.videos:
         for one in video.annotations:
             index.setdefault(one.label, len(index))
-    split = split_name(split)
+    split = (
+        split_name(split)
+        if split
+        else default_split({video.split for video in database.videos if video.annotations}, file)
+    )
     spared = NameFinder(video.id for video in database.videos).known(blocked or {})
     videos = [video for video in database.videos if video.split == split and video.id not in spared]
     if not videos:
