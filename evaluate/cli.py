@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import Interrupted
+from featx.errors import FeatxError, Interrupted
+from featx.evaluate.localisation_settings import DetectionSettings
 from featx.evaluate.settings import EvalSettings
 from featx.settings import gather, with_options
 
@@ -15,11 +16,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
+@with_options(DetectionSettings)
 @with_options(EvalSettings)
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders that featx train or featx baseline made; one row each.")
-    ],
+        list[Path] | None,
+        typer.Argument(help="Folders that featx train or featx baseline made; one row each."),
+    ] = None,
     format: Annotated[
         str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
     ] = "table",
@@ -31,8 +34,14 @@ def evaluate(
 ) -> None:
     """Scores RUNS on a split: top-1, top-5 and mean class accuracy; with --classes on seen or unseen classes.
 
-    The results are also written into each run's folder as results-DATASET-SPLIT.json.
+    The results are also written into each run's folder as results-DATASET-SPLIT.json. With --detections and
+    --ground-truth a file of detections is scored instead: average precision, or with --proposals average recall.
     """
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.keys() & DetectionSettings.model_fields.keys() - EvalSettings.model_fields.keys() or not runs:
+        _check_alone(runs or [], save_predictions, given)
+        _print_detections(gather(DetectionSettings, None, given, []), format)
+        return
     settings = gather(EvalSettings, None, options, [])
     from featx.evaluate.predictions import check_parquet, write_predictions
     from featx.evaluate.recognition import evaluate as evaluate_recognition
@@ -54,3 +63,23 @@ def evaluate(
     except KeyboardInterrupt:
         raise Interrupted(f"stopped after {len(all_results)} of {len(runs)} runs") from None
     print(render(recognition_table(all_results), format))
+
+
+def _check_alone(runs: list[Path], save_predictions: Path | None, given: dict[str, Any]) -> None:
+    """Refuses what is about runs beside a file of detections."""
+    if "detections" not in given:
+        some = [f"--{name.replace('_', '-')}" for name in given if name not in EvalSettings.model_fields]
+        raise FeatxError(f"{some[0]}: goes with --detections" if some else "give RUNS, or --detections FILE")
+    about_runs = [name for name in given if name not in DetectionSettings.model_fields]
+    if runs or save_predictions or about_runs:
+        word = runs[0] if runs else f"--{(about_runs or ['save_predictions'])[0].replace('_', '-')}"
+        raise FeatxError(f"{word}: is about runs; --detections scores a file")
+
+
+def _print_detections(settings: DetectionSettings, format: str) -> None:
+    from featx.evaluate.localisation_detections import evaluate_detections
+    from featx.evaluate.localisation_tables import render_all
+    from featx.evaluate.tables import check_format
+
+    check_format(format)
+    print(render_all(evaluate_detections(settings), format))

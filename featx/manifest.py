@@ -103,7 +103,16 @@ class Video(BaseModel):
 
 
 class Header(BaseModel):
-    """What the whole manifest shares; ``classes`` maps each label to its text, in class order."""
+    """What the whole manifest shares.
+
+    Attributes:
+        name: Of the data set.
+        root: Folder of the videos' paths.
+        classes: Label to text, in class order.
+        allow_overlap: Whether a file may be in two splits.
+        exclusion: Name of the rule by which official videos were left out.
+        excluded: Those videos: official name to reason.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -112,6 +121,8 @@ class Header(BaseModel):
     root: str = "."
     classes: dict[str, str] = {}
     allow_overlap: bool = False
+    exclusion: str = ""
+    excluded: dict[str, str] = {}
 
 
 class Manifest:
@@ -258,5 +269,5 @@ def overlap_problems(rows: list[tuple[int, Video]]) -> list[Problem]:
 
 def write_manifest(manifest: Manifest) -> None:
     """Writes ``manifest.file``, whole or not at all."""
-    rare = set() if manifest.header.allow_overlap else {"allow_overlap"}
+    rare = {name for name in ("allow_overlap", "exclusion", "excluded") if not getattr(manifest.header, name)}
     write_lines(manifest.file, manifest.header.model_dump(exclude=rare), manifest.videos)
