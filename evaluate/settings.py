@@ -51,6 +51,35 @@ class EvalSettings(ScoreSettings, ClassSettings):
     split: str = Field("test", description="Split of the manifest that is scored.")
 
 
+class LocaliseSettings(EvalSettings):
+    """How the detections of localisation runs are made and scored."""
+
+    proposals: str = Field(
+        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments."
+    )
+    proposal_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="w: a detection's score is proposal score ** w * class probability ** (1 - w).",
+    )
+    top_classes: int = Field(2, ge=1, description="Classes that each proposal is said to show.")
+    ap: Literal["official", "dedup", "thumos-matlab"] = Field(
+        "official",
+        description="Rule of average precision: ActivityNet's program, the same without instances that repeat or have no "
+        "length, or THUMOS14's kit.",
+    )
+    tiou: list[float] = Field(
+        [],
+        description="Overlaps, such as 0.3,0.4,0.5,0.6,0.7; else .5:.05:.95 for ActivityNet and .3:.1:.7 for others.",
+    )
+    per_class: bool = Field(False, description="Also print the average precision of each class.")
+    errors: bool = Field(False, description="Also print what the wrong detections are (after DETAD).")
+    save_detections: Path | None = Field(
+        None, description="Write the detections into this file, as ActivityNet's JSON (one RUN only)."
+    )
+
+
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
