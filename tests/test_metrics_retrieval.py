@@ -79,7 +79,6 @@ def test_equal_features_are_equal_scores_however_the_product_is_cut(block_bytes:
     video[25:] = video[:25]
     of = corpus(text, video, text_of, video_of)
     scores = text.astype(np.float64) @ video.astype(np.float64).T  # equal rows are equal in whatever order
-    _, place = np.unique(video, axis=0, return_inverse=True)
     t2v, v2t = brute_force(scores[text_of], video_of, "average")
     assert text_to_video(of, plain(of), "average", block_bytes).tolist() == t2v
     assert video_to_text(of, plain(of), "average", block_bytes).tolist() == v2t
@@ -206,7 +205,9 @@ def run_big(count: int, block_bytes: int, width: int, *more: str) -> tuple[int, 
     words = [sys.executable, "-c", BIG, str(count), str(block_bytes), str(width), *more]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     extra, seconds, t2v, v2t = map(float, done.stdout.split())
-    print(f"{count:,} x {count:,} {' '.join(more)}: {extra / 2**20:.0f} MiB beside the features, {seconds:.1f} s")
+    print(
+        f"{count:,} x {count:,} {' '.join(more)}: {extra / 2**20:.0f} MiB beside the features, {seconds:.1f} s"
+    )
     assert min(t2v, v2t) > 0.99
     return int(extra), seconds
 

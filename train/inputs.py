@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,15 @@ import torch
 from featx.class_lists import named_class_split, read_labels
 from featx.clip.load import LoadedClip
 from featx.clip.text import Precision, TextPlan, TextTower
-from featx.dataset import LabelledVideos, StoredParts, list_labelled, list_segments, load_clip_of
+from featx.dataset import (
+    CaptionedVideos,
+    LabelledVideos,
+    StoredParts,
+    list_captioned,
+    list_labelled,
+    list_segments,
+    load_clip_of,
+)
 from featx.errors import FeatxError
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import Adapter, AdapterConfig
@@ -77,25 +86,47 @@ class Inputs:
 
     Attributes:
         basis: What other runs may share.
-        manifest: Labels and splits; its classes are those that are learned.
+        manifest: Labels, captions and splits; its classes are those that are learned.
         videos: The training split.
         kept_back: (V,) bool, the videos that validate.
         adapter: Untrained.
-        plan: Where the class texts and prompts go.
+        plan: Where the texts (of classes, or sentences) and prompts go.
     """
 
     basis: Basis
     manifest: Manifest
-    videos: LabelledVideos
+    videos: LabelledVideos | CaptionedVideos
     kept_back: np.ndarray
     adapter: Adapter
     plan: TextPlan
 
     @property
+    def classes(self) -> dict[str, str]:
+        """Label to text of the classes that are learned; none where sentences are matched."""
+        return {} if isinstance(self.videos, CaptionedVideos) else self.manifest.header.classes
+
+    @property
+    def texts(self) -> list[str]:
+        """What clips are compared with."""
+        return texts_of(self.videos, self.manifest)
+
+    @property
     def truncated(self) -> list[str]:
-        """Class texts that were cut because they were too long."""
-        texts = list(self.manifest.header.classes.values())
+        """Texts that were cut because they were too long."""
+        texts = self.texts
         return [texts[index] for index in self.plan.truncated]
+
+
+def texts_of(videos: LabelledVideos | CaptionedVideos, manifest: Manifest) -> list[str]:
+    """Returns what clips are compared with: sentences, or the texts of classes."""
+    return videos.texts if isinstance(videos, CaptionedVideos) else list(manifest.header.classes.values())
+
+
+LISTS: dict[str, Callable[[FeatureStore, Manifest, str], LabelledVideos | CaptionedVideos]] = {
+    "recognition": list_labelled,
+    "localisation": list_segments,
+    "retrieval": list_captioned,
+}
 
 
 def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: str) -> Inputs:
@@ -110,17 +141,19 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    list_videos = list_segments if settings.task == "localisation" else list_labelled
-    videos = list_videos(basis.store, manifest, split)
-    kept_back = keep_back(videos.labels, settings.validation, settings.seed)
+    videos = LISTS[settings.task](basis.store, manifest, split)
+    # without classes all videos are alike
+    groups = np.zeros(len(videos)) if isinstance(videos, CaptionedVideos) else videos.labels
+    kept_back = keep_back(groups, settings.validation, settings.seed)
     if settings.validation and not kept_back.any():
-        raise FeatxError(
-            f"--validation {settings.validation}: no class of split '{split}' has two videos; leave it out"
+        where = (
+            f"no class of split '{split}' has" if settings.task != "retrieval" else f"split '{split}' has not"
         )
+        raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
     loaded = basis.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
-    plan = adapter.plan(list(manifest.header.classes.values()))
+    plan = adapter.plan(texts_of(videos, manifest))
     return Inputs(basis, manifest, videos, kept_back, adapter, plan)
 
 

@@ -50,7 +50,9 @@ def distinct(features: np.ndarray) -> Distinct:
     """
     if not np.isfinite(features).all():
         raise ValueError("a feature is NaN or infinite")
-    features = np.ascontiguousarray(features, dtype=np.float32) + np.float32(0)  # -0 and 0 are the same number
+    features = np.ascontiguousarray(features, dtype=np.float32) + np.float32(
+        0
+    )  # -0 and 0 are the same number
     as_bytes = features.view(np.dtype((np.void, features.shape[1] * features.itemsize)))[:, 0]
     _, first, place = np.unique(as_bytes, return_index=True, return_inverse=True)
     if len(first) == len(features):  # the order stays as it is where nothing is repeated
@@ -156,13 +158,18 @@ def ranks(
     for some in blocks(len(rows), len(counts), block_bytes):
         scores = score_rows(rows[some])  # (b, M)
         first, past = np.searchsorted(query, [some.start, some.stop])
-        own_query, own = query[first:past] - some.start, scores[query[first:past] - some.start, right[first:past]]
+        own_query, own = (
+            query[first:past] - some.start,
+            scores[query[first:past] - some.start, right[first:past]],
+        )
         best = np.maximum.reduceat(own, np.searchsorted(own_query, np.arange(len(scores))))  # (b,)
 
         def count(mask: np.ndarray) -> np.ndarray:
             return np.count_nonzero(mask, axis=1) + mask[:, uneven] @ more
 
-        equal = count(scores == best[:, None]) - np.bincount(own_query[own == best[own_query]], minlength=len(best))
+        equal = count(scores == best[:, None]) - np.bincount(
+            own_query[own == best[own_query]], minlength=len(best)
+        )
         found[some] = 1 + count(scores > best[:, None]) + SHARE_OF_TIES[ties] * equal
     return found
 
