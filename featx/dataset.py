@@ -57,6 +57,34 @@ class LabelledVideos(StoredParts):
         )
 
 
+@dataclass(frozen=True)
+class CaptionedVideos(StoredParts):
+    """The videos of a split that have features, and the sentences about them.
+
+    Attributes:
+        texts: C distinct sentences, in the order of the manifest.
+        text_of: (N,) int64, the sentence of each caption; captions stand in the order of their videos.
+        video_of: (N,) int64, the video that each caption is about.
+        missing_captions: How many captions the missing videos have.
+    """
+
+    texts: list[str]
+    text_of: np.ndarray
+    video_of: np.ndarray
+    missing_captions: int
+
+    @property
+    def first_captions(self) -> np.ndarray:
+        """(V + 1,) number of each video's first caption, and behind the last one that of all captions."""
+        return np.searchsorted(self.video_of, np.arange(len(self) + 1))
+
+    @property
+    def repeated(self) -> dict[str, int]:
+        """Sentences that several captions have, and how many."""
+        counts = np.bincount(self.text_of, minlength=len(self.texts))
+        return {self.texts[index]: int(counts[index]) for index in np.flatnonzero(counts > 1)}
+
+
 def join(several: list[LabelledVideos]) -> LabelledVideos:
     """Returns several lists one after another; a video may stand there more than once, what is missing is left out."""
     return LabelledVideos(
@@ -120,8 +148,8 @@ def stored_rows(
     """
     places = []
     for video in videos:
-        if video.part_of is None:
-            places.append((0, store.rows(video.id)))
+        if video.start_s is None and video.end_s is None:
+            places.append((0, store.rows(video.stored_id)))
         else:
             pts = known_pts(store, video.stored_id, manifest)
             if video.part_start_s > pts[-1]:
@@ -220,6 +248,34 @@ def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> Labell
         np.array(rows_of, dtype=np.int64),
         missing + uncovered,
         np.array(labels, dtype=np.int64),
+    )
+
+
+def list_captioned(store: FeatureStore, manifest: Manifest, split: str) -> CaptionedVideos:
+    """Lists a split's videos and their captions; videos without features are listed, never silently dropped.
+
+    Raises:
+        FeatxError: If a video has no caption, or an empty one, or the store has none of the split's videos.
+    """
+    videos = manifest.split(split)
+    silent = [video.id for video in videos if not all(one.strip() for one in video.captions or [""])]
+    if silent:
+        raise FeatxError(
+            f"{manifest.file}: {len(silent)} videos of split '{split}' have no caption or an empty one, "
+            f"'{silent[0]}' first"
+        )
+    present, missing = present_videos(store, manifest, split)
+    texts: dict[str, int] = {}
+    text_of = [texts.setdefault(one, len(texts)) for video in present for one in video.captions]
+    return CaptionedVideos(
+        [video.id for video in present],
+        [video.stored_id for video in present],
+        *stored_rows(store, manifest, present),
+        missing,
+        list(texts),
+        np.array(text_of, dtype=np.int64),
+        np.repeat(np.arange(len(present)), [len(video.captions) for video in present]),
+        sum(len(manifest.by_id[video_id].captions) for video_id in missing),
     )
 
 

@@ -112,3 +112,12 @@ def made_run(class_world: Path, tmp_path: Path, featx) -> Callable[..., Path]:
         return to
 
     return make
+
+
+@pytest.fixture(scope="session")
+def caption_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from caption_world import make_caption_world
+
+    folder = tmp_path_factory.mktemp("captions")
+    make_caption_world(folder)
+    return folder

@@ -12,7 +12,14 @@ import torch
 from featx.class_lists import named_class_split, read_labels
 from featx.clip.load import LoadedClip
 from featx.clip.text import Precision, TextPlan, TextTower
-from featx.dataset import LabelledVideos, StoredParts, list_labelled, load_clip_of
+from featx.dataset import (
+    CaptionedVideos,
+    LabelledVideos,
+    StoredParts,
+    list_captioned,
+    list_labelled,
+    load_clip_of,
+)
 from featx.errors import FeatxError
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import Adapter, AdapterConfig
@@ -92,25 +99,55 @@ class Inputs:
 
     Attributes:
         basis: What other runs may share.
-        manifest: Labels and splits; its classes are those that are learned.
+        manifest: Labels, captions and splits; its classes are those that are learned.
         videos: The training split.
         kept_back: (V,) bool, the videos that validate.
         adapter: Untrained.
-        plan: Where the class texts and prompts go.
+        plan: Where the texts (of classes, or sentences) and prompts go.
     """
 
     basis: Basis
     manifest: Manifest
-    videos: LabelledVideos
+    videos: LabelledVideos | CaptionedVideos
     kept_back: np.ndarray
     adapter: Adapter
     plan: TextPlan
 
     @property
+    def classes(self) -> dict[str, str]:
+        """Label to text of the classes that are learned; none where sentences are matched."""
+        return {} if isinstance(self.videos, CaptionedVideos) else self.manifest.header.classes
+
+    @property
+    def texts(self) -> list[str]:
+        """What clips are compared with."""
+        return texts_of(self.videos, self.manifest, self.adapter.config)
+
+    @property
     def truncated(self) -> list[str]:
-        """Class texts that were cut because they were too long."""
-        texts = self.adapter.config.texts_of(self.manifest.header.classes)
+        """Texts that were cut because they were too long."""
+        texts = self.texts
         return [texts[index] for index in self.plan.truncated]
+
+
+def texts_of(
+    videos: LabelledVideos | CaptionedVideos, manifest: Manifest, config: AdapterConfig
+) -> list[str]:
+    """Returns what clips are compared with: sentences, or the texts of classes (and of the background)."""
+    return videos.texts if isinstance(videos, CaptionedVideos) else config.texts_of(manifest.header.classes)
+
+
+def list_videos(
+    settings: TrainSettings, store: FeatureStore, manifest: Manifest, split: str
+) -> LabelledVideos | CaptionedVideos:
+    """Lists what is learned from: videos, segments of them, or videos and their captions.
+
+    Raises:
+        FeatxError: If the manifest does not say it, or the store has nothing of it.
+    """
+    if settings.task == "localisation":
+        return list_training_segments(store, manifest, split, settings)
+    return (list_captioned if settings.task == "retrieval" else list_labelled)(store, manifest, split)
 
 
 def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: str) -> Inputs:
@@ -125,19 +162,19 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    if settings.task == "localisation":
-        videos = list_training_segments(basis.store, manifest, split, settings)
-    else:
-        videos = list_labelled(basis.store, manifest, split)
-    kept_back = keep_back(videos.labels, settings.validation, settings.seed)
+    videos = list_videos(settings, basis.store, manifest, split)
+    # without classes all videos are alike
+    groups = np.zeros(len(videos)) if isinstance(videos, CaptionedVideos) else videos.labels
+    kept_back = keep_back(groups, settings.validation, settings.seed)
     if settings.validation and not kept_back.any():
-        raise FeatxError(
-            f"--validation {settings.validation}: no class of split '{split}' has two videos; leave it out"
+        where = (
+            f"no class of split '{split}' has" if settings.task != "retrieval" else f"split '{split}' has not"
         )
+        raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
     loaded = basis.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
-    plan = adapter.plan(adapter.config.texts_of(manifest.header.classes))
+    plan = adapter.plan(texts_of(videos, manifest, adapter.config))
     return Inputs(basis, manifest, videos, kept_back, adapter, plan)
 
 

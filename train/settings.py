@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from featx.settings import Settings
 
+RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
+
 
 class LearnSettings(Settings):
     """What every task has: data, optimiser, choice of the best step, and how it runs."""
@@ -48,7 +50,8 @@ class LearnSettings(Settings):
         0.0,
         ge=0,
         lt=1,
-        description="Share of each class's training videos kept back to choose the best step; 0: last.",
+        description="Share of each class's training videos (of all, where sentences are matched) kept back to choose the "
+        "best step; 0: last.",
     )
     validate_every: int = Field(100, ge=1, description="Steps between two validations.")
     patience: int = Field(
@@ -100,7 +103,10 @@ class TrainSettings(LearnSettings):
 
     # what is learned
     prompts: int = Field(
-        16, ge=0, le=37, description="k: prompt vectors before and again after the class name; 0: none."
+        16,
+        ge=0,
+        le=37,
+        description="k: prompt vectors before and again after the class name or sentence; 0: none. Retrieval: 4 if not given.",
     )
     layout: Literal["sequence", "positional"] = Field(
         "sequence", description="Prompt layout: the paper's, or that of the authors' released code."
@@ -183,6 +189,17 @@ class TrainSettings(LearnSettings):
     keep_adapters: bool = Field(
         True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
     )
+
+    @model_validator(mode="after")
+    def _as_retrieval_needs(self) -> TrainSettings:
+        if self.task != "retrieval":
+            return self
+        for name in ("class_split", "seen_list", "class_limit"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is about classes; leave it out, or task=retrieval")
+        if "prompts" not in self.model_fields_set:
+            self.prompts = RETRIEVAL_PROMPTS
+        return self
 
     @model_validator(mode="after")
     def _fit_together(self) -> TrainSettings:

@@ -47,8 +47,9 @@ class AdapterConfig(BaseModel):
         return [*classes.values(), *([self.background] if self.background else [])]
 
     def text_of(self, class_text: str) -> str:
-        """Returns the text that is encoded for a class: raw between prompts, else in the template."""
-        template = self.template or ("{}" if self.prompts else PLAIN_TEMPLATE)
+        """Returns the text that is encoded for a class: raw between prompts, else in the template; sentences are raw."""
+        raw = self.prompts or self.task == "retrieval"
+        template = self.template or ("{}" if raw else PLAIN_TEMPLATE)
         return template.replace("{}", class_text)
 
 
