@@ -10,9 +10,8 @@ from featx.manifest import Manifest, Video
 from featx.metrics.intervals import temporal_iou
 from featx.proposals import Proposals, read_proposals
 from featx.store.reader import FeatureStore
+from featx.train.sampler import BACKGROUND
 from featx.train.settings import TrainSettings
-
-BACKGROUND_DRAW = 4  # the stream of the draw; those of the sampler are 0 to 3
 
 
 def list_training_segments(
@@ -47,7 +46,7 @@ def list_training_segments(
     right = join([segments, *matched])
     wrong = join(background)
     wanted = round(len(right) * settings.background_share / (1 - settings.background_share))
-    rng = np.random.default_rng([settings.seed, BACKGROUND_DRAW])
+    rng = np.random.default_rng([settings.seed, BACKGROUND])
     chosen = np.sort(rng.choice(len(wrong), min(wanted, len(wrong)), replace=False))
     everything = join([right, wrong.choose(chosen)])
     return LabelledVideos(
