@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data_manifests.entries import Annotations, Entry
+from featx.data_manifests.segments import segment_notes
 from featx.data_manifests.video_index import VideoIndex, files_below
 from featx.errors import FeatxError
 from featx.files import write_atomically
@@ -59,10 +60,17 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
     Raises:
         FeatxError: If not one entry has a file.
     """
-    index = VideoIndex(paths, annotations.classes, annotations.ignore_case)
-    matched = Matched(
-        Manifest(Header(name=annotations.name, root=root, classes=annotations.classes), [], file)
+    # videos of localisation lie in no class folders, so that a folder that is called like a class means nothing
+    class_folders = annotations.classes if any(entry.folder for entry in annotations.entries) else {}
+    index = VideoIndex(paths, class_folders, annotations.ignore_case)
+    header = Header(
+        name=annotations.name,
+        root=root,
+        classes=annotations.classes,
+        exclusion=annotations.exclusion,
+        excluded=annotations.excluded,
     )
+    matched = Matched(Manifest(header, [], file))
     first_entry: dict[str, Entry] = {}
     for entry in annotations.entries:
         files = index.find(entry)
@@ -77,7 +85,15 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
             matched.ambiguous.append(f"{entry.source}\t{', '.join(files)}")
         elif not files:
             matched.missing.append(video_id)
-        video = Video(id=video_id, path=video_id, split=entry.split, label=entry.label)
+        video = Video(
+            id=video_id,
+            path=video_id,
+            split=entry.split,
+            label=entry.label,
+            segments=list(entry.segments),
+            ambiguous=list(entry.ambiguous),
+            duration_s=entry.duration_s,
+        )
         matched.manifest.videos.append(video)
     if len(matched.missing) == len(matched.manifest.videos):
         entry = annotations.entries[0]
@@ -159,10 +175,10 @@ def report(matched: Matched) -> list[str]:
         numbers = (listed[split] - absent[split], absent[split], listed[split])
         known = f"{matched.official[split]:,}" if split in matched.official else "—"
         rows.append((split or "(none)", *(f"{number:,}" for number in numbers), known))
-    with_videos = len({video.label for video in manifest.videos if video.label is not None})
+    shown = {label for video in manifest.videos for label in video.labels}
     lines = [
         f"{manifest.file}: {manifest.header.name}, {len(manifest.videos):,} videos, "
-        f"{with_videos} of {len(manifest.header.classes)} classes have videos"
+        f"{len(shown)} of {len(manifest.header.classes)} classes have videos"
     ]
     lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(10) for cell in row[1:]) for row in rows]
     explained = {
@@ -175,4 +191,5 @@ def report(matched: Matched) -> list[str]:
             lines.append(f"{len(entries):,} {explained[word]}: {list_file(manifest.file, word)}")
     if matched.unclaimed:
         lines.append(f"{len(matched.unclaimed):,} files belong to no entry, '{matched.unclaimed[0]}' first")
-    return [*lines, *(f"note: {note}" for note in matched.notes)]
+    notes = [*segment_notes(manifest.videos), *matched.notes]
+    return [*lines, *(f"note: {note}" for note in notes)]

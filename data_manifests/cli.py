@@ -163,6 +163,63 @@ def kinetics700(
 
 
 @app.command()
+def thumos14(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(
+            help="Which test videos are left out, by how many stay: 213 (none), 212, 211, 211-wrong or 210."
+        ),
+    ] = None,
+    class_texts: ClassTexts = None,
+) -> None:
+    """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
+    from featx.data_manifests.thumos14 import read_thumos14
+
+    _finish(_match(read_thumos14(annotations, exclude), to, videos, store, class_texts))
+
+
+@app.command()
+def activitynet(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    class_texts: ClassTexts = None,
+) -> None:
+    """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
+    from featx.data_manifests.activitynet import read_activitynet
+
+    _finish(_match(read_activitynet(annotations), to, videos, store, class_texts))
+
+
+@app.command("activitynet-json")
+def activitynet_json(
+    file: Annotated[Path, typer.Argument(help="JSON file of ActivityNet's form, of whatever data set.")],
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    name: Name = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A subset's split, as validation=train; else ActivityNet's are train, val and test."
+        ),
+    ] = None,
+    class_text: TextRule = "as-is",
+    class_texts: ClassTexts = None,
+) -> None:
+    """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}."""
+    from featx.data_manifests.activitynet import read_activitynet_json
+
+    read = read_activitynet_json(file, name or to.stem, class_text, subset or [])
+    _finish(_match(read, to, videos, store, class_texts))
+
+
+@app.command()
 def folder(
     videos: Annotated[Path, typer.Option(help="CLASS/VIDEO, or train/CLASS/VIDEO and test/CLASS/VIDEO.")],
     to: To,

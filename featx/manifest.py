@@ -87,6 +87,12 @@ class Video(BaseModel):
         return self
 
     @property
+    def labels(self) -> set[str]:
+        """Everything that it shows: its own label, and those of its segments."""
+        shown = {segment.label for segment in self.segments}
+        return shown if self.label is None else {self.label, *shown}
+
+    @property
     def stored_id(self) -> str:
         """The id under which a store keeps its features: its own, or that of the whole video."""
         return self.part_of or self.id
