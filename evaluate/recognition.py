@@ -67,8 +67,10 @@ def prepare(folder: Path, settings: EvalSettings) -> Asked:
         FeatxError: If run, store, manifest and classes do not belong together.
     """
     run = open_run(folder)
-    store_path = settings.store or _made_with(run, "store", folder)
-    manifest_path = settings.manifest or _made_with(run, "manifest", folder)
+    if run.task == "retrieval":
+        raise FeatxError(f"{folder}: matches sentences, not classes; score it with: featx eval {folder}")
+    store_path = settings.store or made_with(run, "store", folder)
+    manifest_path = settings.manifest or made_with(run, "manifest", folder)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
     check_fingerprint(run.header.fingerprint, store, run.file)
     learned = trained_on(run)
@@ -120,7 +122,12 @@ def _results(folder: Path, asked: Asked, scores: np.ndarray) -> Results:
     )
 
 
-def _made_with(run: Run, name: str, folder: Path) -> Path:
+def made_with(run: Run, name: str, folder: Path) -> Path:
+    """Returns the store or manifest that a run was trained with.
+
+    Raises:
+        FeatxError: If the run does not say, or it is not there.
+    """
     if name not in run.header.settings:
         raise FeatxError(
             f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"

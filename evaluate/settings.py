@@ -39,7 +39,20 @@ class ClassSettings(Settings):
     )
 
 
-class EvalSettings(ScoreSettings, ClassSettings):
+class RetrievalSettings(Settings):
+    """How sentences and videos are ranked."""
+
+    ties: Literal["average", "optimistic", "pessimistic"] = Field(
+        "average", description="Retrieval: whether equal scores of others count half, not at all, or in full."
+    )
+    normalise: list[Literal["dual-softmax", "query-bank"]] = Field(
+        [],
+        description="Retrieval: further rows whose scores look at all queries, such as dual-softmax,query-bank.",
+    )
+    bank_split: str = Field("train", description="Retrieval: split that the query bank is drawn of.")
+
+
+class EvalSettings(ScoreSettings, ClassSettings, RetrievalSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
     store: Path | None = Field(
@@ -54,6 +67,9 @@ class EvalSettings(ScoreSettings, ClassSettings):
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
+    task: Literal["recognition", "retrieval"] = Field(
+        "recognition", description="What is scored: to name videos, or (zero-shot) to match sentences."
+    )
     store: Path = Field(description="Feature store, made by featx extract.")
     manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
     train_split: str = Field("train", description="Split that is learned from (zero-shot learns nothing).")

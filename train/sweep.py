@@ -81,6 +81,8 @@ def sweep(
     """
     runs = [(cell, [_settings(recipe, options, sets, cell, seed) for seed in range(seeds)]) for cell in cells]
     first = runs[0][1][0]
+    if first.task == "retrieval":
+        raise FeatxError("featx sweep: scores classes; learn runs of task=retrieval one by one")
     if first.episodes or first.devices > 1:
         raise FeatxError("featx sweep: learns on a split and in one process; leave out episodes and devices")
     found = []
