@@ -46,8 +46,8 @@ def open_asked(folder: Path, settings: EvalSettings) -> Opened:
         FeatxError: If run, store, manifest and classes do not belong together.
     """
     run = open_run(folder)
-    store_path = settings.store or _made_with(run, "store", folder)
-    manifest_path = settings.manifest or _made_with(run, "manifest", folder)
+    store_path = settings.store or made_with(run, "store", folder)
+    manifest_path = settings.manifest or made_with(run, "manifest", folder)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
     check_fingerprint(run.header.fingerprint, store, run.file)
     learned = trained_on(run)
@@ -57,7 +57,12 @@ def open_asked(folder: Path, settings: EvalSettings) -> Opened:
     return Opened(run, store, choice)
 
 
-def _made_with(run: Run, name: str, folder: Path) -> Path:
+def made_with(run: Run, name: str, folder: Path) -> Path:
+    """Returns the store or manifest that a run was trained with.
+
+    Raises:
+        FeatxError: If the run does not say, or it is not there.
+    """
     if name not in run.header.settings:
         raise FeatxError(
             f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"

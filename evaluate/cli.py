@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +11,7 @@ import typer
 
 from featx.errors import FeatxError, Interrupted
 from featx.evaluate.localisation_settings import DetectionSettings
-from featx.evaluate.settings import EvalSettings, LocaliseSettings
+from featx.evaluate.settings import EvalSettings, LocaliseSettings, RetrievalSettings
 from featx.settings import SomeSettings, gather, with_options
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -18,6 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(DetectionSettings)
 @with_options(LocaliseSettings)
+@with_options(RetrievalSettings)
 @with_options(EvalSettings)
 def evaluate(
     runs: Annotated[
@@ -35,10 +38,12 @@ def evaluate(
     ] = None,
     **options: Any,
 ) -> None:
-    """Scores RUNS on a split: accuracy, or for localisation average precision; with --classes on seen or unseen classes.
+    """Scores RUNS on a split; what is measured follows from what they have learned.
 
-    The results are also written into each run's folder as results-DATASET-SPLIT.json. With --detections and
-    --ground-truth a file of detections is scored instead: average precision, or with --as-proposals average recall.
+    Recognition: accuracy, with --classes on seen or unseen classes. Localisation: average precision of --proposals that
+    are named by the run. Retrieval: recall and ranks in both directions. The results are also written into each run's
+    folder as results-DATASET-SPLIT.json. With --detections and --ground-truth a file of detections is scored instead:
+    average precision, or with --as-proposals average recall.
     """
     from featx.evaluate.tables import check_format
 
@@ -53,14 +58,15 @@ def evaluate(
             raise FeatxError("give RUNS, or --detections FILE")
         _print_detections(_settings(DetectionSettings, given, "--detections"), format)
         return
-    tasks = {_task_of(run, given): run for run in runs}
-    if len(tasks) > 1:
-        (one, first), (other, second) = list(tasks.items())[:2]
-        raise FeatxError(f"{first} is about {one}, {second} about {other}; score them one after the other")
-    if "localisation" in tasks:
-        if save_predictions:
-            raise FeatxError("--save-predictions: is for recognition; --save-detections writes detections")
+    from featx.evaluate.runs import one_task
+
+    task = one_task(runs)
+    if task != "recognition" and save_predictions:
+        raise FeatxError("--save-predictions: is for recognition")
+    if task == "localisation":
         _score_localisation(runs, _settings(LocaliseSettings, given, "localisation runs"), format)
+    elif task == "retrieval":
+        _score_retrieval(runs, _settings(RetrievalSettings, given, "retrieval runs"), format)
     else:
         _score_recognition(runs, _settings(EvalSettings, given, "recognition runs"), format, save_predictions)
 
@@ -71,15 +77,6 @@ def _settings(model: type[SomeSettings], given: dict[str, Any], what: str) -> So
     if strange:
         raise FeatxError(f"--{strange[0].replace('_', '-')}: is not for {what}")
     return gather(model, None, given, [])
-
-
-def _task_of(run: Path, given: dict[str, Any]) -> str:
-    """Returns what a run is about; a baseline has no task of its own, so that proposals decide."""
-    from featx.model.adapter import ADAPTER_FILE, read_header
-
-    if (run / ADAPTER_FILE).exists():
-        return read_header(run / ADAPTER_FILE).config.task
-    return "localisation" if "proposals" in given else "recognition"
 
 
 def _score_recognition(
@@ -94,16 +91,31 @@ def _score_recognition(
     if save_predictions is not None:
         check_parquet(save_predictions, len(runs))
     all_results = []
-    try:
+    with _counting(runs) as done:
         for run in runs:
             scored = evaluate_recognition(run, settings)
             write_results(scored.results, run)
             if save_predictions is not None:
                 write_predictions(scored, save_predictions)
             all_results.append(scored.results)
-    except KeyboardInterrupt:
-        raise _interrupted(len(all_results), len(runs)) from None
+            done.append(run)
     print(render(recognition_table(all_results), format))
+
+
+def _score_retrieval(runs: list[Path], settings: RetrievalSettings, format: str) -> None:
+    from featx.evaluate.retrieval import evaluate_retrieval
+    from featx.evaluate.retrieval_rows import retrieval_table
+    from featx.evaluate.tables import render
+    from featx.results import write_results
+
+    all_results = []
+    with _counting(runs) as done:
+        for run in runs:
+            for results in evaluate_retrieval(run, settings):
+                write_results(results, run)
+                all_results.append(results)
+            done.append(run)
+    print(render(retrieval_table(all_results), format))
 
 
 def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
@@ -117,7 +129,7 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
     if settings.save_detections and len(runs) > 1:
         raise FeatxError(f"--save-detections {settings.save_detections}: takes one RUN, not {len(runs)}")
     all_results, notes, more = [], [], []
-    try:
+    with _counting(runs) as done:
         for run in runs:
             localised = evaluate_localisation(run, settings)
             write_results(localised.results, run)
@@ -130,14 +142,19 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
             notes += localised.notes
             more += [class_table(scored)] if settings.per_class else []
             more += [errors_table(scored)] if settings.errors else []
-    except KeyboardInterrupt:
-        raise _interrupted(len(all_results), len(runs)) from None
+            done.append(run)
     table = with_notes(localisation_table(all_results), list(dict.fromkeys(notes)))
     print(render_all([table, *more], format))
 
 
-def _interrupted(done: int, asked: int) -> Interrupted:
-    return Interrupted(f"stopped after {done} of {asked} runs")
+@contextmanager
+def _counting(runs: list[Path]) -> Iterator[list[Path]]:
+    """Takes the runs that are done; after Ctrl-C says how many."""
+    done: list[Path] = []
+    try:
+        yield done
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped after {len(done)} of {len(runs)} runs") from None
 
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:

@@ -39,7 +39,7 @@ class ClassSettings(Settings):
     )
 
 
-class EvalSettings(ScoreSettings, ClassSettings):
+class SplitSettings(ScoreSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
     store: Path | None = Field(
@@ -49,6 +49,23 @@ class EvalSettings(ScoreSettings, ClassSettings):
         None, description="Manifest with labels and splits, when it is not the one of the training."
     )
     split: str = Field("test", description="Split of the manifest that is scored.")
+
+
+class EvalSettings(SplitSettings, ClassSettings):
+    """How recognition is scored."""
+
+
+class RetrievalSettings(SplitSettings):
+    """How sentences and videos are ranked."""
+
+    ties: Literal["average", "optimistic", "pessimistic"] = Field(
+        "average", description="Retrieval: whether equal scores of others count half, not at all, or in full."
+    )
+    normalise: list[Literal["dual-softmax", "query-bank"]] = Field(
+        [],
+        description="Retrieval: further rows whose scores look at all queries, such as dual-softmax,query-bank.",
+    )
+    bank_split: str = Field("train", description="Retrieval: split that the query bank is drawn of.")
 
 
 class LocaliseSettings(EvalSettings):
@@ -83,6 +100,14 @@ class LocaliseSettings(EvalSettings):
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
+    task: Literal["recognition", "localisation", "retrieval"] = Field(
+        "recognition",
+        description="What is scored: to name videos, or (zero-shot) to name proposals or to match sentences.",
+    )
+    proposals: str | None = Field(
+        None,
+        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments.",
+    )
     store: Path = Field(description="Feature store, made by featx extract.")
     manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
     train_split: str = Field("train", description="Split that is learned from (zero-shot learns nothing).")

@@ -115,8 +115,28 @@ class Item(BaseModel):
     metrics: dict[str, float]
 
 
+class Retrieval(BaseModel):
+    """What was ranked.
+
+    Attributes:
+        captions: Captions of the scored videos; each is one query.
+        missing_captions: Captions of videos that the store lacks, which were not asked.
+        repeated: Sentences that several captions have, and how many.
+        ties: How equal scores of others count.
+        bank_split: Split that the query bank was drawn of; None without one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    captions: int
+    missing_captions: int = 0
+    repeated: dict[str, int] = {}
+    ties: str = "average"
+    bank_split: str | None = None
+
+
 class Results(BaseModel):
-    """One row of a table; metrics are fractions of 1. ``docs/results-file.md`` says what every field means."""
+    """One row of a table; metrics are fractions of 1, but for ranks. ``docs/results-file.md`` says what every field means."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -141,6 +161,7 @@ class Results(BaseModel):
     trained_on: TrainedOn | None = None
     few_shot: FewShot | None = None
     localisation: Localisation | None = None
+    retrieval: Retrieval | None = None
     fingerprint: dict[str, Any]
     videos: Videos
     metrics: dict[str, float]

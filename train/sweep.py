@@ -90,6 +90,8 @@ def sweep(
         FeatxError: As `featx train`; every cell's settings are checked before the first is learned.
     """
     first = _settings(recipe, options, sets, cells[0], 0)
+    if first.task == "retrieval":
+        raise FeatxError("featx sweep: scores classes; learn runs of task=retrieval one by one")
     if first.episodes or first.devices > 1:
         raise FeatxError("featx sweep: learns on a split and in one process; leave out episodes and devices")
     whole = read_manifest(first.manifest)
