@@ -123,6 +123,7 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
     from featx.evaluate.localisation import evaluate as evaluate_localisation
     from featx.evaluate.localisation_rows import localisation_table
     from featx.evaluate.localisation_tables import class_table, errors_table, render_all
+    from featx.evaluate.localisation_timeline import write_timelines
     from featx.evaluate.tables import with_notes
     from featx.results import write_results
 
@@ -138,6 +139,9 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
                 write_detections(
                     scored.detections, scored.truth.video_ids, scored.truth.labels, settings.save_detections
                 )
+            if settings.timeline:
+                suffix = f".{settings.timeline_format}"
+                notes += write_timelines(run, localised, settings.timeline, suffix, settings)
             all_results.append(localised.results)
             notes += localised.notes
             more += [class_table(scored)] if settings.per_class else []

@@ -95,6 +95,12 @@ class LocaliseSettings(EvalSettings):
     save_detections: Path | None = Field(
         None, description="Write the detections into this file, as ActivityNet's JSON (one RUN only)."
     )
+    timeline: list[str] = Field(
+        [],
+        description="Draw these videos (ids, such as a.mp4,b.mp4) into RUN/timelines/: what is annotated, proposed and "
+        "detected, class scores over time, frames.",
+    )
+    timeline_format: Literal["png", "svg"] = Field("png", description="Of the timelines.")
 
 
 class BaselineSettings(ScoreSettings):

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from class_world import CLASSES
 
+from featx.data_manifests.moving_shapes.encode import encode
+from featx.data_manifests.moving_shapes.world import draw_actor, draw_stage
 from featx.detections import manifest_truth, read_detections
 from featx.evaluate.localisation_scores import score_detections
 from featx.manifest import read_manifest
@@ -156,3 +159,24 @@ def test_options_of_another_task_are_refused(class_world, run, tmp_path, featx) 
     assert outcome.code == 2 and "--proposals: is not for recognition runs" in outcome.err
     outcome = featx("eval", run)
     assert outcome.code == 2 and "--proposals: is needed" in outcome.err
+
+
+def test_timelines_are_drawn_with_frames_where_the_video_is(
+    segment_world, proposals, run, tmp_path, featx
+) -> None:
+    here = tmp_path / "manifest.jsonl"
+    here.write_bytes((segment_world / "manifest.jsonl").read_bytes())
+    rng = np.random.default_rng(0)
+    scene = draw_stage(rng, (draw_actor(rng, "star", "growing", 0.0, 19.0),), 19.0)
+    encode(scene, tmp_path / "test-0.mp4", quality=30)
+    words = ["eval", run, "--proposals", proposals, "--manifest", here, "--timeline", "test-0.mp4,test-1.mp4"]
+    outcome = featx(*words, "--timeline-format", "svg")
+    assert outcome.code == 0, outcome.err
+    assert "no frames" in outcome.out and "test-1.mp4 is not there" in outcome.out
+    drawn = [(run / "timelines" / f"test-{number}.mp4.svg").read_text() for number in (0, 1)]
+    assert drawn[0].count("<image") >= 5 and "<image" not in drawn[1]
+    test = read_manifest(here).split("test")
+    for video, svg in zip(test, drawn, strict=False):
+        assert all(CLASSES[one.label] in svg for one in video.segments) and "proposals" in svg
+    outcome = featx("eval", run, "--proposals", proposals, "--timeline", "test-99.mp4")
+    assert outcome.code == 2 and "--timeline test-99.mp4: was not scored" in outcome.err
