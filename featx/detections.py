@@ -325,8 +325,8 @@ def _unknown_videos(file: Path, truth: GroundTruth, unknown: dict[str, str | Non
     else:
         where += nearest(name, truth.video_ids)
     return (
-        f"--detections {file}: {len(unknown)} of {asked} videos cannot be scored: {where}. "
-        "--ignore-unknown-videos counts them and leaves them out"
+        f"--detections {file}: {len(unknown)} of {asked} videos cannot be scored: {where} "
+        "(--ignore-unknown-videos counts them and leaves them out)"
     )
 
 
@@ -334,7 +334,7 @@ def _unknown_labels(file: Path, truth: GroundTruth, unknown: dict[str, int]) -> 
     label = next(iter(unknown))
     return (
         f"--detections {file}: {sum(unknown.values())} detections of {len(unknown)} classes that {truth.file} does not "
-        f"have: '{label}'{nearest(label, truth.labels)}. --ignore-unknown-labels counts them and leaves them out"
+        f"have: '{label}'{nearest(label, truth.labels)} (--ignore-unknown-labels counts them and leaves them out)"
     )
 
 
