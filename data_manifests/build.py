@@ -64,9 +64,12 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
         Manifest(Header(name=annotations.name, root=root, classes=annotations.classes), [], file)
     )
     first_entry: dict[str, Entry] = {}
+    claimed = set()
     for entry in annotations.entries:
         files = index.find(entry)
-        video_id = files[0] if files else entry.path
+        claimed.update(files[:1])
+        path = files[0] if files else entry.path
+        video_id = entry.id or path
         first = first_entry.setdefault(video_id, entry)
         if first is not entry:
             matched.repeated.append(_repetition(entry, first, video_id))
@@ -77,7 +80,16 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
             matched.ambiguous.append(f"{entry.source}\t{', '.join(files)}")
         elif not files:
             matched.missing.append(video_id)
-        video = Video(id=video_id, path=video_id, split=entry.split, label=entry.label)
+        video = Video(
+            id=video_id,
+            path=path,
+            split=entry.split,
+            label=entry.label,
+            captions=list(entry.captions),
+            part_of=path if entry.is_part else None,
+            start_s=entry.start_s,
+            end_s=entry.end_s,
+        )
         matched.manifest.videos.append(video)
     if len(matched.missing) == len(matched.manifest.videos):
         entry = annotations.entries[0]
@@ -86,7 +98,7 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
             f"{root}: has none of the {len(matched.missing)} videos; '{entry.names[0]}' was looked for, {there}"
         )
     # a file that an entry could have taken is accounted for in the list of ambiguous entries
-    matched.unclaimed = sorted(set(paths) - first_entry.keys())
+    matched.unclaimed = sorted(set(paths) - claimed)
     return matched
 
 
@@ -159,11 +171,14 @@ def report(matched: Matched) -> list[str]:
         numbers = (listed[split] - absent[split], absent[split], listed[split])
         known = f"{matched.official[split]:,}" if split in matched.official else "—"
         rows.append((split or "(none)", *(f"{number:,}" for number in numbers), known))
+    captions = sum(len(video.captions) for video in manifest.videos)
     with_videos = len({video.label for video in manifest.videos if video.label is not None})
-    lines = [
-        f"{manifest.file}: {manifest.header.name}, {len(manifest.videos):,} videos, "
-        f"{with_videos} of {len(manifest.header.classes)} classes have videos"
-    ]
+    shown = (
+        f"{captions:,} captions"
+        if captions
+        else f"{with_videos} of {len(manifest.header.classes)} classes have videos"
+    )
+    lines = [f"{manifest.file}: {manifest.header.name}, {len(manifest.videos):,} videos, {shown}"]
     lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(10) for cell in row[1:]) for row in rows]
     explained = {
         "missing": "videos are missing; they stay in the manifest, so that evaluation counts them",

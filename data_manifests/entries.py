@@ -20,6 +20,10 @@ class Entry:
         split: `train`, `val`, `test`, or empty if it is in none.
         label: Class label; None if the annotation has none.
         source: Line that it stands on, as `FILE:LINE`.
+        captions: Retrieval: sentences about it.
+        id: Its own id, where it is not that of the file: a clip of a longer video.
+        start_s: Where it begins within the file; None for the file's begin.
+        end_s: Where it ends; None for the file's end.
     """
 
     names: tuple[str, ...]
@@ -28,6 +32,15 @@ class Entry:
     split: str
     label: str | None
     source: str
+    captions: tuple[str, ...] = ()
+    id: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it has an id of its own, or is not the whole file."""
+        return bool(self.id) or self.start_s is not None or self.end_s is not None
 
 
 @dataclass
