@@ -121,17 +121,17 @@ def read_captions(
 def _clip(row: dict[str, Any], columns: Columns, place: str) -> _Clip:
     path = _text(row.get(columns.path)).replace("\\", "/")
     said = row.get(columns.captions)
-    captions = said if isinstance(said, list) else [said]
-    if not path or not captions or not all(isinstance(one, str) and one.strip() for one in captions):
+    captions = [
+        _text(one) if isinstance(one, str) else "" for one in (said if isinstance(said, list) else [said])
+    ]
+    if not path or not captions or not all(captions):
         empty = columns.captions if path else columns.path
         raise FeatxError(f"{place}: '{empty}' is empty, or not a text")
     path = PurePosixPath(path).as_posix().removeprefix("/")
     start_s, end_s = (_seconds(row.get(name), name, place) for name in (columns.start, columns.end))
     if end_s is not None and end_s <= (start_s or 0.0):
         raise FeatxError(f"{place}: ends at {end_s:g} s, not after its start at {start_s or 0.0:g} s")
-    return _Clip(
-        path, _text(row.get(columns.split)), start_s, end_s, [one.strip() for one in captions], place
-    )
+    return _Clip(path, _text(row.get(columns.split)), start_s, end_s, captions, place)
 
 
 def _text(value: Any) -> str:
@@ -169,9 +169,8 @@ def _check_columns(columns: Columns, known: list[str], place: str) -> None:
         name = getattr(columns, what)
         needed = what in ("path", "captions") or name != getattr(usual, what)
         if needed and name not in known:
-            raise FeatxError(
-                f"{place}: no column '{name}'{nearest(name, known) or f'; it has {", ".join(known)}'}"
-            )
+            hint = nearest(name, known) or f"; it has {', '.join(known)}"
+            raise FeatxError(f"{place}: no column '{name}'{hint}")
 
 
 def _csv_rows(file: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:

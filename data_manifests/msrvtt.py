@@ -38,7 +38,8 @@ def read_msrvtt(folder: Path, protocol: str) -> Annotations:
     if protocol == "full":
         if data is None:
             raise FeatxError(f"--annotations {folder}: no {facts.files['data'][0]}, which has the captions")
-        name, entries, notes = f"{facts.name}-full", _full(data), []
+        name, entries = f"{facts.name}-full", _full(data)
+        notes: list[str] = []
     else:
         name = facts.name if protocol == "9k" else f"{facts.name}-{protocol}"
         entries, notes = _one_thousand(folder, data, protocol, facts)
