@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data_manifests.entries import Annotations, Entry
+from featx.data_manifests.segments import segment_notes
 from featx.data_manifests.video_index import VideoIndex, files_below
 from featx.errors import FeatxError
 from featx.files import write_atomically
@@ -59,10 +60,17 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
     Raises:
         FeatxError: If not one entry has a file.
     """
-    index = VideoIndex(paths, annotations.classes, annotations.ignore_case)
-    matched = Matched(
-        Manifest(Header(name=annotations.name, root=root, classes=annotations.classes), [], file)
+    # videos of localisation lie in no class folders, so that a folder that is called like a class means nothing
+    class_folders = annotations.classes if any(entry.folder for entry in annotations.entries) else {}
+    index = VideoIndex(paths, class_folders, annotations.ignore_case)
+    header = Header(
+        name=annotations.name,
+        root=root,
+        classes=annotations.classes,
+        exclusion=annotations.exclusion,
+        excluded=annotations.excluded,
     )
+    matched = Matched(Manifest(header, [], file))
     first_entry: dict[str, Entry] = {}
     claimed = set()
     for entry in annotations.entries:
@@ -85,6 +93,9 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
             path=path,
             split=entry.split,
             label=entry.label,
+            segments=list(entry.segments),
+            ambiguous=list(entry.ambiguous),
+            duration_s=entry.duration_s,
             captions=list(entry.captions),
             part_of=path if entry.is_part else None,
             start_s=entry.start_s,
@@ -172,12 +183,10 @@ def report(matched: Matched) -> list[str]:
         known = f"{matched.official[split]:,}" if split in matched.official else "—"
         rows.append((split or "(none)", *(f"{number:,}" for number in numbers), known))
     captions = sum(len(video.captions) for video in manifest.videos)
-    with_videos = len({video.label for video in manifest.videos if video.label is not None})
-    shown = (
-        f"{captions:,} captions"
-        if captions
-        else f"{with_videos} of {len(manifest.header.classes)} classes have videos"
-    )
+    labels = {label for video in manifest.videos for label in video.labels}
+    shown = f"{len(labels)} of {len(manifest.header.classes)} classes have videos"
+    if captions:
+        shown = f"{captions:,} captions"
     lines = [f"{manifest.file}: {manifest.header.name}, {len(manifest.videos):,} videos, {shown}"]
     lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(10) for cell in row[1:]) for row in rows]
     explained = {
@@ -190,4 +199,5 @@ def report(matched: Matched) -> list[str]:
             lines.append(f"{len(entries):,} {explained[word]}: {list_file(manifest.file, word)}")
     if matched.unclaimed:
         lines.append(f"{len(matched.unclaimed):,} files belong to no entry, '{matched.unclaimed[0]}' first")
-    return [*lines, *(f"note: {note}" for note in matched.notes)]
+    notes = [*segment_notes(manifest.videos), *matched.notes]
+    return [*lines, *(f"note: {note}" for note in notes)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featx.data_manifests.names import similar_labels
+from featx.data_manifests.segments import segment_notes
 from featx.json_lines import Problem
 from featx.manifest import Header, Scan, Video, overlap_problems, scan_manifest
 
@@ -51,8 +52,8 @@ def check_manifest(file: Path, store_ids: Container[str] | None, allow_overlap: 
         {label: Counter() for label in scan.header.classes} if scan.header else {}
     )
     for _, video in scan.rows:
-        for label in {video.label, *(segment.label for segment in video.segments)} & counts.keys():
-            counts[str(label)][video.split] += 1
+        for label in video.labels & counts.keys():
+            counts[label][video.split] += 1
     if scan.header:
         overlaps = set(overlap_problems(scan.rows))
         if allow_overlap or scan.header.allow_overlap:
@@ -132,7 +133,11 @@ def summary(checked: Checked, file: Path, store_ids: Container[str] | None) -> l
             line += f", {there:,} in the store, {count - there:,} missing"
         lines.append(line)
     name = checked.scan.header.name if checked.scan.header else "header not readable"
-    return [f"{file}: {name}, {len(videos):,} videos, {len(checked.counts)} classes", *lines]
+    return [
+        f"{file}: {name}, {len(videos):,} videos, {len(checked.counts)} classes",
+        *lines,
+        *(f"  {note}" for note in segment_notes(videos)),
+    ]
 
 
 def class_table(checked: Checked) -> list[str]:

@@ -38,29 +38,59 @@ def manifest() -> None:
 @app.command("moving-shapes")
 def moving_shapes(
     to: Annotated[Path, typer.Option("--to", help="Folder for the videos and their manifest.jsonl.")],
-    train: Annotated[int, typer.Option(min=1, help="Training videos of each of the 16 classes.")] = 20,
-    test: Annotated[int, typer.Option(min=1, help="Test videos of each class.")] = 10,
+    task: Annotated[
+        str,
+        typer.Option(
+            help="recognition: short videos of one action; localisation: long ones of several; retrieval: captioned ones."
+        ),
+    ] = "recognition",
+    train: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Training videos of each of the 16 classes [20], or (retrieval) of the 12 motions [20]; localisation: of "
+            "all together [48].",
+        ),
+    ] = None,
+    test: Annotated[
+        int | None, typer.Option(min=1, help="Test videos of each class [10]; of all together [24].")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
-    """Generates moving shapes: short H.264 videos of coloured shapes that move, grow and shrink.
+    """Generates moving shapes: H.264 videos of coloured shapes that move, grow and shrink.
 
     Eight pairs of classes show the same pictures in opposite order: only a model of time can part them.
     """
     from rich.console import Console
     from rich.progress import track
 
+    from featx.data_manifests.moving_shapes.captioned import generate_captioned
     from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, class_texts, generate
+    from featx.data_manifests.moving_shapes.untrimmed import generate_untrimmed
+    from featx.data_manifests.moving_shapes.world import MOTIONS
 
+    processes = workers or os.cpu_count() or 1
+    if task == "recognition":
+        counts = {"train": train or 20, "test": test or 10}
+        videos = generate(to, seed, counts, processes)
+        counts = {split: count * len(class_texts()) for split, count in counts.items()}
+    elif task == "localisation":
+        counts = {"train": train or 48, "test": test or 24}
+        videos = generate_untrimmed(to, seed, counts, processes)
+    elif task == "retrieval":
+        counts = {"train": train or 20, "test": test or 10}
+        videos = generate_captioned(to, seed, counts, processes)
+        counts = {split: count * len(MOTIONS) for split, count in counts.items()}
+    else:
+        raise FeatxError(f"--task {task}: must be recognition, localisation or retrieval")
     console = Console(stderr=True, soft_wrap=True)
-    classes = len(class_texts())
-    videos = generate(to, seed, {"train": train, "test": test}, workers or os.cpu_count() or 1)
     try:
-        for _ in track(videos, "moving shapes", total=(train + test) * classes, console=console):
+        for _ in track(videos, "moving shapes", total=sum(counts.values()), console=console):
             pass
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {to} is not complete. Run the same command again") from None
-    console.print(f"{to / MANIFEST_FILE}: {train * classes} training and {test * classes} test videos")
+    console.print(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 
 @app.command()
@@ -119,6 +149,63 @@ def kinetics700(
     from featx.data_manifests.kinetics import read_kinetics
 
     finish(match_entries(read_kinetics("kinetics700", annotations), to, videos, store, class_texts))
+
+
+@app.command()
+def thumos14(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(
+            help="Which test videos are left out, by how many stay: 213 (none), 212, 211, 211-wrong or 210."
+        ),
+    ] = None,
+    class_texts: ClassTexts = None,
+) -> None:
+    """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
+    from featx.data_manifests.thumos14 import read_thumos14
+
+    finish(match_entries(read_thumos14(annotations, exclude), to, videos, store, class_texts))
+
+
+@app.command()
+def activitynet(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    class_texts: ClassTexts = None,
+) -> None:
+    """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
+    from featx.data_manifests.activitynet import read_activitynet
+
+    finish(match_entries(read_activitynet(annotations), to, videos, store, class_texts))
+
+
+@app.command("activitynet-json")
+def activitynet_json(
+    file: Annotated[Path, typer.Argument(help="JSON file of ActivityNet's form, of whatever data set.")],
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    name: Name = None,
+    subset: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A subset's split, as validation=train; else ActivityNet's are train, val and test."
+        ),
+    ] = None,
+    class_text: TextRule = "as-is",
+    class_texts: ClassTexts = None,
+) -> None:
+    """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}."""
+    from featx.data_manifests.activitynet import read_activitynet_json
+
+    read = read_activitynet_json(file, name or to.stem, class_text, subset or [])
+    finish(match_entries(read, to, videos, store, class_texts))
 
 
 @app.command()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.errors import FeatxError
+from featx.manifest import Segment, Span
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,10 @@ class Entry:
         folder: Class folder that its file may lie in.
         split: `train`, `val`, `test`, or empty if it is in none.
         label: Class label; None if the annotation has none.
-        source: Line that it stands on, as `FILE:LINE`.
+        source: Where it stands, as `FILE:LINE`.
+        segments: Localisation: what happens when, in the order of the files.
+        ambiguous: Localisation: where annotators did not agree.
+        duration_s: As the annotations say.
         captions: Retrieval: sentences about it.
         id: Its own id, where it is not that of the file: a clip of a longer video.
         start_s: Where it begins within the file; None for the file's begin.
@@ -32,6 +36,9 @@ class Entry:
     split: str
     label: str | None
     source: str
+    segments: tuple[Segment, ...] = ()
+    ambiguous: tuple[Span, ...] = ()
+    duration_s: float | None = None
     captions: tuple[str, ...] = ()
     id: str = ""
     start_s: float | None = None
@@ -54,6 +61,8 @@ class Annotations:
         official: Official number of videos of each split, where it is known.
         notes: What the user should know.
         ignore_case: Whether file names may differ from the annotation's by case.
+        exclusion: Name of the rule by which videos were left out.
+        excluded: Those videos: official name to reason.
     """
 
     name: str
@@ -62,6 +71,8 @@ class Annotations:
     official: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ignore_case: bool = False
+    exclusion: str = ""
+    excluded: dict[str, str] = field(default_factory=dict)
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:

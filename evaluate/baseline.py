@@ -15,7 +15,7 @@ from featx.evaluate.mean_features import mean_features
 from featx.evaluate.recognition import evaluate
 from featx.evaluate.retrieval import evaluate_retrieval
 from featx.evaluate.runs import BaselineRun
-from featx.evaluate.settings import BaselineSettings, EvalSettings
+from featx.evaluate.settings import BaselineSettings, EvalSettings, RetrieveSettings
 from featx.evaluate.texts import PLACE, check_templates
 from featx.files import read_list
 from featx.manifest import Manifest, read_manifest
@@ -85,10 +85,10 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         tensors, notes = _learn(method, store, manifest, settings)
         write_baseline(run, header, tensors)
     shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
-    asked = EvalSettings(store=settings.store, manifest=settings.manifest, **shared)
+    where = {"store": settings.store, "manifest": settings.manifest, **shared}
     if settings.task == "retrieval":
-        return evaluate_retrieval(run, asked)[0], notes
-    return evaluate(run, asked).results, notes
+        return evaluate_retrieval(run, RetrieveSettings(**where))[0], notes
+    return evaluate(run, EvalSettings(**where)).results, notes
 
 
 def read_templates(settings: BaselineSettings) -> list[str]:

@@ -11,10 +11,10 @@ import numpy as np
 from featx.dataset import CaptionedVideos, check_fingerprint, list_captioned
 from featx.devices import choose_device
 from featx.errors import FeatxError
+from featx.evaluate.asked import made_with
 from featx.evaluate.provenance import trained_on
-from featx.evaluate.recognition import made_with
 from featx.evaluate.runs import AdapterRun, BaselineRun, open_run
-from featx.evaluate.settings import ClassSettings, EvalSettings
+from featx.evaluate.settings import RetrieveSettings
 from featx.manifest import Manifest, read_manifest
 from featx.metrics.hubness import dual_softmax, query_bank
 from featx.metrics.retrieval import Corpus, Scoring, corpus, plain, retrieval_metrics
@@ -33,17 +33,17 @@ class Asked:
     store: FeatureStore
     manifest: Manifest
     videos: CaptionedVideos
-    settings: EvalSettings
+    settings: RetrieveSettings
 
 
-def evaluate_retrieval(folder: Path, settings: EvalSettings) -> list[Results]:
+def evaluate_retrieval(folder: Path, settings: RetrieveSettings) -> list[Results]:
     """Scores one run.
 
     Returns:
         The results of plain scores, then those of each way in ``settings.normalise``.
 
     Raises:
-        FeatxError: If run, store and manifest do not belong together, or a setting is about classes.
+        FeatxError: If run, store and manifest do not belong together.
     """
     asked = prepare(folder, settings)
     texts, videos = features(asked, asked.videos)
@@ -57,13 +57,8 @@ def evaluate_retrieval(folder: Path, settings: EvalSettings) -> list[Results]:
     return all_results
 
 
-def prepare(folder: Path, settings: EvalSettings) -> Asked:
+def prepare(folder: Path, settings: RetrieveSettings) -> Asked:
     """Reads everything that scoring a run needs; see `evaluate_retrieval`."""
-    for name, field in ClassSettings.model_fields.items():
-        if getattr(settings, name) != field.default:
-            raise FeatxError(
-                f"--{name.replace('_', '-')}: {folder} matches sentences, not classes; leave it out"
-            )
     run = open_run(folder)
     store = FeatureStore(settings.store or made_with(run, "store", folder))
     manifest = read_manifest(settings.manifest or made_with(run, "manifest", folder))

@@ -39,8 +39,24 @@ class ClassSettings(Settings):
     )
 
 
-class RetrievalSettings(Settings):
-    """How sentences and videos are ranked."""
+class SplitSettings(ScoreSettings):
+    """What runs are scored on; whatever is not given is what the run was trained with."""
+
+    store: Path | None = Field(
+        None, description="Feature store, when it is not the one that the run was trained on."
+    )
+    manifest: Path | None = Field(
+        None, description="Manifest with labels and splits, when it is not the one of the training."
+    )
+    split: str = Field("test", description="Split of the manifest that is scored.")
+
+
+class EvalSettings(SplitSettings, ClassSettings):
+    """What runs about classes are scored on."""
+
+
+class RetrieveSettings(SplitSettings):
+    """What retrieval runs are scored on, and how sentences and videos are ranked."""
 
     ties: Literal["average", "optimistic", "pessimistic"] = Field(
         "average", description="Retrieval: whether equal scores of others count half, not at all, or in full."
@@ -52,16 +68,33 @@ class RetrievalSettings(Settings):
     bank_split: str = Field("train", description="Retrieval: split that the query bank is drawn of.")
 
 
-class EvalSettings(ScoreSettings, ClassSettings, RetrievalSettings):
-    """What runs are scored on; whatever is not given is what the run was trained with."""
+class LocaliseSettings(EvalSettings):
+    """How the detections of localisation runs are made and scored."""
 
-    store: Path | None = Field(
-        None, description="Feature store, when it is not the one that the run was trained on."
+    proposals: str = Field(
+        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments."
     )
-    manifest: Path | None = Field(
-        None, description="Manifest with labels and splits, when it is not the one of the training."
+    proposal_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="w: a detection's score is proposal score ** w * class probability ** (1 - w).",
     )
-    split: str = Field("test", description="Split of the manifest that is scored.")
+    top_classes: int = Field(2, ge=1, description="Classes that each proposal is said to show.")
+    ap: Literal["official", "dedup", "thumos-matlab"] = Field(
+        "official",
+        description="Rule of average precision: ActivityNet's program, the same without instances that repeat or have no "
+        "length, or THUMOS14's kit.",
+    )
+    tiou: list[float] = Field(
+        [],
+        description="Overlaps, such as 0.3,0.4,0.5,0.6,0.7; else .5:.05:.95 for ActivityNet and .3:.1:.7 for others.",
+    )
+    per_class: bool = Field(False, description="Also print the average precision of each class.")
+    errors: bool = Field(False, description="Also print what the wrong detections are (after DETAD).")
+    save_detections: Path | None = Field(
+        None, description="Write the detections into this file, as ActivityNet's JSON (one RUN only)."
+    )
 
 
 class BaselineSettings(ScoreSettings):

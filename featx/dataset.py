@@ -97,21 +97,29 @@ def join(several: list[LabelledVideos]) -> LabelledVideos:
     )
 
 
-def rows_between(pts: np.ndarray, start_s: float, end_s: float) -> tuple[int, int]:
+def rows_between(
+    pts: np.ndarray, start_s: np.ndarray | float, end_s: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first row, and how many, that are shown from ``start_s`` on and before ``end_s``; at least one.
 
     Where no row falls between (a short part of sparsely sampled features), it is the one shown nearest to its middle.
 
     Args:
         pts: (N,) ascending seconds.
-        start_s: Begin.
-        end_s: End; may be infinite.
+        start_s: (...) begins.
+        end_s: (...) ends; may be infinite.
+
+    Returns:
+        (...) int64 first rows, and (...) numbers of rows.
     """
-    first, past = np.searchsorted(pts, [start_s, end_s], side="left")
-    if past > first:
-        return int(first), int(past - first)
-    middle = start_s if np.isinf(end_s) else (start_s + end_s) / 2
-    return int(np.abs(pts - middle).argmin()), 1
+    start_s, end_s = np.asarray(start_s, dtype=np.float64), np.asarray(end_s, dtype=np.float64)
+    first, past = np.searchsorted(pts, start_s), np.searchsorted(pts, end_s)
+    middle = np.where(np.isinf(end_s), start_s, start_s + (end_s - start_s) / 2)
+    after = np.searchsorted(pts, middle).clip(max=len(pts) - 1)
+    before = (after - 1).clip(min=0)
+    nearest = np.where(middle - pts[before] <= pts[after] - middle, before, after)
+    nothing = past <= first
+    return np.where(nothing, nearest, first), np.where(nothing, 1, past - first)
 
 
 def present_videos(store: FeatureStore, manifest: Manifest, split: str) -> tuple[list[Video], list[str]]:
@@ -149,7 +157,8 @@ def stored_rows(
                     f"{store.path}: the rows of '{video.stored_id}' end at {pts[-1]:g} s, before '{video.id}' of "
                     f"{manifest.file} begins ({video.part_start_s:g} s)"
                 )
-            places.append(rows_between(pts, video.part_start_s, video.part_end_s))
+            first, rows = rows_between(pts, video.part_start_s, video.part_end_s)
+            places.append((int(first), int(rows)))
     first_rows, rows = np.array(places, dtype=np.int64).reshape(-1, 2).T
     return first_rows, rows
 
@@ -225,7 +234,7 @@ def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> Labell
                 uncovered.append(name)
                 continue
             first, rows = rows_between(pts, segment.start_s, segment.end_s)
-            found.append((name, video.stored_id, first, rows, class_index[segment.label]))
+            found.append((name, video.stored_id, int(first), int(rows), class_index[segment.label]))
     if len(uncovered) >= len(found):
         raise FeatxError(
             f"{store.path}: the rows of its videos end before {len(uncovered)} of {len(uncovered) + len(found)} segments "

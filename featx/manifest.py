@@ -87,6 +87,12 @@ class Video(BaseModel):
         return self
 
     @property
+    def labels(self) -> set[str]:
+        """Everything that it shows: its own label, and those of its segments."""
+        shown = {segment.label for segment in self.segments}
+        return shown if self.label is None else {self.label, *shown}
+
+    @property
     def stored_id(self) -> str:
         """The id under which a store keeps its features: its own, or that of the whole video."""
         return self.part_of or self.id
@@ -103,7 +109,16 @@ class Video(BaseModel):
 
 
 class Header(BaseModel):
-    """What the whole manifest shares; ``classes`` maps each label to its text, in class order."""
+    """What the whole manifest shares.
+
+    Attributes:
+        name: Of the data set.
+        root: Folder of the videos' paths.
+        classes: Label to text, in class order.
+        allow_overlap: Whether a file may be in two splits.
+        exclusion: Name of the rule by which official videos were left out.
+        excluded: Those videos: official name to reason.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -112,6 +127,8 @@ class Header(BaseModel):
     root: str = "."
     classes: dict[str, str] = {}
     allow_overlap: bool = False
+    exclusion: str = ""
+    excluded: dict[str, str] = {}
 
 
 class Manifest:
@@ -258,5 +275,5 @@ def overlap_problems(rows: list[tuple[int, Video]]) -> list[Problem]:
 
 def write_manifest(manifest: Manifest) -> None:
     """Writes ``manifest.file``, whole or not at all."""
-    rare = set() if manifest.header.allow_overlap else {"allow_overlap"}
+    rare = {name for name in ("allow_overlap", "exclusion", "excluded") if not getattr(manifest.header, name)}
     write_lines(manifest.file, manifest.header.model_dump(exclude=rare), manifest.videos)

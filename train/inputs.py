@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,6 @@ from featx.dataset import (
     StoredParts,
     list_captioned,
     list_labelled,
-    list_segments,
     load_clip_of,
 )
 from featx.errors import FeatxError
@@ -28,7 +27,10 @@ from featx.sources import Part, Source, open_source
 from featx.store.reader import FeatureStore
 from featx.train.ranks import Ranks
 from featx.train.sampler import keep_back
+from featx.train.segments import list_training_segments
 from featx.train.settings import TrainSettings
+
+BACKGROUND_TEXT = "background"
 
 
 class Basis:
@@ -42,9 +44,20 @@ class Basis:
         """
         self._model = settings.model
         self.store = FeatureStore(settings.store)
-        self.manifest = choose_seen(read_manifest(settings.manifest), settings)
+        self.whole = read_manifest(settings.manifest)
+        self.manifest = choose_seen(self.whole, settings)
         self._towers: dict[tuple[object, ...], TextTower] = {}
         self._held: tuple[Source, dict[str, int]] | None = None
+
+    def for_classes(self, settings: TrainSettings) -> Basis:
+        """Returns the same for other seen classes: all that is open is shared.
+
+        Raises:
+            FeatxError: If the class split does not fit.
+        """
+        other = copy.copy(self)
+        other.manifest = choose_seen(self.whole, settings)
+        return other
 
     @cached_property
     def loaded(self) -> LoadedClip:
@@ -108,7 +121,7 @@ class Inputs:
     @property
     def texts(self) -> list[str]:
         """What clips are compared with."""
-        return texts_of(self.videos, self.manifest)
+        return texts_of(self.videos, self.manifest, self.adapter.config)
 
     @property
     def truncated(self) -> list[str]:
@@ -117,16 +130,24 @@ class Inputs:
         return [texts[index] for index in self.plan.truncated]
 
 
-def texts_of(videos: LabelledVideos | CaptionedVideos, manifest: Manifest) -> list[str]:
-    """Returns what clips are compared with: sentences, or the texts of classes."""
-    return videos.texts if isinstance(videos, CaptionedVideos) else list(manifest.header.classes.values())
+def texts_of(
+    videos: LabelledVideos | CaptionedVideos, manifest: Manifest, config: AdapterConfig
+) -> list[str]:
+    """Returns what clips are compared with: sentences, or the texts of classes (and of the background)."""
+    return videos.texts if isinstance(videos, CaptionedVideos) else config.texts_of(manifest.header.classes)
 
 
-LISTS: dict[str, Callable[[FeatureStore, Manifest, str], LabelledVideos | CaptionedVideos]] = {
-    "recognition": list_labelled,
-    "localisation": list_segments,
-    "retrieval": list_captioned,
-}
+def list_videos(
+    settings: TrainSettings, store: FeatureStore, manifest: Manifest, split: str
+) -> LabelledVideos | CaptionedVideos:
+    """Lists what is learned from: videos, segments of them, or videos and their captions.
+
+    Raises:
+        FeatxError: If the manifest does not say it, or the store has nothing of it.
+    """
+    if settings.task == "localisation":
+        return list_training_segments(store, manifest, split, settings)
+    return (list_captioned if settings.task == "retrieval" else list_labelled)(store, manifest, split)
 
 
 def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: str) -> Inputs:
@@ -141,7 +162,7 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    videos = LISTS[settings.task](basis.store, manifest, split)
+    videos = list_videos(settings, basis.store, manifest, split)
     # without classes all videos are alike
     groups = np.zeros(len(videos)) if isinstance(videos, CaptionedVideos) else videos.labels
     kept_back = keep_back(groups, settings.validation, settings.seed)
@@ -153,13 +174,16 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     loaded = basis.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
-    plan = adapter.plan(texts_of(videos, manifest))
+    plan = adapter.plan(texts_of(videos, manifest, adapter.config))
     return Inputs(basis, manifest, videos, kept_back, adapter, plan)
 
 
 def config_of(settings: TrainSettings) -> AdapterConfig:
     """Returns what the adapter is made of."""
-    return AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+    config = AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+    if settings.proposals and not config.background:
+        config.background = BACKGROUND_TEXT
+    return config
 
 
 def choose_seen(manifest: Manifest, settings: TrainSettings) -> Manifest:

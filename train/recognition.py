@@ -29,6 +29,7 @@ from featx.train.summary import Summary, read_summary, write_summary
 from featx.train.validation import RetrievalValidator, Scorer, Validator
 
 LAST_ADAPTER_FILE = "adapter-last.safetensors"
+EPISODES_FILE = "episodes.json"  # says that a folder holds a run over episodes, and which
 
 
 def train(
@@ -52,6 +53,8 @@ def train(
         Interrupted: After Ctrl-C or SIGTERM.
     """
     with join_ranks(settings.device) as ranks:
+        if (run / EPISODES_FILE).exists():
+            raise FeatxError(f"{run}: holds a run over episodes; choose another --to")
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
@@ -175,9 +178,8 @@ def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:
     if isinstance(videos, CaptionedVideos):
         stream = ClipStream(settings.seed, settings.batch, learned, videos.rows, *clips)
         return CaptionSampler(stream, settings.batch, settings.seed, videos)
-    classes = len(inputs.manifest.header.classes)
     return Sampler(
-        settings.seed, settings.batch, learned, videos.labels, videos.rows, classes, settings.class_limit, *clips
+        settings.seed, settings.batch, learned, videos.labels, videos.rows, len(inputs.plan), settings.class_limit, *clips
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from featx.clips import draw_clips
 
 # Every kind of draw has a stream of its own: drawing more of one never moves another.
-ORDER, CLIPS, CLASSES, VALIDATION, CAPTIONS = range(5)
+ORDER, CLIPS, CLASSES, VALIDATION, CAPTIONS, BACKGROUND = range(6)
 STEPS_TOGETHER = 32
 
 

@@ -157,6 +157,27 @@ class TrainSettings(LearnSettings):
         "memory, about a third more work.",
     )
 
+    # localisation
+    proposals: Path | None = Field(
+        None,
+        description="Localisation: also learn from these proposals (of featx propose on the training split): of the class "
+        "of the segment that they overlap, or background.",
+    )
+    match_tiou: float = Field(
+        0.5, gt=0, le=1, description="Overlap from which a proposal is of a segment's class."
+    )
+    background_tiou: float = Field(
+        0.1, ge=0, lt=1, description="Overlap with any segment up to which a proposal is background."
+    )
+    background_share: float = Field(
+        0.25, ge=0, lt=1, description="Share of what is learned from that is background."
+    )
+    background: str | None = Field(
+        None,
+        description="Text of the background, a class of its own that no detection is of; with --proposals 'background' is "
+        "the default.",
+    )
+
     # few-shot episodes
     episodes: Path | None = Field(
         None,
@@ -188,6 +209,14 @@ class TrainSettings(LearnSettings):
             raise ValueError("episodes have classes of their own; leave out class_split and seen_list")
         if self.episodes and self.task != "recognition":
             raise ValueError(f"episodes are for recognition; leave them out, or task={self.task}")
+        if self.task != "localisation" and (self.proposals or self.background):
+            raise ValueError(
+                "proposals and background are for localisation; leave them out, or task=localisation"
+            )
+        if self.background_tiou >= self.match_tiou:
+            raise ValueError(
+                f"background_tiou={self.background_tiou} must be less than match_tiou={self.match_tiou}"
+            )
         if self.episodes and self.devices > 1:
             raise ValueError("episodes are learned by one process; leave out devices")
         if self.batch < self.accumulate * self.devices:
@@ -199,6 +228,6 @@ class TrainSettings(LearnSettings):
 
 # An interrupted run may go on with other values of these; where the data lie is compared by content instead.
 MAY_CHANGE = {
-    "store", "manifest", "episodes", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
+    "store", "manifest", "episodes", "proposals", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
     "log_every", "checkpoint_steps", "checkpoint_seconds",
 }  # fmt: skip

@@ -8,6 +8,20 @@ from importlib import resources
 from pydantic import BaseModel, ConfigDict
 
 
+class Exclusion(BaseModel):
+    """A rule by which official videos are left out.
+
+    Attributes:
+        videos: Their names, without ending.
+        source: Who does it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    videos: list[str]
+    source: str
+
+
 class Facts(BaseModel):
     """What is known of a data set without its files.
 
@@ -19,8 +33,11 @@ class Facts(BaseModel):
         ending: Ending of the videos in the official copy.
         test_split: Split that results are reported on.
         counts: Number of the split (1 where there is one only) to split to official number of videos.
-        captions: Split to official number of captions.
+        captions: Retrieval: split to official number of captions.
+        instances: Localisation: split to official number of instances.
         files: Split to the names that its official file goes by.
+        odd_videos: Official name of a video to what is wrong with it.
+        exclusions: Rules by which videos are left out, by name; the first is the default.
         notes: What whoever uses the data set should know.
     """
 
@@ -34,7 +51,10 @@ class Facts(BaseModel):
     test_split: str
     counts: dict[int, dict[str, int]] = {}
     captions: dict[str, int] = {}
+    instances: dict[str, int] = {}
     files: dict[str, list[str]] = {}
+    odd_videos: dict[str, str] = {}
+    exclusions: dict[str, Exclusion] = {}
     notes: list[str] = []
 
 

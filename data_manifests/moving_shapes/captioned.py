@@ -7,9 +7,7 @@ alone. No shape and colour of a test motion is shown with that motion in trainin
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.data_manifests.moving_shapes.encode import encode
-from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, QUALITY_RANGE, VIDEO_FOLDER
+from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, QUALITY_RANGE, VIDEO_FOLDER, make_set
 from featx.data_manifests.moving_shapes.world import (
     COLOURS,
     MOTIONS,
@@ -106,9 +104,7 @@ def make_captioned(video: CaptionedShape, folder: Path) -> str:
     return video.path
 
 
-def generate_captioned(
-    to: Path, seed: int, videos_per_motion: dict[str, int], workers: int
-) -> Iterator[str]:
+def generate_captioned(to: Path, seed: int, videos_per_motion: dict[str, int], workers: int) -> Iterator[str]:
     """Makes the data set, video by video, and its manifest at the very end.
 
     Args:
@@ -124,23 +120,7 @@ def generate_captioned(
         FeatxError: If the folder holds a finished data set, or cannot be written, or the test is too large.
     """
     plan = plan_captioned(seed, videos_per_motion)
-    if (to / MANIFEST_FILE).exists():
-        raise FeatxError(
-            f"--to {to}: holds a data set already ({MANIFEST_FILE}); delete it or choose another"
-        )
-    folder = to / VIDEO_FOLDER
-    try:
-        for video in plan:
-            (folder / video.path).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FeatxError(f"--to {to}: cannot make the folder ({error.strerror})") from error
-    # spawned, not forked: the caller may run threads (a progress bar does)
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            yield from pool.map(make_captioned, plan, [folder] * len(plan), chunksize=4)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    yield from make_set(to, plan, make_captioned, workers)
     videos = [Video(id=v.path, path=v.path, split=v.split, captions=v.captions) for v in plan]
     header = Header(name="moving-shapes-captions", root=VIDEO_FOLDER)
     write_manifest(Manifest(header, videos, to / MANIFEST_FILE))

@@ -1,0 +1,95 @@
+"""Scoring a file of detections, whoever made it, on a manifest or on ActivityNet's JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from featx.detections import (
+    DetectionsFile,
+    GroundTruth,
+    json_truth,
+    manifest_truth,
+    read_blocked,
+    read_detections,
+)
+from featx.errors import FeatxError
+from featx.evaluate.localisation_scores import score_detections, score_proposals
+from featx.evaluate.localisation_settings import DetectionSettings
+from featx.evaluate.localisation_tables import (
+    class_table,
+    coverage,
+    detections_table,
+    errors_table,
+    proposals_table,
+)
+from featx.evaluate.tables import Table
+from featx.files import write_atomically
+from featx.manifest import read_manifest
+from featx.metrics.localisation import ACTIVITYNET_TIOU
+
+
+def evaluate_detections(settings: DetectionSettings) -> list[Table]:
+    """Scores a file and returns the tables that were asked for; lists missing videos beside the file.
+
+    Raises:
+        FeatxError: If files and settings do not belong together, or a file is not as it should be.
+    """
+    wrong = [threshold for threshold in settings.tiou if not 0 < threshold <= 1]
+    if wrong:
+        raise FeatxError(f"--tiou {wrong[0]:g}: must be more than 0 and at most 1")
+    if settings.as_proposals and (settings.per_class or settings.errors):
+        raise FeatxError(
+            "--as-proposals: proposals have no classes; --per-class and --errors go with detections"
+        )
+    truth = read_truth(settings)
+    read = read_detections(
+        settings.detections,
+        truth,
+        labelled=not settings.as_proposals,
+        ignore_unknown_videos=settings.ignore_unknown_videos,
+        ignore_unknown_labels=settings.ignore_unknown_labels,
+    )
+    missing_file = list_missing(settings.detections, read, truth)
+    scored_of, notes = coverage(settings.detections, read, truth, missing_file)
+    name = settings.detections.name
+    if settings.as_proposals:
+        thresholds = tuple(settings.tiou) or ACTIVITYNET_TIOU
+        curve, metrics = score_proposals(read.detections, truth, thresholds)
+        return [proposals_table(curve, metrics, truth, thresholds, name, scored_of, notes)]
+    scored = score_detections(read.detections, truth, settings.ap, settings.tiou)
+    tables = [detections_table(scored, name, scored_of, notes)]
+    if settings.per_class:
+        tables.append(class_table(scored))
+    if settings.errors:
+        tables.append(errors_table(scored))
+    return tables
+
+
+def read_truth(settings: DetectionSettings) -> GroundTruth:
+    """Reads what is scored on.
+
+    Raises:
+        FeatxError: If it cannot be read, or does not have the split.
+    """
+    blocked = read_blocked(settings.blocked_videos) if settings.blocked_videos else {}
+    file = settings.ground_truth
+    if file.suffix == ".jsonl":
+        return manifest_truth(read_manifest(file), settings.split, blocked)
+    return json_truth(file, settings.split, blocked)
+
+
+def list_missing(file: Path, read: DetectionsFile, truth: GroundTruth) -> Path:
+    """Writes the ids of videos that a file does not name beside it, as NAME.missing.txt; removes an older list.
+
+    Raises:
+        FeatxError: If the list cannot be written.
+    """
+    missing = [video_id for video_id, seen in zip(truth.video_ids, read.seen, strict=True) if not seen]
+    to = file.with_name(f"{file.stem}.missing.txt")
+    try:
+        to.unlink(missing_ok=True)
+        if missing:
+            write_atomically(to, "".join(f"{video_id}\n" for video_id in missing).encode())
+    except OSError as error:
+        raise FeatxError(f"{to}: cannot write the list of missing videos ({error.strerror})") from error
+    return to

@@ -1,0 +1,227 @@
+"""ActivityNet's JSON, which many programs for localisation read and write: annotated videos, and what was detected.
+
+Ground truth: ``{"database": {ID: {"subset", "duration", "annotations": [{"label", "segment": [START, END]}]}}}``.
+Detections: ``{"results": {ID: [{"label", "score", "segment": [START, END]}]}}``. Both in seconds. docs/localisation.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.errors import FeatxError
+from featx.files import write_atomically
+
+SPLITS = {"training": "train", "validation": "val", "testing": "test"} | {
+    split: split for split in ("train", "val", "test")
+}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One instance, in seconds."""
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class AnnotatedVideo:
+    """One video of a database.
+
+    Attributes:
+        id: As the file has it; ActivityNet's have no ``v_``, its video files do.
+        split: ``train``, ``val``, ``test`` for ActivityNet's subsets, in whatever case; any other word stays as it is.
+        duration_s: None if the file does not say.
+        annotations: In the order of the file.
+    """
+
+    id: str
+    split: str
+    duration_s: float | None
+    annotations: list[Annotation]
+
+
+@dataclass(frozen=True)
+class Database:
+    """A file of annotated videos, with what it says about its version."""
+
+    version: str
+    videos: list[AnnotatedVideo]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One detection; ``label`` is None for a proposal."""
+
+    label: str | None
+    start_s: float
+    end_s: float
+    score: float
+
+
+def split_name(subset: str) -> str:
+    """Returns the split that a subset is, such as ``val`` for ``validation``."""
+    return SPLITS.get(subset.casefold(), subset)
+
+
+def read_database(file: Path, flag: str = "") -> Database:
+    """Reads a file of annotated videos.
+
+    Args:
+        file: The file.
+        flag: The option that names it, for messages.
+
+    Raises:
+        FeatxError: Naming video and annotation, for whatever is not as it should be.
+    """
+    place = f"{flag} {file}".strip()
+    content = _read(file, place)
+    videos = [
+        _video(video_id, entry, f"{place}: video '{video_id}'")
+        for video_id, entry in _part(content, "database", place).items()
+    ]
+    if not videos:
+        raise FeatxError(f"{place}: its database holds no video")
+    return Database(str(content.get("version", "")), videos)
+
+
+def _video(video_id: str, entry: Any, place: str) -> AnnotatedVideo:
+    if not isinstance(entry, dict) or not isinstance(entry.get("subset"), str):
+        raise FeatxError(f"{place}: must be an object with subset, duration and annotations")
+    duration = entry.get("duration")
+    if duration is not None and not (_is_finite(duration) and duration > 0):
+        raise FeatxError(f"{place}: its duration must be seconds, not {duration!r}")
+    rows = entry.get("annotations")
+    if not isinstance(rows, list):
+        raise FeatxError(f"{place}: has no list of annotations")
+    annotations = []
+    for number, row in enumerate(rows):
+        at = f"{place}, annotation {number}"
+        start_s, end_s = _segment(row, at)
+        if start_s < 0:
+            raise FeatxError(f"{at}: starts at {start_s:g} s, before the video")
+        annotations.append(Annotation(_label(row, at), start_s, end_s))
+    return AnnotatedVideo(
+        video_id, split_name(entry["subset"]), None if duration is None else float(duration), annotations
+    )
+
+
+def read_results(file: Path, flag: str = "", *, labelled: bool = True) -> dict[str, list[Found]]:
+    """Reads a file of detections.
+
+    Args:
+        file: The file.
+        flag: The option that names it, for messages.
+        labelled: Whether each needs a label; of proposals labels are not looked at.
+
+    Returns:
+        The detections of each video, both in the order of the file.
+
+    Raises:
+        FeatxError: Naming video and detection, for whatever is not as it should be.
+    """
+    place = f"{flag} {file}".strip()
+    results = _part(_read(file, place), "results", place)
+    if not results:
+        raise FeatxError(f"{place}: its results hold no video")
+    found = {}
+    for video_id, rows in results.items():
+        if not isinstance(rows, list):
+            raise FeatxError(f"{place}: video '{video_id}': must have a list of detections")
+        found[video_id] = list(_detections(rows, f"{place}: video '{video_id}'", labelled))
+    return found
+
+
+def _detections(rows: list[Any], place: str, labelled: bool) -> Iterator[Found]:
+    for number, row in enumerate(rows):
+        at = f"{place}, detection {number}"
+        start_s, end_s = _segment(row, at)
+        score = row.get("score")
+        if not _is_finite(score):
+            raise FeatxError(f"{at}: its score must be a finite number, not {score!r}")
+        yield Found(_label(row, at) if labelled else None, start_s, end_s, float(score))
+
+
+def write_results(results: dict[str, list[Found]], file: Path) -> None:
+    """Writes a file of detections that ActivityNet's program reads, too.
+
+    Raises:
+        FeatxError: If the file cannot be written.
+    """
+    content = {
+        "version": "VERSION 1.3",
+        "results": {
+            video_id: [
+                {
+                    **({} if one.label is None else {"label": one.label}),
+                    "score": one.score,
+                    "segment": [one.start_s, one.end_s],
+                }
+                for one in rows
+            ]
+            for video_id, rows in results.items()
+        },
+        "external_data": {},
+    }
+    try:
+        write_atomically(file, (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise FeatxError(f"{file}: cannot write it ({error.strerror})") from error
+
+
+def _read(file: Path, place: str) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise FeatxError(f"{place}: empty")
+        content = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, place))
+    except (OSError, ValueError) as error:
+        raise FeatxError(f"{place}: cannot read it as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise FeatxError(f"{place}: must be one JSON object")
+    return content
+
+
+def _once(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:
+    """Builds an object; of a key that stands there twice, json would silently drop the first."""
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise FeatxError(f"{place}: '{twice}' stands twice in one object")
+    return built
+
+
+def _part(content: dict[str, Any], name: str, place: str) -> dict[str, Any]:
+    part = content.get(name)
+    if not isinstance(part, dict):
+        known = ", ".join(list(content)[:5]) or "nothing"
+        raise FeatxError(f"{place}: has no object '{name}' (it has {known}); see docs/localisation.md")
+    return part
+
+
+def _label(row: dict[str, Any], place: str) -> str:
+    label = row.get("label")
+    if not isinstance(label, str) or not label:
+        raise FeatxError(f"{place}: has no label")
+    return label
+
+
+def _segment(row: Any, place: str) -> tuple[float, float]:
+    segment = row.get("segment") if isinstance(row, dict) else None
+    if not (isinstance(segment, list) and len(segment) == 2 and all(map(_is_finite, segment))):
+        raise FeatxError(f"{place}: its segment must be [start, end] in seconds, not {segment!r}")
+    start_s, end_s = map(float, segment)
+    if end_s < start_s:
+        raise FeatxError(f"{place}: ends at {end_s:g} s, before it starts at {start_s:g} s")
+    return start_s, end_s
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
