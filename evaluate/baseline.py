@@ -16,7 +16,7 @@ from featx.evaluate.mean_features import mean_features
 from featx.evaluate.recognition import evaluate
 from featx.evaluate.retrieval import evaluate_retrieval
 from featx.evaluate.runs import BaselineRun
-from featx.evaluate.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrievalSettings
+from featx.evaluate.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
 from featx.evaluate.texts import PLACE, check_templates
 from featx.files import read_list
 from featx.manifest import Manifest, read_manifest
@@ -89,7 +89,7 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
     shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
     shared |= {"store": settings.store, "manifest": settings.manifest}
     if settings.task == "retrieval":
-        return evaluate_retrieval(run, RetrievalSettings(**shared))[0], notes
+        return evaluate_retrieval(run, RetrieveSettings(**shared))[0], notes
     if settings.task == "localisation":
         localised = evaluate_localisation(run, LocaliseSettings(proposals=str(settings.proposals), **shared))
         return localised.results, localised.notes

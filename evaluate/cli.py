@@ -11,7 +11,7 @@ import typer
 
 from featx.errors import FeatxError, Interrupted
 from featx.evaluate.localisation_settings import DetectionSettings
-from featx.evaluate.settings import EvalSettings, LocaliseSettings, RetrievalSettings
+from featx.evaluate.settings import EvalSettings, LocaliseSettings, RetrieveSettings
 from featx.settings import SomeSettings, gather, with_options
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -20,7 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(DetectionSettings)
 @with_options(LocaliseSettings)
-@with_options(RetrievalSettings)
+@with_options(RetrieveSettings)
 @with_options(EvalSettings)
 def evaluate(
     runs: Annotated[
@@ -66,7 +66,7 @@ def evaluate(
     if task == "localisation":
         _score_localisation(runs, _settings(LocaliseSettings, given, "localisation runs"), format)
     elif task == "retrieval":
-        _score_retrieval(runs, _settings(RetrievalSettings, given, "retrieval runs"), format)
+        _score_retrieval(runs, _settings(RetrieveSettings, given, "retrieval runs"), format)
     else:
         _score_recognition(runs, _settings(EvalSettings, given, "recognition runs"), format, save_predictions)
 
@@ -102,7 +102,7 @@ def _score_recognition(
     print(render(recognition_table(all_results), format))
 
 
-def _score_retrieval(runs: list[Path], settings: RetrievalSettings, format: str) -> None:
+def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) -> None:
     from featx.evaluate.retrieval import evaluate_retrieval
     from featx.evaluate.retrieval_rows import retrieval_table
     from featx.evaluate.tables import render

@@ -14,7 +14,7 @@ from featx.errors import FeatxError
 from featx.evaluate.asked import made_with
 from featx.evaluate.provenance import trained_on
 from featx.evaluate.runs import AdapterRun, BaselineRun, open_run
-from featx.evaluate.settings import RetrievalSettings
+from featx.evaluate.settings import RetrieveSettings
 from featx.manifest import Manifest, read_manifest
 from featx.metrics.hubness import dual_softmax, query_bank
 from featx.metrics.retrieval import Corpus, Scoring, corpus, plain, retrieval_metrics
@@ -33,17 +33,17 @@ class Asked:
     store: FeatureStore
     manifest: Manifest
     videos: CaptionedVideos
-    settings: RetrievalSettings
+    settings: RetrieveSettings
 
 
-def evaluate_retrieval(folder: Path, settings: RetrievalSettings) -> list[Results]:
+def evaluate_retrieval(folder: Path, settings: RetrieveSettings) -> list[Results]:
     """Scores one run.
 
     Returns:
         The results of plain scores, then those of each way in ``settings.normalise``.
 
     Raises:
-        FeatxError: If run, store and manifest do not belong together, or a setting is about classes.
+        FeatxError: If run, store and manifest do not belong together.
     """
     asked = prepare(folder, settings)
     texts, videos = features(asked, asked.videos)
@@ -57,7 +57,7 @@ def evaluate_retrieval(folder: Path, settings: RetrievalSettings) -> list[Result
     return all_results
 
 
-def prepare(folder: Path, settings: RetrievalSettings) -> Asked:
+def prepare(folder: Path, settings: RetrieveSettings) -> Asked:
     """Reads everything that scoring a run needs; see `evaluate_retrieval`."""
     run = open_run(folder)
     store = FeatureStore(settings.store or made_with(run, "store", folder))

@@ -55,7 +55,7 @@ class EvalSettings(SplitSettings, ClassSettings):
     """How recognition is scored."""
 
 
-class RetrievalSettings(SplitSettings):
+class RetrieveSettings(SplitSettings):
     """How sentences and videos are ranked."""
 
     ties: Literal["average", "optimistic", "pessimistic"] = Field(
