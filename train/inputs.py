@@ -19,7 +19,7 @@ from featx.sources import Part, Source, open_source
 from featx.store.reader import FeatureStore
 from featx.train.ranks import Ranks
 from featx.train.sampler import keep_back
-from featx.train.settings import TrainSettings
+from featx.train.settings import LearnSettings, TrainSettings
 
 
 class Basis:
@@ -129,7 +129,7 @@ def config_of(settings: TrainSettings) -> AdapterConfig:
     return AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
 
 
-def choose_seen(manifest: Manifest, settings: TrainSettings) -> Manifest:
+def choose_seen(manifest: Manifest, settings: LearnSettings) -> Manifest:
     """Returns the part of a manifest that may be learned from: with a class split its seen classes, else all of it.
 
     Raises:

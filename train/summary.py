@@ -27,9 +27,10 @@ class Summary:
         videos: That were learned from.
         validation_videos: That were kept back.
         best_step: The step whose adapter was kept; 0 if nothing was validated and the last one's was.
-        best_top1: Its share of validation videos whose class came first.
+        best_score: Its score on the validation videos, in what `measure` says.
         missing: Ids of the split's videos that the store lacks.
         truncated: Class texts that were too long and cut.
+        measure: Name of the score.
     """
 
     parameters: int
@@ -41,9 +42,10 @@ class Summary:
     videos: int
     validation_videos: int
     best_step: int
-    best_top1: float | None
+    best_score: float | None
     missing: list[str]
     truncated: list[str]
+    measure: str = "top-1"
 
     def lines(self, adapter: Path) -> list[str]:
         """Returns what a user should read."""
@@ -57,10 +59,10 @@ class Summary:
                 f"time of a step: {', '.join(f'{name} {100 * share:.1f}%' for name, share in measured)}; features in "
                 f"{self.features_in}; {self.processes} process{'es' if self.processes > 1 else ''}"
             )
-        if self.best_top1 is not None:
+        if self.best_score is not None:
             lines.append(
-                f"kept: step {self.best_step}, the best on {self.validation_videos} validation videos (top-1 "
-                f"{100 * self.best_top1:.1f}%), which are listed in {adapter.parent / 'validation.txt'}"
+                f"kept: step {self.best_step}, the best on {self.validation_videos} validation videos "
+                f"({self.measure} {100 * self.best_score:.1f}%), which are listed in {adapter.parent / 'validation.txt'}"
             )
         if self.missing:
             lines.append(
