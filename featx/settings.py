@@ -183,7 +183,7 @@ def _option(name: str, of_tasks: dict[str, FieldInfo]) -> Any:
         for whose, one in of_tasks.items()
         if not one.is_required()
         and one.default is not None
-        and (whose == task or one.default != field.default)
+        and (whose == task or one.default not in (field.default, whose))
     )
     text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}"
     text = f"{f'({task}) ' if task else ''}{text}{f' [{defaults}]' if defaults else ''}"
