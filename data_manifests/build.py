@@ -72,9 +72,12 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
     )
     matched = Matched(Manifest(header, [], file))
     first_entry: dict[str, Entry] = {}
+    claimed = set()
     for entry in annotations.entries:
         files = index.find(entry)
-        video_id = files[0] if files else entry.path
+        claimed.update(files[:1])
+        path = files[0] if files else entry.path
+        video_id = entry.id or path
         first = first_entry.setdefault(video_id, entry)
         if first is not entry:
             matched.repeated.append(_repetition(entry, first, video_id))
@@ -87,12 +90,16 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
             matched.missing.append(video_id)
         video = Video(
             id=video_id,
-            path=video_id,
+            path=path,
             split=entry.split,
             label=entry.label,
             segments=list(entry.segments),
             ambiguous=list(entry.ambiguous),
             duration_s=entry.duration_s,
+            captions=list(entry.captions),
+            part_of=path if entry.is_part else None,
+            start_s=entry.start_s,
+            end_s=entry.end_s,
         )
         matched.manifest.videos.append(video)
     if len(matched.missing) == len(matched.manifest.videos):
@@ -102,7 +109,7 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
             f"{root}: has none of the {len(matched.missing)} videos; '{entry.names[0]}' was looked for, {there}"
         )
     # a file that an entry could have taken is accounted for in the list of ambiguous entries
-    matched.unclaimed = sorted(set(paths) - first_entry.keys())
+    matched.unclaimed = sorted(set(paths) - claimed)
     return matched
 
 
@@ -175,11 +182,12 @@ def report(matched: Matched) -> list[str]:
         numbers = (listed[split] - absent[split], absent[split], listed[split])
         known = f"{matched.official[split]:,}" if split in matched.official else "—"
         rows.append((split or "(none)", *(f"{number:,}" for number in numbers), known))
-    shown = {label for video in manifest.videos for label in video.labels}
-    lines = [
-        f"{manifest.file}: {manifest.header.name}, {len(manifest.videos):,} videos, "
-        f"{len(shown)} of {len(manifest.header.classes)} classes have videos"
-    ]
+    captions = sum(len(video.captions) for video in manifest.videos)
+    labels = {label for video in manifest.videos for label in video.labels}
+    shown = f"{len(labels)} of {len(manifest.header.classes)} classes have videos"
+    if captions:
+        shown = f"{captions:,} captions"
+    lines = [f"{manifest.file}: {manifest.header.name}, {len(manifest.videos):,} videos, {shown}"]
     lines += ["  " + row[0].ljust(8) + "".join(cell.rjust(10) for cell in row[1:]) for row in rows]
     explained = {
         "missing": "videos are missing; they stay in the manifest, so that evaluation counts them",

@@ -4,51 +4,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from featx.data_manifests.cli_captions import app as captions_app
 from featx.data_manifests.cli_lists import app as lists_app
-from featx.errors import FeatxError, Interrupted, printable
-
-if TYPE_CHECKING:
-    from featx.data_manifests.build import Matched
-    from featx.data_manifests.entries import Annotations
+from featx.data_manifests.cli_options import (
+    AnnotationsFolder,
+    ClassTexts,
+    Name,
+    Seed,
+    SplitNumber,
+    Store,
+    TestFraction,
+    TextRule,
+    To,
+    Videos,
+    finish,
+    match_entries,
+    other_texts,
+)
+from featx.errors import FeatxError, Interrupted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
-
-AnnotationsFolder = Annotated[Path, typer.Option("--annotations", help="Folder of the official files.")]
-Videos = Annotated[Path | None, typer.Option(help="Folder that has the video files, at any depth.")]
-Store = Annotated[
-    Path | None,
-    typer.Option(
-        help="Instead of --videos: a feature store with their features, where the videos are elsewhere."
-    ),
-]
-
-
-def _manifest_name(to: Path) -> Path:
-    if to.suffix != ".jsonl":
-        raise FeatxError(f"--to {to}: must end in .jsonl; featx extract knows a manifest by that")
-    return to
-
-
-To = Annotated[Path, typer.Option("--to", callback=_manifest_name, help="The manifest to write (.jsonl).")]
-SplitNumber = Annotated[int, typer.Option(min=1, max=3, help="Which of the three official splits.")]
-ClassTexts = Annotated[
-    Path | None, typer.Option(help="JSON file {label: text} with other texts for classes.")
-]
-Name = Annotated[str | None, typer.Option(help="Name of the data set; else that of the manifest file.")]
-TextRule = Annotated[
-    str, typer.Option("--class-text", help="From label to text: underscores, camel-case or as-is.")
-]
-TestFraction = Annotated[
-    float,
-    typer.Option(
-        min=0.0, max=1.0, help="Part of each class that is drawn for the test, when no split is given."
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of that draw.")]
 
 
 @app.callback()
@@ -59,29 +38,59 @@ def manifest() -> None:
 @app.command("moving-shapes")
 def moving_shapes(
     to: Annotated[Path, typer.Option("--to", help="Folder for the videos and their manifest.jsonl.")],
-    train: Annotated[int, typer.Option(min=1, help="Training videos of each of the 16 classes.")] = 20,
-    test: Annotated[int, typer.Option(min=1, help="Test videos of each class.")] = 10,
+    task: Annotated[
+        str,
+        typer.Option(
+            help="recognition: short videos of one action; localisation: long ones of several; retrieval: captioned ones."
+        ),
+    ] = "recognition",
+    train: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Training videos of each of the 16 classes [20], or (retrieval) of the 12 motions [20]; localisation: of "
+            "all together [48].",
+        ),
+    ] = None,
+    test: Annotated[
+        int | None, typer.Option(min=1, help="Test videos of each class [10]; of all together [24].")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
-    """Generates moving shapes: short H.264 videos of coloured shapes that move, grow and shrink.
+    """Generates moving shapes: H.264 videos of coloured shapes that move, grow and shrink.
 
     Eight pairs of classes show the same pictures in opposite order: only a model of time can part them.
     """
     from rich.console import Console
     from rich.progress import track
 
+    from featx.data_manifests.moving_shapes.captioned import generate_captioned
     from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, class_texts, generate
+    from featx.data_manifests.moving_shapes.untrimmed import generate_untrimmed
+    from featx.data_manifests.moving_shapes.world import MOTIONS
 
+    processes = workers or os.cpu_count() or 1
+    if task == "recognition":
+        counts = {"train": train or 20, "test": test or 10}
+        videos = generate(to, seed, counts, processes)
+        counts = {split: count * len(class_texts()) for split, count in counts.items()}
+    elif task == "localisation":
+        counts = {"train": train or 48, "test": test or 24}
+        videos = generate_untrimmed(to, seed, counts, processes)
+    elif task == "retrieval":
+        counts = {"train": train or 20, "test": test or 10}
+        videos = generate_captioned(to, seed, counts, processes)
+        counts = {split: count * len(MOTIONS) for split, count in counts.items()}
+    else:
+        raise FeatxError(f"--task {task}: must be recognition, localisation or retrieval")
     console = Console(stderr=True, soft_wrap=True)
-    classes = len(class_texts())
-    videos = generate(to, seed, {"train": train, "test": test}, workers or os.cpu_count() or 1)
     try:
-        for _ in track(videos, "moving shapes", total=(train + test) * classes, console=console):
+        for _ in track(videos, "moving shapes", total=sum(counts.values()), console=console):
             pass
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {to} is not complete. Run the same command again") from None
-    console.print(f"{to / MANIFEST_FILE}: {train * classes} training and {test * classes} test videos")
+    console.print(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 
 @app.command()
@@ -96,7 +105,7 @@ def hmdb51(
     """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt."""
     from featx.data_manifests.hmdb51 import read_hmdb51
 
-    _finish(_match(read_hmdb51(annotations, split_number), to, videos, store, class_texts))
+    finish(match_entries(read_hmdb51(annotations, split_number), to, videos, store, class_texts))
 
 
 @app.command()
@@ -111,7 +120,7 @@ def ucf101(
     """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …)."""
     from featx.data_manifests.ucf101 import read_ucf101
 
-    _finish(_match(read_ucf101(annotations, split_number), to, videos, store, class_texts))
+    finish(match_entries(read_ucf101(annotations, split_number), to, videos, store, class_texts))
 
 
 @app.command()
@@ -125,7 +134,7 @@ def kinetics400(
     """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
     from featx.data_manifests.kinetics import read_kinetics
 
-    _finish(_match(read_kinetics("kinetics400", annotations), to, videos, store, class_texts))
+    finish(match_entries(read_kinetics("kinetics400", annotations), to, videos, store, class_texts))
 
 
 @app.command()
@@ -139,7 +148,7 @@ def kinetics700(
     """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
     from featx.data_manifests.kinetics import read_kinetics
 
-    _finish(_match(read_kinetics("kinetics700", annotations), to, videos, store, class_texts))
+    finish(match_entries(read_kinetics("kinetics700", annotations), to, videos, store, class_texts))
 
 
 @app.command()
@@ -159,7 +168,7 @@ def thumos14(
     """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
     from featx.data_manifests.thumos14 import read_thumos14
 
-    _finish(_match(read_thumos14(annotations, exclude), to, videos, store, class_texts))
+    finish(match_entries(read_thumos14(annotations, exclude), to, videos, store, class_texts))
 
 
 @app.command()
@@ -173,7 +182,7 @@ def activitynet(
     """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
     from featx.data_manifests.activitynet import read_activitynet
 
-    _finish(_match(read_activitynet(annotations), to, videos, store, class_texts))
+    finish(match_entries(read_activitynet(annotations), to, videos, store, class_texts))
 
 
 @app.command("activitynet-json")
@@ -196,7 +205,7 @@ def activitynet_json(
     from featx.data_manifests.activitynet import read_activitynet_json
 
     read = read_activitynet_json(file, name or to.stem, class_text, subset or [])
-    _finish(_match(read, to, videos, store, class_texts))
+    finish(match_entries(read, to, videos, store, class_texts))
 
 
 @app.command()
@@ -213,8 +222,8 @@ def folder(
     from featx.data_manifests.folder import read_folder
 
     matched = read_folder(videos, to, name or to.stem, class_text, test_fraction, seed)
-    matched.manifest.header.classes.update(_other_texts(class_texts, matched.manifest.labels))
-    _finish(matched)
+    matched.manifest.header.classes.update(other_texts(class_texts, matched.manifest.labels))
+    finish(matched)
 
 
 @app.command()
@@ -253,43 +262,13 @@ def csv(
         test_fraction,
         seed,
     )
-    matched = _match(read, to, videos, store, class_texts)
+    matched = match_entries(read, to, videos, store, class_texts)
     if matched.conflicts and not allow_overlap:
         first = matched.conflicts[0].replace("\t", ", ")
         raise FeatxError(
             f"{len(matched.conflicts)} rows contradict earlier ones: {first}; --allow-overlap takes the first"
         )
-    _finish(matched)
+    finish(matched)
 
 
-def _match(
-    read: Annotations, to: Path, videos: Path | None, store: Path | None, class_texts: Path | None
-) -> Matched:
-    from featx.data_manifests.build import match_folder, match_store
-
-    read.classes |= _other_texts(class_texts, list(read.classes))
-    if videos is not None and store is None:
-        matched = match_folder(read, videos, to)
-    elif store is not None and videos is None:
-        matched = match_store(read, store, to)
-    else:
-        raise FeatxError("either --videos or --store is needed, not both")
-    matched.official, matched.notes = read.official, matched.notes + read.notes
-    return matched
-
-
-def _other_texts(file: Path | None, labels: list[str]) -> dict[str, str]:
-    from featx.data_manifests.names import read_class_texts
-
-    return {} if file is None else read_class_texts(file, labels)
-
-
-def _finish(matched: Matched) -> None:
-    from featx.data_manifests.build import report, write
-
-    write(matched)
-    for line in report(matched):
-        typer.echo(printable(line))
-
-
-app.registered_commands += lists_app.registered_commands
+app.registered_commands += [*captions_app.registered_commands, *lists_app.registered_commands]

@@ -24,6 +24,10 @@ class Entry:
         segments: Localisation: what happens when, in the order of the files.
         ambiguous: Localisation: where annotators did not agree.
         duration_s: As the annotations say.
+        captions: Retrieval: sentences about it.
+        id: Its own id, where it is not that of the file: a clip of a longer video.
+        start_s: Where it begins within the file; None for the file's begin.
+        end_s: Where it ends; None for the file's end.
     """
 
     names: tuple[str, ...]
@@ -35,6 +39,15 @@ class Entry:
     segments: tuple[Segment, ...] = ()
     ambiguous: tuple[Span, ...] = ()
     duration_s: float | None = None
+    captions: tuple[str, ...] = ()
+    id: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it has an id of its own, or is not the whole file."""
+        return bool(self.id) or self.start_s is not None or self.end_s is not None
 
 
 @dataclass

@@ -11,11 +11,13 @@ from featx.errors import FeatxError, nearest
 from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
 from featx.evaluate.baselines import MOST_ITERATIONS, class_means, fit_linear
 from featx.evaluate.few_shot import score_episodes
+from featx.evaluate.localisation import evaluate as evaluate_localisation
 from featx.evaluate.mean_features import mean_features
 from featx.evaluate.recognition import evaluate
+from featx.evaluate.retrieval import evaluate_retrieval
 from featx.evaluate.runs import BaselineRun
-from featx.evaluate.settings import BaselineSettings, EvalSettings
-from featx.evaluate.texts import check_templates
+from featx.evaluate.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
+from featx.evaluate.texts import PLACE, check_templates
 from featx.files import read_list
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import ADAPTER_FILE, PLAIN_TEMPLATE
@@ -24,7 +26,7 @@ from featx.store.reader import FeatureStore
 
 METHODS: tuple[Method, ...] = ("zero-shot", "linear-probe", "nearest-mean")
 # Where a baseline is scored or computed does not belong to what it is; nor does what zero-shot never looks at.
-MAY_CHANGE = {"store", "manifest", "model", "batch", "device", "split", "clips"}
+MAY_CHANGE = {"task", "proposals", "store", "manifest", "model", "batch", "device", "split", "clips"}
 NOT_FOR_ZERO_SHOT = {"train_split", "episodes", "c"}
 
 
@@ -57,13 +59,19 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
     store, manifest = FeatureStore(settings.store), read_manifest(settings.manifest)
     header = BaselineHeader(
         method=method,
+        task=settings.task,
         templates=read_templates(settings) if method == "zero-shot" else [],
         fingerprint=store.header.fingerprint,
         model_source=settings.model or store.header.model_source,
-        classes=manifest.header.classes,
+        classes={} if settings.task == "retrieval" else manifest.header.classes,
         data_set=manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )
+    if settings.task != "recognition" and (method != "zero-shot" or settings.episodes is not None):
+        strange = method if method != "zero-shot" else "--episodes"
+        raise FeatxError(f"--task {settings.task}: {strange} is for recognition; take zero-shot alone")
+    if (settings.task == "localisation") != (settings.proposals is not None):
+        raise FeatxError("--proposals: goes with --task localisation, which needs it")
     _check_folder(run, header)
     if method == "zero-shot":
         write_baseline(run, header, {})
@@ -79,8 +87,13 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         tensors, notes = _learn(method, store, manifest, settings)
         write_baseline(run, header, tensors)
     shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
-    asked = EvalSettings(store=settings.store, manifest=settings.manifest, **shared)
-    return evaluate(run, asked).results, notes
+    shared |= {"store": settings.store, "manifest": settings.manifest}
+    if settings.task == "retrieval":
+        return evaluate_retrieval(run, RetrieveSettings(**shared))[0], notes
+    if settings.task == "localisation":
+        localised = evaluate_localisation(run, LocaliseSettings(proposals=str(settings.proposals), **shared))
+        return localised.results, localised.notes
+    return evaluate(run, EvalSettings(**shared)).results, notes
 
 
 def read_templates(settings: BaselineSettings) -> list[str]:
@@ -92,7 +105,7 @@ def read_templates(settings: BaselineSettings) -> list[str]:
     file = settings.template_file
     if file is None:
         check_templates(settings.template, "--template")
-        return settings.template or [PLAIN_TEMPLATE]
+        return settings.template or [PLACE if settings.task == "retrieval" else PLAIN_TEMPLATE]
     if settings.template:
         raise FeatxError("--template-file: leave it or --template out")
     templates = list(read_list(file, "--template-file", "template").values())
@@ -126,7 +139,8 @@ def _check_folder(run: Path, header: BaselineHeader) -> None:
         ignored = MAY_CHANGE | (NOT_FOR_ZERO_SHOT if header.method == "zero-shot" else set())
         kept = [{k: v for k, v in one.settings.items() if k not in ignored} for one in (there, header)]
         same = all(
-            getattr(there, name) == getattr(header, name) for name in ("method", "templates", "classes")
+            getattr(there, name) == getattr(header, name)
+            for name in ("method", "task", "templates", "classes")
         )
         if not same or kept[0] != kept[1] or there.fingerprint != header.fingerprint:
             raise FeatxError(

@@ -25,6 +25,7 @@ class BaselineHeader(BaseModel):
 
     featx_baseline: int = SCHEMA_VERSION
     method: Method
+    task: str = "recognition"
     templates: list[str]
     fingerprint: Fingerprint
     model_source: str

@@ -10,12 +10,18 @@ from pathlib import Path
 
 from featx.errors import FeatxError, nearest
 from featx.evaluate.paper_rows import paper_settings, row_of, same_settings
+from featx.evaluate.retrieval_rows import captions_of, retrieval_notes, scores_of
 from featx.evaluate.rows import GENERALISED, method_of, notes_of, percent, scored_of, summary_of
 from featx.evaluate.tables import Cell, PlusMinus, Table
 from featx.paper.tables import PaperRow, PaperTable, read_paper_table
 from featx.results import ALL_WAYS, Results
 
-METRICS = {"top1": "top-1", "top5": "top-5", "avg": "avg"}
+METRICS = {"top1": "top-1", "top5": "top-5", "avg": "avg"} | {
+    "t2v_r1": "R@1",
+    "t2v_r5": "R@5",
+    "t2v_r10": "R@10",
+    "t2v_median_rank": "MdR",
+}
 
 
 def _is_cross(results: Results) -> bool:
@@ -24,11 +30,15 @@ def _is_cross(results: Results) -> bool:
 
 
 def _is_closed(results: Results) -> bool:
-    return not results.few_shot and not results.class_split and not _is_cross(results)
+    return results.task == "recognition" and not (
+        results.few_shot or results.class_split or _is_cross(results)
+    )
 
 
 def _is_open(results: Results) -> bool:
-    return not results.few_shot and (bool(results.class_split) or _is_cross(results))
+    if results.task != "recognition" or results.few_shot:
+        return False
+    return bool(results.class_split) or _is_cross(results)
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,12 @@ KINDS = {
         "featx train --episodes FILE --to {run}, or featx baseline METHOD --episodes FILE --to {run}",
     ),
     "open-set": Kind("Open-set recognition", _is_open, ("top1", "top5"), "featx eval {run} --classes unseen"),
+    "retrieval": Kind(
+        "Text-to-video retrieval",
+        lambda results: results.task == "retrieval",
+        ("t2v_r1", "t2v_r5", "t2v_r10", "t2v_median_rank"),
+        "featx eval {run}",
+    ),
 }
 
 
@@ -103,7 +119,7 @@ def benchmark_table(kind: str, all_results: list[Results]) -> Table:
         left = [one for one in left if not any(one is known for known in ours)]
         rows += [_row(kind, one, row) for one in ours] or [_row(kind, None, row)]
     rows += [_row(kind, one, row_of(one, paper)) for one in left]
-    notes = notes_of(all_results)
+    notes = list(dict.fromkeys([*notes_of(all_results), *retrieval_notes(all_results)]))
     if any(same_settings(one) for one in all_results):
         notes.append(f"paper: {paper.source}. {paper.protocol}")
     else:
@@ -132,7 +148,7 @@ def _paper_rows(paper: PaperTable, all_results: list[Results]) -> list[PaperRow]
 def _may_be_left_out(all_results: list[Results]) -> set[str]:
     """Returns the columns that would tell a reader nothing if they were empty."""
     empty = set(GENERALISED.values())
-    if not any(one.data_set in paper_settings().classes for one in all_results):
+    if not any(one.data_set in paper_settings().split for one in all_results):
         for name in METRICS.values():
             empty |= {f"paper {name}", f"{name} difference"}
     return empty
@@ -140,12 +156,15 @@ def _may_be_left_out(all_results: list[Results]) -> set[str]:
 
 def _columns(kind: str) -> list[str]:
     columns = ["data set", "run", "learned"]
-    columns += {"few-shot": ["ways", "shots", "episodes"], "open-set": ["learned on", "tested on"]}.get(
-        kind, []
-    )
+    more = {
+        "few-shot": ["ways", "shots", "episodes"],
+        "open-set": ["learned on", "tested on"],
+        "retrieval": ["scores", "captions"],
+    }
+    columns += more.get(kind, [])
     for metric in KINDS[kind].metrics:
         name = METRICS[metric]
-        columns += [f"{name} %", f"paper {name}", f"{name} difference"]
+        columns += [name if metric.endswith("_rank") else f"{name} %", f"paper {name}", f"{name} difference"]
     if kind == "open-set":
         columns += GENERALISED.values()
     return [*columns, "scored", "date", "features"]
@@ -166,6 +185,8 @@ def _row(kind: str, ours: Results | None, paper: PaperRow | None) -> list[Cell]:
         cells += _few_shot_cells(ours, paper)
     if kind == "open-set":
         cells += _open_set_cells(ours)
+    if kind == "retrieval":
+        cells += [scores_of(ours), captions_of(ours)] if ours else ["plain", None]
     for metric in KINDS[kind].metrics:
         mine = _ours(ours, metric)
         theirs = _theirs(paper, metric)
@@ -187,7 +208,7 @@ def features_of(results: Results) -> str:
 
 def _run_of(results: Results) -> str:
     name = Path(results.run).name
-    return f"{name} {results.variant}" if results.variant else name
+    return f"{name} {results.variant}" if results.variant and not results.retrieval else name
 
 
 def _learned_in_paper(row: PaperRow) -> str:

@@ -1,7 +1,9 @@
-"""`featx eval`: scores runs on a split and prints them as the rows of one table."""
+"""`featx eval`: scores runs on a split, or a file of detections, and prints them as the rows of one table."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,14 +11,16 @@ import typer
 
 from featx.errors import FeatxError, Interrupted
 from featx.evaluate.localisation_settings import DetectionSettings
-from featx.evaluate.settings import EvalSettings
-from featx.settings import gather, with_options
+from featx.evaluate.settings import EvalSettings, LocaliseSettings, RetrieveSettings
+from featx.settings import SomeSettings, gather, with_options
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command()
 @with_options(DetectionSettings)
+@with_options(LocaliseSettings)
+@with_options(RetrieveSettings)
 @with_options(EvalSettings)
 def evaluate(
     runs: Annotated[
@@ -28,58 +32,137 @@ def evaluate(
     ] = "table",
     save_predictions: Annotated[
         Path | None,
-        typer.Option(help="Write id, label and scores of each video into this .parquet file (one RUN only)."),
+        typer.Option(
+            help="Recognition: write id, label and scores of each video into this .parquet file (one RUN only)."
+        ),
     ] = None,
     **options: Any,
 ) -> None:
-    """Scores RUNS on a split: top-1, top-5 and mean class accuracy; with --classes on seen or unseen classes.
+    """Scores RUNS on a split; what is measured follows from what they have learned.
 
-    The results are also written into each run's folder as results-DATASET-SPLIT.json. With --detections and
-    --ground-truth a file of detections is scored instead: average precision, or with --proposals average recall.
+    Recognition: accuracy, with --classes on seen or unseen classes. Localisation: average precision of --proposals that
+    are named by the run. Retrieval: recall and ranks in both directions. The results are also written into each run's
+    folder as results-DATASET-SPLIT.json. With --detections and --ground-truth a file of detections is scored instead:
+    average precision, or with --as-proposals average recall.
     """
+    from featx.evaluate.tables import check_format
+
+    check_format(format)
     given = {name: value for name, value in options.items() if value is not None}
-    if given.keys() & DetectionSettings.model_fields.keys() - EvalSettings.model_fields.keys() or not runs:
-        _check_alone(runs or [], save_predictions, given)
-        _print_detections(gather(DetectionSettings, None, given, []), format)
+    if "detections" in given or not runs:
+        if runs or save_predictions:
+            raise FeatxError(
+                f"{runs[0] if runs else '--save-predictions'}: is about runs; --detections scores a file"
+            )
+        if "detections" not in given:
+            raise FeatxError("give RUNS, or --detections FILE")
+        _print_detections(_settings(DetectionSettings, given, "--detections"), format)
         return
-    settings = gather(EvalSettings, None, options, [])
+    from featx.evaluate.runs import one_task
+
+    task = one_task(runs)
+    if task != "recognition" and save_predictions:
+        raise FeatxError("--save-predictions: is for recognition")
+    if task == "localisation":
+        _score_localisation(runs, _settings(LocaliseSettings, given, "localisation runs"), format)
+    elif task == "retrieval":
+        _score_retrieval(runs, _settings(RetrieveSettings, given, "retrieval runs"), format)
+    else:
+        _score_recognition(runs, _settings(EvalSettings, given, "recognition runs"), format, save_predictions)
+
+
+def _settings(model: type[SomeSettings], given: dict[str, Any], what: str) -> SomeSettings:
+    """Returns the settings of one kind of evaluation; options of the others are refused."""
+    strange = [name for name in given if name not in model.model_fields]
+    if strange:
+        raise FeatxError(f"--{strange[0].replace('_', '-')}: is not for {what}")
+    return gather(model, None, given, [])
+
+
+def _score_recognition(
+    runs: list[Path], settings: EvalSettings, format: str, save_predictions: Path | None
+) -> None:
     from featx.evaluate.predictions import check_parquet, write_predictions
     from featx.evaluate.recognition import evaluate as evaluate_recognition
     from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables import check_format, render
+    from featx.evaluate.tables import render
     from featx.results import write_results
 
-    check_format(format)
     if save_predictions is not None:
         check_parquet(save_predictions, len(runs))
     all_results = []
-    try:
+    with _counting(runs) as done:
         for run in runs:
             scored = evaluate_recognition(run, settings)
             write_results(scored.results, run)
             if save_predictions is not None:
                 write_predictions(scored, save_predictions)
             all_results.append(scored.results)
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped after {len(all_results)} of {len(runs)} runs") from None
+            done.append(run)
     print(render(recognition_table(all_results), format))
 
 
-def _check_alone(runs: list[Path], save_predictions: Path | None, given: dict[str, Any]) -> None:
-    """Refuses what is about runs beside a file of detections."""
-    if "detections" not in given:
-        some = [f"--{name.replace('_', '-')}" for name in given if name not in EvalSettings.model_fields]
-        raise FeatxError(f"{some[0]}: goes with --detections" if some else "give RUNS, or --detections FILE")
-    about_runs = [name for name in given if name not in DetectionSettings.model_fields]
-    if runs or save_predictions or about_runs:
-        word = runs[0] if runs else f"--{(about_runs or ['save_predictions'])[0].replace('_', '-')}"
-        raise FeatxError(f"{word}: is about runs; --detections scores a file")
+def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) -> None:
+    from featx.evaluate.retrieval import evaluate_retrieval
+    from featx.evaluate.retrieval_rows import retrieval_table
+    from featx.evaluate.tables import render
+    from featx.results import write_results
+
+    all_results = []
+    with _counting(runs) as done:
+        for run in runs:
+            for results in evaluate_retrieval(run, settings):
+                write_results(results, run)
+                all_results.append(results)
+            done.append(run)
+    print(render(retrieval_table(all_results), format))
+
+
+def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
+    from featx.detections import write_detections
+    from featx.evaluate.localisation import evaluate as evaluate_localisation
+    from featx.evaluate.localisation_rows import localisation_table
+    from featx.evaluate.localisation_tables import class_table, errors_table, render_all
+    from featx.evaluate.localisation_timeline import write_timelines
+    from featx.evaluate.tables import with_notes
+    from featx.results import write_results
+
+    if settings.save_detections and len(runs) > 1:
+        raise FeatxError(f"--save-detections {settings.save_detections}: takes one RUN, not {len(runs)}")
+    all_results, notes, more = [], [], []
+    with _counting(runs) as done:
+        for run in runs:
+            localised = evaluate_localisation(run, settings)
+            write_results(localised.results, run)
+            scored = localised.scored
+            if settings.save_detections:
+                write_detections(
+                    scored.detections, scored.truth.video_ids, scored.truth.labels, settings.save_detections
+                )
+            if settings.timeline:
+                suffix = f".{settings.timeline_format}"
+                notes += write_timelines(run, localised, settings.timeline, suffix, settings)
+            all_results.append(localised.results)
+            notes += localised.notes
+            more += [class_table(scored)] if settings.per_class else []
+            more += [errors_table(scored)] if settings.errors else []
+            done.append(run)
+    table = with_notes(localisation_table(all_results), list(dict.fromkeys(notes)))
+    print(render_all([table, *more], format))
+
+
+@contextmanager
+def _counting(runs: list[Path]) -> Iterator[list[Path]]:
+    """Takes the runs that are done; after Ctrl-C says how many."""
+    done: list[Path] = []
+    try:
+        yield done
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped after {len(done)} of {len(runs)} runs") from None
 
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:
     from featx.evaluate.localisation_detections import evaluate_detections
     from featx.evaluate.localisation_tables import render_all
-    from featx.evaluate.tables import check_format
 
-    check_format(format)
     print(render_all(evaluate_detections(settings), format))

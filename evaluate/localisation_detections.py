@@ -37,22 +37,22 @@ def evaluate_detections(settings: DetectionSettings) -> list[Table]:
     wrong = [threshold for threshold in settings.tiou if not 0 < threshold <= 1]
     if wrong:
         raise FeatxError(f"--tiou {wrong[0]:g}: must be more than 0 and at most 1")
-    if settings.proposals and (settings.per_class or settings.errors):
+    if settings.as_proposals and (settings.per_class or settings.errors):
         raise FeatxError(
-            "--proposals: proposals have no classes; --per-class and --errors go with detections"
+            "--as-proposals: proposals have no classes; --per-class and --errors go with detections"
         )
     truth = read_truth(settings)
     read = read_detections(
         settings.detections,
         truth,
-        labelled=not settings.proposals,
+        labelled=not settings.as_proposals,
         ignore_unknown_videos=settings.ignore_unknown_videos,
         ignore_unknown_labels=settings.ignore_unknown_labels,
     )
     missing_file = list_missing(settings.detections, read, truth)
     scored_of, notes = coverage(settings.detections, read, truth, missing_file)
     name = settings.detections.name
-    if settings.proposals:
+    if settings.as_proposals:
         thresholds = tuple(settings.tiou) or ACTIVITYNET_TIOU
         curve, metrics = score_proposals(read.detections, truth, thresholds)
         return [proposals_table(curve, metrics, truth, thresholds, name, scored_of, notes)]

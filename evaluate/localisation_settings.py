@@ -29,7 +29,7 @@ class DetectionSettings(Settings):
         [],
         description="Overlaps, such as 0.3,0.4,0.5,0.6,0.7; else .5:.05:.95 for ActivityNet and .3:.1:.7 for others.",
     )
-    proposals: bool = Field(
+    as_proposals: bool = Field(
         False,
         description="The file holds class-agnostic proposals: average recall against their average number.",
     )

@@ -15,7 +15,7 @@ def same_settings(results: Results) -> bool:
     paper = paper_settings()
     learned = results.trained_on
     config = results.config
-    if results.data_set not in paper.classes or results.fingerprint.get("model") != paper.clip:
+    if results.data_set not in paper.split or results.fingerprint.get("model") != paper.clip:
         return False
     if learned and learned.data_set != results.data_set:
         return False
@@ -27,9 +27,13 @@ def same_settings(results: Results) -> bool:
         return _same_episodes(results, paper)
     if results.split != paper.split[results.data_set]:
         return False
+    if results.retrieval:
+        asked = results.retrieval.captions + results.retrieval.missing_captions
+        usual = results.retrieval.ties == "average" and not results.variant
+        return usual and paper.captions.get(results.data_set, asked) == asked
     if results.class_split:
         return _same_open_set(results, paper)
-    return results.classes == paper.classes[results.data_set]
+    return results.classes == paper.classes.get(results.data_set)
 
 
 def _same_episodes(results: Results, paper: PaperSettings) -> bool:

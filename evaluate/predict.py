@@ -15,7 +15,7 @@ from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_adapter
 from featx.evaluate.runs import AdapterRun, BaselineRun
-from featx.evaluate.settings import PredictSettings
+from featx.evaluate.settings import PredictSettings, ScoreSettings
 from featx.evaluate.windows import Windows, slide, whole
 from featx.files import read_list
 from featx.model.scoring import score_videos
@@ -130,7 +130,7 @@ def predict(
 
 
 def window_scorer(
-    run: AdapterRun | BaselineRun, store: FeatureStore, classes: dict[str, str], settings: PredictSettings
+    run: AdapterRun | BaselineRun, store: FeatureStore, classes: dict[str, str], settings: ScoreSettings
 ) -> WindowScorer:
     """Returns what scores windows as evaluation scores whole videos."""
     if isinstance(run, BaselineRun) and run.method != "zero-shot":

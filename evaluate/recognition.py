@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import LabelledVideos, check_fingerprint, list_labelled
+from featx.dataset import LabelledVideos, list_labelled
 from featx.errors import FeatxError
-from featx.evaluate.class_sets import ClassChoice, choose_classes
-from featx.evaluate.provenance import is_same_data_set, trained_on
-from featx.evaluate.runs import AdapterRun, BaselineRun, Run, open_run
+from featx.evaluate.asked import open_asked
+from featx.evaluate.class_sets import ClassChoice
+from featx.evaluate.provenance import trained_on
+from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import EvalSettings
-from featx.manifest import Manifest, read_manifest
+from featx.manifest import Manifest
 from featx.metrics.recognition import generalised_metrics, recognition_metrics
 from featx.results import Results, Videos
 from featx.store.reader import FeatureStore
@@ -66,17 +67,11 @@ def prepare(folder: Path, settings: EvalSettings) -> Asked:
     Raises:
         FeatxError: If run, store, manifest and classes do not belong together.
     """
-    run = open_run(folder)
-    store_path = settings.store or _made_with(run, "store", folder)
-    manifest_path = settings.manifest or _made_with(run, "manifest", folder)
-    store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
-    check_fingerprint(run.header.fingerprint, store, run.file)
-    learned = trained_on(run)
-    choice = choose_classes(
-        manifest, learned and learned.classes, is_same_data_set(learned, manifest), settings, settings.split
-    )
-    videos = list_labelled(store, choice.manifest, settings.split)
-    return Asked(run, store, choice.manifest, choice, videos, settings)
+    opened = open_asked(folder, settings)
+    if opened.run.task != "recognition":
+        raise FeatxError(f"{folder}: is about {opened.run.task}; score it with: featx eval {folder}")
+    videos = list_labelled(opened.store, opened.manifest, settings.split)
+    return Asked(opened.run, opened.store, opened.manifest, opened.choice, videos, settings)
 
 
 def evaluate(folder: Path, settings: EvalSettings) -> Scored:
@@ -118,17 +113,3 @@ def _results(folder: Path, asked: Asked, scores: np.ndarray) -> Results:
         videos=Videos(scored=len(videos), missing=videos.missing, left_out=choice.left_out),
         metrics=metrics,
     )
-
-
-def _made_with(run: Run, name: str, folder: Path) -> Path:
-    if name not in run.header.settings:
-        raise FeatxError(
-            f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"
-        )
-    path = Path(run.header.settings[name])
-    if not path.exists():
-        raise FeatxError(
-            f"{folder}: was trained with {name} {path}, which is not there (relative paths count from the current "
-            f"folder); say where it is with --{name}"
-        )
-    return path

@@ -33,14 +33,15 @@ def scored_of(results: Results) -> str:
 
 
 def percent(results: Results, metric: str) -> Cell:
-    """Returns a metric in percent, with what is known of its spread."""
+    """Returns a metric in percent (a rank as it is), with what is known of its spread."""
     if metric not in results.metrics:
         return None
-    value, spread = 100 * results.metrics[metric], results.spread.get(metric)
+    factor = 1 if metric.endswith("_rank") else 100
+    value, spread = factor * results.metrics[metric], results.spread.get(metric)
     if spread is None or spread.interval95 is None or spread.std is None:
         return value
     # Episodes estimate one number: its interval. Seeds show how much a run varies: their deviation.
-    return PlusMinus(value, 100 * (spread.interval95 if results.few_shot else spread.std))
+    return PlusMinus(value, factor * (spread.interval95 if results.few_shot else spread.std))
 
 
 def about(results: Results) -> str:
@@ -86,7 +87,8 @@ def notes_of(all_results: list[Results]) -> list[str]:
                 f"{results.run}: {results.videos.left_out} videos show other classes and are left out"
             )
         if results.truncated_texts:
-            notes.append(f"{results.run}: {results.truncated_texts} class texts were too long and cut")
+            what = "sentences" if results.retrieval else "class texts"
+            notes.append(f"{results.run}: {results.truncated_texts} {what} were too long and cut")
         learned = results.trained_on
         if learned and learned.data_set not in (None, results.data_set):
             notes.append(f"{results.run}: learned from {learned.data_set}, scored on {results.data_set}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from featx.clip.text import TextTower
-from featx.dataset import LabelledVideos, load_clip_of
+from featx.dataset import LabelledVideos, StoredParts, load_clip_of
 from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline
@@ -22,10 +23,12 @@ from featx.evaluate.settings import ScoreSettings
 from featx.evaluate.text_cache import cached_text, text_key
 from featx.evaluate.texts import count_truncated, encode_templates
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
-from featx.model.scoring import score_videos
+from featx.model.scoring import pool_videos, score_videos
 from featx.results import Method
 from featx.sources import open_parts
 from featx.store.reader import FeatureStore
+
+TEXTS_AT_ONCE = 1024  # that the text encoder takes together
 
 
 class Run(Protocol):
@@ -46,6 +49,11 @@ class Run(Protocol):
     learned_parameters: int
     header: AdapterHeader | BaselineHeader
     uses_clips: bool
+
+    @property
+    def task(self) -> str:
+        """What it is about: recognition, localisation or retrieval."""
+        ...
 
     def score(
         self, store: FeatureStore, classes: dict[str, str], videos: LabelledVideos, settings: ScoreSettings
@@ -68,6 +76,11 @@ class AdapterRun:
     uses_clips: bool = True
 
     @property
+    def task(self) -> str:
+        """What was learned."""
+        return self.header.config.task
+
+    @property
     def method(self) -> Method:
         """Without anything learned it is zero-shot CLIP."""
         return "adapter" if self.learned_parameters else "zero-shot"
@@ -87,8 +100,8 @@ class AdapterRun:
     ) -> Tensor:
         """Returns (C, D) text features of classes, encoded once."""
 
-        def encode(tower: TextTower) -> Tensor:
-            return self.adapter.encode_texts(tower, self.adapter.plan(list(classes.values())).to(device))
+        def encode(tower: TextTower, texts: list[str]) -> Tensor:
+            return self.adapter.encode_texts(tower, self.adapter.plan(texts).to(device))
 
         self.adapter.to(device)
         return _encoded_once(self.file, classes, store, settings, device, encode)
@@ -100,6 +113,10 @@ class AdapterRun:
         device = choose_device(settings.device)
         text = self.text(classes, store, settings, device)
         return _score(self.adapter, text, store, videos, settings, self.header.settings, device)
+
+    def pool(self, store: FeatureStore, videos: StoredParts, settings: ScoreSettings) -> np.ndarray:
+        """Returns (V, D) features of videos, of unit length, that sentences are compared with."""
+        return _pool(self.adapter, store, videos, settings, self.header.settings)
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many class texts are too long and are cut."""
@@ -113,6 +130,11 @@ class BaselineRun:
     file: Path
     header: BaselineHeader
     tensors: dict[str, np.ndarray]
+
+    @property
+    def task(self) -> str:
+        """What it was made for."""
+        return self.header.task
 
     @property
     def method(self) -> Method:
@@ -140,9 +162,8 @@ class BaselineRun:
         self, classes: dict[str, str], store: FeatureStore, settings: ScoreSettings, device: str
     ) -> Tensor:
         """Returns (C, D) text features of classes, averaged over the templates, encoded once."""
-        texts = list(classes.values())
 
-        def encode(tower: TextTower) -> Tensor:
+        def encode(tower: TextTower, texts: list[str]) -> Tensor:
             return encode_templates(tower, self.header.templates, texts, device)
 
         return _encoded_once(self.file, classes, store, settings, device, encode)
@@ -158,13 +179,20 @@ class BaselineRun:
         if self.method == "zero-shot":
             device = choose_device(settings.device)
             text = self.text(classes, store, settings, device)
-            adapter = zero_shot_adapter(self.header.fingerprint.width, self.header.settings["clip_frames"])
-            return _score(adapter, text, store, videos, settings, self.header.settings, device)
+            return _score(self._mean_of_frames, text, store, videos, settings, self.header.settings, device)
         columns = self._columns(classes)
         features = mean_features(store, videos)
         if self.method == "nearest-mean":
             return nearest_scores(features, self.tensors["means"][columns])
         return linear_scores(features, self.tensors["weight"][columns], self.tensors["bias"][columns])
+
+    def pool(self, store: FeatureStore, videos: StoredParts, settings: ScoreSettings) -> np.ndarray:
+        """Returns (V, D) features of videos, of unit length, that sentences are compared with (zero-shot)."""
+        return _pool(self._mean_of_frames, store, videos, settings, self.header.settings)
+
+    @property
+    def _mean_of_frames(self) -> Adapter:
+        return zero_shot_adapter(self.header.fingerprint.width, self.header.settings["clip_frames"])
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many texts, class by template, are too long and are cut."""
@@ -210,17 +238,20 @@ def _encoded_once(
     store: FeatureStore,
     settings: ScoreSettings,
     device: str,
-    encode: Any,
+    encode: Callable[[TextTower, list[str]], Tensor],
 ) -> Tensor:
     if settings.model:
         load_clip_of(store, settings.model)  # a wrong --model is an error, whatever is cached
 
+    texts = list(classes.values())
+
     def load_and_encode() -> Tensor:
         tower = TextTower(load_clip_of(store, settings.model).model.to(device))
+        parts = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
         with torch.no_grad():
-            return encode(tower)
+            return torch.cat([encode(tower, part) for part in parts])
 
-    key = text_key(file, list(classes.values()), store.header.fingerprint.weights_sha256)
+    key = text_key(file, texts, store.header.fingerprint.weights_sha256)
     return cached_text(file.parent, key, load_and_encode).to(device)  # (C, D)
 
 
@@ -244,3 +275,24 @@ def _score(
         made_with["stride_weights"],
         settings.batch,
     )
+
+
+def _pool(
+    adapter: Adapter,
+    store: FeatureStore,
+    videos: StoredParts,
+    settings: ScoreSettings,
+    made_with: dict[str, Any],
+) -> np.ndarray:
+    device = choose_device(settings.device)
+    pooled = pool_videos(
+        adapter.to(device),
+        open_parts(store, videos, device),
+        np.arange(len(videos)),
+        videos.rows,
+        settings.clips,
+        made_with["strides"],
+        made_with["stride_weights"],
+        device,
+    )
+    return pooled.cpu().numpy()

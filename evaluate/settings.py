@@ -39,7 +39,7 @@ class ClassSettings(Settings):
     )
 
 
-class EvalSettings(ScoreSettings, ClassSettings):
+class SplitSettings(ScoreSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
     store: Path | None = Field(
@@ -51,9 +51,69 @@ class EvalSettings(ScoreSettings, ClassSettings):
     split: str = Field("test", description="Split of the manifest that is scored.")
 
 
+class EvalSettings(SplitSettings, ClassSettings):
+    """How recognition is scored."""
+
+
+class RetrieveSettings(SplitSettings):
+    """How sentences and videos are ranked."""
+
+    ties: Literal["average", "optimistic", "pessimistic"] = Field(
+        "average", description="Retrieval: whether equal scores of others count half, not at all, or in full."
+    )
+    normalise: list[Literal["dual-softmax", "query-bank"]] = Field(
+        [],
+        description="Retrieval: further rows whose scores look at all queries, such as dual-softmax,query-bank.",
+    )
+    bank_split: str = Field("train", description="Retrieval: split that the query bank is drawn of.")
+
+
+class LocaliseSettings(EvalSettings):
+    """How the detections of localisation runs are made and scored."""
+
+    proposals: str = Field(
+        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments."
+    )
+    proposal_weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="w: a detection's score is proposal score ** w * class probability ** (1 - w).",
+    )
+    top_classes: int = Field(2, ge=1, description="Classes that each proposal is said to show.")
+    ap: Literal["official", "dedup", "thumos-matlab"] = Field(
+        "official",
+        description="Rule of average precision: ActivityNet's program, the same without instances that repeat or have no "
+        "length, or THUMOS14's kit.",
+    )
+    tiou: list[float] = Field(
+        [],
+        description="Overlaps, such as 0.3,0.4,0.5,0.6,0.7; else .5:.05:.95 for ActivityNet and .3:.1:.7 for others.",
+    )
+    per_class: bool = Field(False, description="Also print the average precision of each class.")
+    errors: bool = Field(False, description="Also print what the wrong detections are (after DETAD).")
+    save_detections: Path | None = Field(
+        None, description="Write the detections into this file, as ActivityNet's JSON (one RUN only)."
+    )
+    timeline: list[str] = Field(
+        [],
+        description="Draw these videos (ids, such as a.mp4,b.mp4) into RUN/timelines/: what is annotated, proposed and "
+        "detected, class scores over time, frames.",
+    )
+    timeline_format: Literal["png", "svg"] = Field("png", description="Of the timelines.")
+
+
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
+    task: Literal["recognition", "localisation", "retrieval"] = Field(
+        "recognition",
+        description="What is scored: to name videos, or (zero-shot) to name proposals or to match sentences.",
+    )
+    proposals: str | None = Field(
+        None,
+        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments.",
+    )
     store: Path = Field(description="Feature store, made by featx extract.")
     manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
     train_split: str = Field("train", description="Split that is learned from (zero-shot learns nothing).")

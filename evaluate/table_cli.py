@@ -12,7 +12,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def table(
-    kind: Annotated[str, typer.Argument(help="closed-set, few-shot, open-set or ablation.")],
+    kind: Annotated[str, typer.Argument(help="closed-set, few-shot, open-set, ablation or retrieval.")],
     runs: Annotated[list[Path], typer.Argument(help="Folders with results.")],
     format: Annotated[
         str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")

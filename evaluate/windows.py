@@ -38,17 +38,44 @@ def slide(pts: np.ndarray, window_s: float, hop_s: float) -> Windows:
         window_s: Seconds of a window.
         hop_s: Seconds from one to the next, at most ``window_s``.
     """
-    first, end = float(pts[0]), end_of(pts)
-    count = 1 + max(0, int(np.ceil((end - first - window_s) / hop_s - 1e-9)))
-    starts = first + hop_s * np.arange(count)
-    starts = np.maximum(np.minimum(starts, end - window_s), first)
-    ends = np.minimum(starts + window_s, end)
-    first_row = np.minimum(np.searchsorted(pts, starts - 1e-9), len(pts) - 1)
-    past = np.searchsorted(pts, ends - 1e-9)
-    past[-1] = len(pts)
+    return slide_each(pts, np.array([0, len(pts)]), np.array([end_of(pts)]), window_s, hop_s)[1]
+
+
+def slide_each(
+    pts: np.ndarray, offsets: np.ndarray, ends_s: np.ndarray, window_s: float, hop_s: float
+) -> tuple[np.ndarray, Windows]:
+    """Places windows in each of V videos, whose N rows stand one after another, as `slide` does in one.
+
+    Args:
+        pts: (N,) presentation times of the rows in seconds, ascending within each video.
+        offsets: (V + 1,) rows between the videos.
+        ends_s: (V,) where each video ends, as `end_of` says.
+        window_s: Seconds of a window.
+        hop_s: Seconds from one to the next, at most ``window_s``.
+
+    Returns:
+        (M,) the video that each window is in, ascending; and the windows, their first rows among all N.
+    """
+    firsts_s = pts[offsets[:-1]]  # (V,)
+    lengths_s = ends_s - firsts_s
+    counts = 1 + np.maximum(0, np.ceil((lengths_s - window_s) / hop_s - 1e-9)).astype(np.int64)
+    before = np.cumsum(counts) - counts
+    video = np.repeat(np.arange(len(counts)), counts)  # (M,)
+    place = np.arange(len(video)) - before[video]
+    starts = np.maximum(np.minimum(hop_s * place, lengths_s[video] - window_s), 0.0)  # since the first frame
+    ends = np.minimum(starts + window_s, lengths_s[video])
+    # All videos on one axis, a second apart, so that one search serves them all.
+    begins = np.cumsum(lengths_s + 1) - lengths_s  # (V,)
+    axis = pts - np.repeat(firsts_s - begins, np.diff(offsets))  # (N,)
+    first_row = np.minimum(np.searchsorted(axis, starts + begins[video] - 1e-9), offsets[video + 1] - 1)
+    past = np.searchsorted(axis, ends + begins[video] - 1e-9)
+    past[before + counts - 1] = offsets[1:]
     nothing = past <= first_row
-    first_row = np.where(nothing, np.maximum(first_row - 1, 0), first_row)
-    return Windows(starts, ends, first_row, np.maximum(past - first_row, 1))
+    first_row = np.where(nothing, np.maximum(first_row - 1, offsets[video]), first_row)
+    windows = Windows(
+        starts + firsts_s[video], ends + firsts_s[video], first_row, np.maximum(past - first_row, 1)
+    )
+    return video, windows
 
 
 def whole(pts: np.ndarray) -> Windows:

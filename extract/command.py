@@ -13,15 +13,8 @@ from typing import Any
 
 from featx.clip.preprocess import fast_filter
 from featx.extract.sampling import Sampling, filter_of
-from featx.ffmpeg import ffmpeg_path
+from featx.ffmpeg import DEMUXERS, PROTOCOLS, ffmpeg_path
 
-# A file may only be what its bytes say it is, and may name no other file: a "video" can be a playlist of
-# file:///etc/passwd. Both lists are needed.
-PROTOCOLS = "file,pipe"
-DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,m4v,h264,hevc,ivf,"
-    "mxf,gif,rm,nut,wtv,dv,av1,obu,yuv4mpegpipe"
-)
 FRAME_LINES = {"format": "framecrc", "an": None, "sn": None, "dn": None}
 
 

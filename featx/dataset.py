@@ -57,6 +57,34 @@ class LabelledVideos(StoredParts):
         )
 
 
+@dataclass(frozen=True)
+class CaptionedVideos(StoredParts):
+    """The videos of a split that have features, and the sentences about them.
+
+    Attributes:
+        texts: C distinct sentences, in the order of the manifest.
+        text_of: (N,) int64, the sentence of each caption; captions stand in the order of their videos.
+        video_of: (N,) int64, the video that each caption is about.
+        missing_captions: How many captions the missing videos have.
+    """
+
+    texts: list[str]
+    text_of: np.ndarray
+    video_of: np.ndarray
+    missing_captions: int
+
+    @property
+    def first_captions(self) -> np.ndarray:
+        """(V + 1,) number of each video's first caption, and behind the last one that of all captions."""
+        return np.searchsorted(self.video_of, np.arange(len(self) + 1))
+
+    @property
+    def repeated(self) -> dict[str, int]:
+        """Sentences that several captions have, and how many."""
+        counts = np.bincount(self.text_of, minlength=len(self.texts))
+        return {self.texts[index]: int(counts[index]) for index in np.flatnonzero(counts > 1)}
+
+
 def join(several: list[LabelledVideos]) -> LabelledVideos:
     """Returns several lists one after another; a video may stand there more than once, what is missing is left out."""
     return LabelledVideos(
@@ -69,21 +97,29 @@ def join(several: list[LabelledVideos]) -> LabelledVideos:
     )
 
 
-def rows_between(pts: np.ndarray, start_s: float, end_s: float) -> tuple[int, int]:
+def rows_between(
+    pts: np.ndarray, start_s: np.ndarray | float, end_s: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first row, and how many, that are shown from ``start_s`` on and before ``end_s``; at least one.
 
     Where no row falls between (a short part of sparsely sampled features), it is the one shown nearest to its middle.
 
     Args:
         pts: (N,) ascending seconds.
-        start_s: Begin.
-        end_s: End; may be infinite.
+        start_s: (...) begins.
+        end_s: (...) ends; may be infinite.
+
+    Returns:
+        (...) int64 first rows, and (...) numbers of rows.
     """
-    first, past = np.searchsorted(pts, [start_s, end_s], side="left")
-    if past > first:
-        return int(first), int(past - first)
-    middle = start_s if np.isinf(end_s) else (start_s + end_s) / 2
-    return int(np.abs(pts - middle).argmin()), 1
+    start_s, end_s = np.asarray(start_s, dtype=np.float64), np.asarray(end_s, dtype=np.float64)
+    first, past = np.searchsorted(pts, start_s), np.searchsorted(pts, end_s)
+    middle = np.where(np.isinf(end_s), start_s, start_s + (end_s - start_s) / 2)
+    after = np.searchsorted(pts, middle).clip(max=len(pts) - 1)
+    before = (after - 1).clip(min=0)
+    nearest = np.where(middle - pts[before] <= pts[after] - middle, before, after)
+    nothing = past <= first
+    return np.where(nothing, nearest, first), np.where(nothing, 1, past - first)
 
 
 def present_videos(store: FeatureStore, manifest: Manifest, split: str) -> tuple[list[Video], list[str]]:
@@ -112,8 +148,8 @@ def stored_rows(
     """
     places = []
     for video in videos:
-        if video.part_of is None:
-            places.append((0, store.rows(video.id)))
+        if video.start_s is None and video.end_s is None:
+            places.append((0, store.rows(video.stored_id)))
         else:
             pts = known_pts(store, video.stored_id, manifest)
             if video.part_start_s > pts[-1]:
@@ -121,7 +157,8 @@ def stored_rows(
                     f"{store.path}: the rows of '{video.stored_id}' end at {pts[-1]:g} s, before '{video.id}' of "
                     f"{manifest.file} begins ({video.part_start_s:g} s)"
                 )
-            places.append(rows_between(pts, video.part_start_s, video.part_end_s))
+            first, rows = rows_between(pts, video.part_start_s, video.part_end_s)
+            places.append((int(first), int(rows)))
     first_rows, rows = np.array(places, dtype=np.int64).reshape(-1, 2).T
     return first_rows, rows
 
@@ -197,7 +234,7 @@ def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> Labell
                 uncovered.append(name)
                 continue
             first, rows = rows_between(pts, segment.start_s, segment.end_s)
-            found.append((name, video.stored_id, first, rows, class_index[segment.label]))
+            found.append((name, video.stored_id, int(first), int(rows), class_index[segment.label]))
     if len(uncovered) >= len(found):
         raise FeatxError(
             f"{store.path}: the rows of its videos end before {len(uncovered)} of {len(uncovered) + len(found)} segments "
@@ -211,6 +248,34 @@ def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> Labell
         np.array(rows_of, dtype=np.int64),
         missing + uncovered,
         np.array(labels, dtype=np.int64),
+    )
+
+
+def list_captioned(store: FeatureStore, manifest: Manifest, split: str) -> CaptionedVideos:
+    """Lists a split's videos and their captions; videos without features are listed, never silently dropped.
+
+    Raises:
+        FeatxError: If a video has no caption, or an empty one, or the store has none of the split's videos.
+    """
+    videos = manifest.split(split)
+    silent = [video.id for video in videos if not all(one.strip() for one in video.captions or [""])]
+    if silent:
+        raise FeatxError(
+            f"{manifest.file}: {len(silent)} videos of split '{split}' have no caption or an empty one, "
+            f"'{silent[0]}' first"
+        )
+    present, missing = present_videos(store, manifest, split)
+    texts: dict[str, int] = {}
+    text_of = [texts.setdefault(one, len(texts)) for video in present for one in video.captions]
+    return CaptionedVideos(
+        [video.id for video in present],
+        [video.stored_id for video in present],
+        *stored_rows(store, manifest, present),
+        missing,
+        list(texts),
+        np.array(text_of, dtype=np.int64),
+        np.repeat(np.arange(len(present)), [len(video.captions) for video in present]),
+        sum(len(manifest.by_id[video_id].captions) for video_id in missing),
     )
 
 

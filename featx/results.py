@@ -75,6 +75,28 @@ class FewShot(BaseModel):
     shots: int | None = None
 
 
+class Localisation(BaseModel):
+    """How detections were made and scored.
+
+    Attributes:
+        proposals: File that they were made of, or ``ground-truth``.
+        rule: Of average precision.
+        tiou: Overlaps that it is about.
+        instances: Annotated instances that were looked for.
+        proposal_weight: w in score = proposal score ** w * class probability ** (1 - w).
+        top_classes: Classes of each proposal.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    proposals: str
+    rule: str
+    tiou: list[float]
+    instances: int
+    proposal_weight: float
+    top_classes: int
+
+
 class Item(BaseModel):
     """One of the episodes or seeds that a result is the mean of.
 
@@ -93,8 +115,28 @@ class Item(BaseModel):
     metrics: dict[str, float]
 
 
+class Retrieval(BaseModel):
+    """What was ranked.
+
+    Attributes:
+        captions: Captions of the scored videos; each is one query.
+        missing_captions: Captions of videos that the store lacks, which were not asked.
+        repeated: Sentences that several captions have, and how many.
+        ties: How equal scores of others count.
+        bank_split: Split that the query bank was drawn of; None without one.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    captions: int
+    missing_captions: int = 0
+    repeated: dict[str, int] = {}
+    ties: str = "average"
+    bank_split: str | None = None
+
+
 class Results(BaseModel):
-    """One row of a table; metrics are fractions of 1. ``docs/results-file.md`` says what every field means."""
+    """One row of a table; metrics are fractions of 1, but for ranks. ``docs/results-file.md`` says what every field means."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -118,6 +160,8 @@ class Results(BaseModel):
     truncated_texts: int = 0
     trained_on: TrainedOn | None = None
     few_shot: FewShot | None = None
+    localisation: Localisation | None = None
+    retrieval: Retrieval | None = None
     fingerprint: dict[str, Any]
     videos: Videos
     metrics: dict[str, float]
@@ -138,7 +182,8 @@ class Results(BaseModel):
         if file.endswith(".jsonl"):
             split_name = f"{Path(file).stem} {split_name}"
         group = self.class_set if self.class_split or self.class_set != "all" else ""
-        parts = (self.data_set, self.split, split_name, group, self.variant)
+        of = "ground-truth" if self.localisation and self.localisation.proposals == "ground-truth" else ""
+        parts = (self.data_set, self.split, split_name, group, of, self.variant)
         return "-".join(re.sub(r"[^\w.,=+-]+", "_", part) for part in parts if part)
 
 

@@ -91,6 +91,15 @@ def class_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def segment_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from segment_world import make_segment_world
+
+    folder = tmp_path_factory.mktemp("segment-world")
+    make_segment_world(folder)
+    return folder
+
+
 @pytest.fixture
 def made_run(class_world: Path, tmp_path: Path, featx) -> Callable[..., Path]:
     """Runs a command that makes a run of the class world's store, and returns its folder."""
@@ -103,3 +112,12 @@ def made_run(class_world: Path, tmp_path: Path, featx) -> Callable[..., Path]:
         return to
 
     return make
+
+
+@pytest.fixture(scope="session")
+def caption_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from caption_world import make_caption_world
+
+    folder = tmp_path_factory.mktemp("captions")
+    make_caption_world(folder)
+    return folder

@@ -8,7 +8,13 @@ import pytest
 
 from featx.data_manifests.moving_shapes.generate import class_texts, make_video, plan_videos
 from featx.data_manifests.moving_shapes.render import render
-from featx.data_manifests.moving_shapes.world import MOTIONS, TWINS, draw_clip, draw_untrimmed
+from featx.data_manifests.moving_shapes.untrimmed import (
+    draw_untrimmed,
+    is_action,
+    make_long_video,
+    plan_long_videos,
+)
+from featx.data_manifests.moving_shapes.world import MOTIONS, TWINS, draw_clip
 from featx.manifest import read_manifest
 
 
@@ -43,13 +49,46 @@ def test_every_motion_can_be_drawn(motion: str) -> None:
     assert changes == (motion != "resting")
 
 
-def test_long_videos_have_segments_and_bare_background_between_them() -> None:
-    actions = [("star", "growing"), ("circle", "falling"), ("heart", "rising")]
-    scene = draw_untrimmed(np.random.default_rng(1), actions, 20.0)
-    assert 1 <= len(scene.actors) <= 3
-    for actor in scene.actors:
-        assert 0 <= actor.start_s < actor.end_s <= 20.0
-    assert all(a.end_s <= b.start_s for a, b in zip(scene.actors, scene.actors[1:], strict=False))
+def test_long_videos_show_actions_and_distractors_with_bare_background_between() -> None:
+    scenes = [draw_untrimmed(np.random.default_rng(seed)) for seed in range(40)]
+    actors = [actor for scene in scenes for actor in scene.actors]
+    actions = [actor for actor in actors if is_action(actor)]
+    assert {f"{actor.shape} {actor.motion}" for actor in actions} == set(class_texts().values())
+    assert 0.2 < 1 - len(actions) / len(actors) < 0.4
+    for scene in scenes:
+        assert 30 <= scene.duration_s <= 121 and len(scene.actors) >= 2
+        ends = [0.0, *(actor.end_s for actor in scene.actors)]
+        starts = [*(actor.start_s for actor in scene.actors), scene.duration_s]
+        assert all(start - end >= 1 for start, end in zip(starts[:-1], ends[:-1], strict=True))
+        assert ends[-1] <= starts[-1]
+
+
+def test_the_command_makes_long_videos_whose_segments_show_something(tmp_path: Path, featx) -> None:
+    to = tmp_path / "long"
+    words = ["manifest", "moving-shapes", "--task", "localisation", "--train", 1, "--test", 1, "--to", to]
+    assert featx(*words).code == 0
+    manifest = read_manifest(to / "manifest.jsonl")
+    video = manifest.split("test")[0]
+    with av.open(str(manifest.root / video.path)) as container:
+        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert frames[-1][0] < video.duration_s < frames[-1][0] + 0.2
+    still = frames[0][1].astype(float)  # every video begins with bare background
+    changed = np.array([np.abs(picture - still).max() > 45 for _, picture in frames])
+    times = np.array([time for time, _ in frames])
+    assert not changed[times < 1].any()
+    for segment in video.segments:
+        inside = (times > segment.start_s + 0.2) & (times < segment.end_s - 0.2)
+        around = (np.abs(times - segment.start_s + 0.5) < 0.3) | (np.abs(times - segment.end_s - 0.5) < 0.3)
+        assert changed[inside].mean() > 0.9 and not changed[around].any()
+    assert featx(*words[:3], "else", "--to", tmp_path / "no").err.startswith("featx: --task else: must be")
+
+
+def test_a_long_video_depends_on_its_seed_only(tmp_path: Path) -> None:
+    (tmp_path / "test").mkdir()
+    few, many = plan_long_videos(3, {"test": 1}), plan_long_videos(3, {"train": 2, "test": 2})
+    assert set(few) < set(many)
+    contents = [(tmp_path / make_long_video(few[0], tmp_path)).read_bytes() for _ in range(2)]
+    assert contents[0] == contents[1]
 
 
 def test_videos_depend_on_the_seed_and_not_on_how_many_there_are(tmp_path: Path) -> None:

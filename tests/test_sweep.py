@@ -1,5 +1,6 @@
 """A sweep is its cells' runs: means over seeds, gone on with where it stopped, shown by the ablation table."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,14 @@ def test_sweep(recipe: Path, tmp_path: Path, featx) -> None:
         assert featx("eval", run, "--device", "cpu").code == 0
         (again,) = read_results(run)
         assert again.model_dump(exclude={"date"}) == written.model_dump(exclude={"date"})
+    with (to / "sweep.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["prompts"], row["layers"], row["seeds"]) for row in rows] == [
+        (prompts, layers, "2") for prompts in "12" for layers in "01"
+    ]
+    for row, one in zip(rows, results, strict=True):
+        assert float(row["top1"]) == pytest.approx(100 * one.metrics["top1"], abs=1e-3)
+        assert float(row["top1_std"]) == pytest.approx(100 * one.spread["top1"].std, abs=1e-3)
     outcome = featx("table", "ablation", to, "--format", "csv")
     assert outcome.code == 0 and outcome.out.count("prompts=") == 4, outcome.err
 
@@ -56,3 +65,27 @@ def test_bad_grids_are_named(recipe: Path, tmp_path: Path, featx) -> None:
         assert outcome.code == 2 and message in outcome.err
     outcome = featx("sweep", recipe, "--grid", "prompts=1,90", "--to", tmp_path / "no")
     assert outcome.code == 2 and "prompts=90" in outcome.err and not (tmp_path / "no").exists()
+
+
+def test_class_splits_are_learned_seen_and_scored_unseen(
+    recipe: Path, class_world: Path, tmp_path: Path, featx
+) -> None:
+    manifest, splits, to = class_world / "manifest.jsonl", tmp_path / "splits.jsonl", tmp_path / "sweep"
+    words = ["manifest", "class-split", "--manifest", manifest, "--to", splits, "--seen", 0.5, "--splits", 3]
+    assert featx(*words).code == 0
+    outcome = featx("sweep", recipe, "--class-splits", splits, "--grid", "layers=0,1", "--to", to)
+    assert outcome.code == 0, outcome.err
+    results = read_results(to)
+    assert [one.variant for one in results] == ["layers=0", "layers=1"]
+    for one in results:
+        assert [item.name for item in one.items] == ["split_0", "split_1", "split_2"]
+        assert one.class_set == "unseen" and one.videos.scored == 90 and one.classes == 3
+        values = []
+        for item in one.items:
+            run = to / one.variant / item.name / "seed-0"
+            assert featx("eval", run, "--classes", "unseen", "--class-split", splits, "--class-split-name", item.name, "--device", "cpu").code == 0  # fmt: skip
+            values += [again.metrics["top1"] for again in read_results(run)]
+        assert [item.metrics["top1"] for item in one.items] == pytest.approx(values)
+        assert one.spread["top1"].std == pytest.approx(np.std(values, ddof=1))
+    outcome = featx("table", "open-set", to, "--format", "csv")
+    assert outcome.code == 0 and outcome.out.count("prompts") >= 2, outcome.err

@@ -121,3 +121,13 @@ def test_open_set_training_never_sees_an_unseen_class(class_world, tmp_path, fea
     assert outcome.code == 0 and "40/40" in outcome.out, outcome.err
     outcome = featx(*words(class_world, None, tmp_path / "no", "--class-split-name", "split_0"))
     assert outcome.code == 2 and "class_split_name needs class_split" in outcome.err
+
+
+def test_a_folder_holds_one_kind_of_run(class_world, episodes, tmp_path, featx) -> None:
+    more = ["--layers", 0, "--steps", 2]
+    few, one = tmp_path / "few", tmp_path / "one"
+    assert featx(*words(class_world, episodes, few, *more)).code == 0
+    assert featx(*words(class_world, None, one, *more)).code == 0
+    for list_of_episodes, run in ((None, few), (episodes, one)):
+        outcome = featx(*words(class_world, list_of_episodes, run, *more, "--fresh"))
+        assert outcome.code == 2 and "choose another --to" in outcome.err

@@ -20,20 +20,19 @@ from featx.dataset import LabelledVideos, join, list_labelled
 from featx.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
 from featx.errors import FeatxError
 from featx.files import write_atomically
-from featx.model.adapter import save_adapter
+from featx.model.adapter import ADAPTER_FILE, save_adapter
 from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.train.checkpoint import Checkpoints
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts, differing, some_of
 from featx.train.ranks import Ranks, join_ranks
-from featx.train.recognition import header_of, make_parts, make_sampler
+from featx.train.recognition import EPISODES_FILE, header_of, make_parts, make_sampler
 from featx.train.scoring import results_of, score
 from featx.train.settings import MAY_CHANGE, TrainSettings
 from featx.train.stopwatch import Stopwatch
 from featx.train.together import JoinedSampler, JoinedStep
 
-IDENTITY_FILE = "episodes.json"
 FOLDER = "episodes"
 TEXTS_TOGETHER = (
     256  # class texts of the episodes whose steps are done together; docs/training.md has the times
@@ -118,12 +117,13 @@ def train_episodes(
     with join_ranks(settings.device) as ranks:
         basis = Basis(settings)
         episodes = read_episodes(settings.episodes, basis.manifest).episodes
+        if (run / ADAPTER_FILE).exists() or Checkpoints(run).files():
+            raise FeatxError(f"{run}: holds a run without episodes; choose another --to")
         if fresh:
             clear(run)
         _claim(settings, basis, episodes, run)
         began, learned = time.monotonic(), 0
-        videos = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
-        basis.hold([one for one in videos if one in basis.store], settings, ranks)
+        basis.hold(_stored(basis, episodes), settings, ranks)
         for number, group in enumerate(groups(episodes, settings)):
             if all(_file(run, index).exists() for index in group):
                 continue
@@ -136,11 +136,20 @@ def train_episodes(
         return Outcome(results, write_results(results, run), learned, time.monotonic() - began, untrained)
 
 
+def _stored(basis: Basis, episodes: list[Episode]) -> list[str]:
+    """Returns the ids of the store's videos that episodes use, once."""
+    by_id = basis.manifest.by_id
+    ids = dict.fromkeys(
+        by_id[one].stored_id for episode in episodes for one in [*episode.train, *episode.test]
+    )
+    return [one for one in ids if one in basis.store]
+
+
 def clear(run: Path) -> None:
     """Removes what a run over episodes wrote into its folder, and nothing else."""
-    if (run / IDENTITY_FILE).exists():
+    if (run / EPISODES_FILE).exists():
         shutil.rmtree(run / FOLDER, ignore_errors=True)
-        for file in [*run.glob("results-*.json"), *run.glob("missing-*.txt"), run / IDENTITY_FILE]:
+        for file in [*run.glob("results-*.json"), *run.glob("missing-*.txt"), run / EPISODES_FILE]:
             file.unlink(missing_ok=True)
 
 
@@ -272,7 +281,7 @@ def _claim(settings: TrainSettings, basis: Basis, episodes: list[Episode], run: 
         "episodes": len(episodes),
         "list of episodes": _digest(episodes),
     }
-    file = run / IDENTITY_FILE
+    file = run / EPISODES_FILE
     if file.exists():
         differences = differing(json.loads(file.read_text(encoding="utf-8")), now)
         if differences:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +12,14 @@ import torch
 from featx.class_lists import named_class_split, read_labels
 from featx.clip.load import LoadedClip
 from featx.clip.text import Precision, TextPlan, TextTower
-from featx.dataset import LabelledVideos, StoredParts, list_labelled, list_segments, load_clip_of
+from featx.dataset import (
+    CaptionedVideos,
+    LabelledVideos,
+    StoredParts,
+    list_captioned,
+    list_labelled,
+    load_clip_of,
+)
 from featx.errors import FeatxError
 from featx.manifest import Manifest, read_manifest
 from featx.model.adapter import Adapter, AdapterConfig
@@ -19,7 +27,10 @@ from featx.sources import Part, Source, open_source
 from featx.store.reader import FeatureStore
 from featx.train.ranks import Ranks
 from featx.train.sampler import keep_back
+from featx.train.segments import list_training_segments
 from featx.train.settings import TrainSettings
+
+BACKGROUND_TEXT = "background"
 
 
 class Basis:
@@ -33,9 +44,20 @@ class Basis:
         """
         self._model = settings.model
         self.store = FeatureStore(settings.store)
-        self.manifest = choose_seen(read_manifest(settings.manifest), settings)
+        self.whole = read_manifest(settings.manifest)
+        self.manifest = choose_seen(self.whole, settings)
         self._towers: dict[tuple[object, ...], TextTower] = {}
         self._held: tuple[Source, dict[str, int]] | None = None
+
+    def for_classes(self, settings: TrainSettings) -> Basis:
+        """Returns the same for other seen classes: all that is open is shared.
+
+        Raises:
+            FeatxError: If the class split does not fit.
+        """
+        other = copy.copy(self)
+        other.manifest = choose_seen(self.whole, settings)
+        return other
 
     @cached_property
     def loaded(self) -> LoadedClip:
@@ -77,25 +99,55 @@ class Inputs:
 
     Attributes:
         basis: What other runs may share.
-        manifest: Labels and splits; its classes are those that are learned.
+        manifest: Labels, captions and splits; its classes are those that are learned.
         videos: The training split.
         kept_back: (V,) bool, the videos that validate.
         adapter: Untrained.
-        plan: Where the class texts and prompts go.
+        plan: Where the texts (of classes, or sentences) and prompts go.
     """
 
     basis: Basis
     manifest: Manifest
-    videos: LabelledVideos
+    videos: LabelledVideos | CaptionedVideos
     kept_back: np.ndarray
     adapter: Adapter
     plan: TextPlan
 
     @property
+    def classes(self) -> dict[str, str]:
+        """Label to text of the classes that are learned; none where sentences are matched."""
+        return {} if isinstance(self.videos, CaptionedVideos) else self.manifest.header.classes
+
+    @property
+    def texts(self) -> list[str]:
+        """What clips are compared with."""
+        return texts_of(self.videos, self.manifest, self.adapter.config)
+
+    @property
     def truncated(self) -> list[str]:
-        """Class texts that were cut because they were too long."""
-        texts = list(self.manifest.header.classes.values())
+        """Texts that were cut because they were too long."""
+        texts = self.texts
         return [texts[index] for index in self.plan.truncated]
+
+
+def texts_of(
+    videos: LabelledVideos | CaptionedVideos, manifest: Manifest, config: AdapterConfig
+) -> list[str]:
+    """Returns what clips are compared with: sentences, or the texts of classes (and of the background)."""
+    return videos.texts if isinstance(videos, CaptionedVideos) else config.texts_of(manifest.header.classes)
+
+
+def list_videos(
+    settings: TrainSettings, store: FeatureStore, manifest: Manifest, split: str
+) -> LabelledVideos | CaptionedVideos:
+    """Lists what is learned from: videos, segments of them, or videos and their captions.
+
+    Raises:
+        FeatxError: If the manifest does not say it, or the store has nothing of it.
+    """
+    if settings.task == "localisation":
+        return list_training_segments(store, manifest, split, settings)
+    return (list_captioned if settings.task == "retrieval" else list_labelled)(store, manifest, split)
 
 
 def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: str) -> Inputs:
@@ -110,23 +162,28 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    list_videos = list_segments if settings.task == "localisation" else list_labelled
-    videos = list_videos(basis.store, manifest, split)
-    kept_back = keep_back(videos.labels, settings.validation, settings.seed)
+    videos = list_videos(settings, basis.store, manifest, split)
+    # without classes all videos are alike
+    groups = np.zeros(len(videos)) if isinstance(videos, CaptionedVideos) else videos.labels
+    kept_back = keep_back(groups, settings.validation, settings.seed)
     if settings.validation and not kept_back.any():
-        raise FeatxError(
-            f"--validation {settings.validation}: no class of split '{split}' has two videos; leave it out"
+        where = (
+            f"no class of split '{split}' has" if settings.task != "retrieval" else f"split '{split}' has not"
         )
+        raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
     loaded = basis.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
-    plan = adapter.plan(list(manifest.header.classes.values()))
+    plan = adapter.plan(texts_of(videos, manifest, adapter.config))
     return Inputs(basis, manifest, videos, kept_back, adapter, plan)
 
 
 def config_of(settings: TrainSettings) -> AdapterConfig:
     """Returns what the adapter is made of."""
-    return AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+    config = AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+    if settings.proposals and not config.background:
+        config.background = BACKGROUND_TEXT
+    return config
 
 
 def choose_seen(manifest: Manifest, settings: TrainSettings) -> Manifest:

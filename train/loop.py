@@ -21,7 +21,7 @@ from featx.train.ranks import Ranks
 from featx.train.schedule import rate_at
 from featx.train.settings import LearnSettings
 from featx.train.stopwatch import Stopwatch
-from featx.train.validation import Score, Validator
+from featx.train.validation import Score, Scorer
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Parts:
     learned: nn.Module
     step: Step
     loader: Loader
-    validator: Validator | None
+    validator: Scorer | None
     ranks: Ranks
     watch: Stopwatch
 
@@ -240,7 +240,7 @@ class Loop:
         seconds = round(self.progress.seconds, 3)
         log.write(step, loss=loss, accuracy=accuracy, rate=rate, seconds=seconds, **shares)
 
-    def _validate(self, validator: Validator, log: RunLog | None) -> None:
+    def _validate(self, validator: Scorer, log: RunLog | None) -> None:
         progress, adapter = self.progress, self._evaluated
         score = validator.score(adapter)
         if score.better_than(progress.best):

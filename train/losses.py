@@ -35,7 +35,12 @@ def text_to_video(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def loss_of(
-    video: Tensor, text: Tensor, targets: Tensor, clips: int, symmetric: bool
+    video: Tensor,
+    text: Tensor,
+    targets: Tensor,
+    clips: int,
+    symmetric: bool,
+    ignored: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Returns the loss, and how many clips are nearest to their own text.
 
@@ -45,8 +50,12 @@ def loss_of(
         targets: (B,) the clip's own text.
         clips: Of the whole step: the parts' losses add up to the whole's.
         symmetric: The mean of both directions; needs all clips of the step at once.
+        ignored: (B, C) bool, pairs that are neither aimed at nor held against each other: a text that is right for a
+            clip although it is not its target.
     """
     logits = video @ text.T / TEMPERATURE  # (B, C)
+    if ignored is not None:
+        logits = logits.masked_fill(ignored, -torch.inf)
     loss = video_to_text(logits, targets) / clips
     if symmetric:
         loss = (loss + text_to_video(logits, targets)) / 2

@@ -1,4 +1,4 @@
-"""The recipe for recognition: clips of cached features against the prompted texts of the classes."""
+"""The recipe: clips of cached features against prompted texts, those of classes or (retrieval) sentences."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from featx.dataset import CaptionedVideos
 from featx.errors import FeatxError
 from featx.files import write_atomically
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
+from featx.train.captions import CaptionSampler
 from featx.train.checkpoint import Checkpoints
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts, Progress, differing, some_of
 from featx.train.ranks import Ranks, join_ranks
-from featx.train.sampler import Sampler
+from featx.train.sampler import ClipStream, Draws, Sampler
 from featx.train.settings import MAY_CHANGE, TrainSettings
 from featx.train.step import Step, TextSide
 from featx.train.stopwatch import Stopwatch
 from featx.train.summary import Summary, read_summary, write_summary
-from featx.train.validation import Validator
+from featx.train.validation import RetrievalValidator, Scorer, Validator
 
 LAST_ADAPTER_FILE = "adapter-last.safetensors"
+EPISODES_FILE = "episodes.json"  # says that a folder holds a run over episodes, and which
 
 
 def train(
@@ -50,6 +53,8 @@ def train(
         Interrupted: After Ctrl-C or SIGTERM.
     """
     with join_ranks(settings.device) as ranks:
+        if (run / EPISODES_FILE).exists():
+            raise FeatxError(f"{run}: holds a run over episodes; choose another --to")
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
@@ -79,13 +84,16 @@ def clear(run: Path) -> None:
 def identity(settings: TrainSettings, inputs: Inputs) -> dict[str, Any]:
     """Returns what must be equal for a checkpoint to be gone on from: settings, features, classes, videos."""
     videos = inputs.videos
-    listed = json.dumps(
-        [videos.ids, videos.labels.tolist(), videos.first_rows.tolist(), videos.rows.tolist()]
-    ).encode()
+    said: list[Any] = (
+        [videos.texts, videos.text_of.tolist(), videos.video_of.tolist()]
+        if isinstance(videos, CaptionedVideos)
+        else [videos.labels.tolist()]
+    )
+    listed = json.dumps([videos.ids, *said, videos.first_rows.tolist(), videos.rows.tolist()]).encode()
     return {
         "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
         "features": inputs.basis.store.header.fingerprint.model_dump(),
-        "classes": inputs.manifest.header.classes,
+        "classes": inputs.classes,
         "videos": len(videos),
         "list of videos": hashlib.sha256(listed).hexdigest()[:12],
     }
@@ -130,6 +138,7 @@ def _learn(
         best_top1=progress.best.top1 if progress.best else None,
         missing=inputs.videos.missing,
         truncated=inputs.truncated,
+        task=settings.task,
     )
     if ranks.first:
         _save(settings, inputs, run, loop, summary)
@@ -144,7 +153,13 @@ def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
     watch = Stopwatch(device)
     source = inputs.basis.source(videos, settings, ranks)
     text_side = TextSide(adapter, tower, inputs.plan.to(device), inputs.basis.loaded.width, ranks)
-    validator = Validator(kept, videos.labels[kept], videos.rows[kept], source, settings, ranks, text_side)
+    validator: Scorer
+    if isinstance(videos, CaptionedVideos):
+        validator = RetrievalValidator(kept, videos, source, settings, ranks, text_side)
+    else:
+        validator = Validator(
+            kept, videos.labels[kept], videos.rows[kept], source, settings, ranks, text_side
+        )
     return Parts(
         learned=adapter,
         step=Step(adapter, text_side, ranks, settings.loss == "symmetric", watch),
@@ -155,21 +170,17 @@ def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
     )
 
 
-def make_sampler(settings: TrainSettings, inputs: Inputs) -> Sampler:
+def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:
     """Returns what says which clips and texts each step sees."""
     videos = inputs.videos
+    learned = np.flatnonzero(~inputs.kept_back)
+    clips = settings.clip_frames, settings.strides, settings.stride_weights
+    if isinstance(videos, CaptionedVideos):
+        stream = ClipStream(settings.seed, settings.batch, learned, videos.rows, *clips)
+        return CaptionSampler(stream, settings.batch, settings.seed, videos)
     return Sampler(
-        seed=settings.seed,
-        batch=settings.batch,
-        videos=np.flatnonzero(~inputs.kept_back),
-        labels=videos.labels,
-        row_counts=videos.rows,
-        classes=len(inputs.manifest.header.classes),
-        class_limit=settings.class_limit,
-        clip_frames=settings.clip_frames,
-        strides=settings.strides,
-        stride_weights=settings.stride_weights,
-    )
+        settings.seed, settings.batch, learned, videos.labels, videos.rows, len(inputs.plan), settings.class_limit, *clips
+    )  # fmt: skip
 
 
 def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None, summary: Summary) -> None:
@@ -191,7 +202,7 @@ def header_of(settings: TrainSettings, inputs: Inputs) -> AdapterHeader:
         config=inputs.adapter.config,
         fingerprint=inputs.basis.store.header.fingerprint,
         model_source=inputs.basis.loaded.source,
-        classes=inputs.manifest.header.classes,
+        classes=inputs.classes,
         data_set=inputs.manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from featx.clips import draw_clips
 
 # Every kind of draw has a stream of its own: drawing more of one never moves another.
-ORDER, CLIPS, CLASSES, VALIDATION = range(4)
+ORDER, CLIPS, CLASSES, VALIDATION, CAPTIONS, BACKGROUND = range(6)
 STEPS_TOGETHER = 32
 
 
@@ -24,12 +24,14 @@ class Draw:
         rows: (B, T) rows of the clip within its video.
         texts: (C,) indices of the texts of this step, ascending.
         targets: (B,) position of each clip's own text among ``texts``.
+        ignored: (B, C) bool, further texts that are right for a clip; None where there are none.
     """
 
     videos: np.ndarray
     rows: np.ndarray
     texts: np.ndarray
     targets: np.ndarray
+    ignored: np.ndarray | None = None
 
 
 class Draws(Protocol):
@@ -71,34 +73,76 @@ class Sampler:
     stride_weights: list[float]
 
     def __post_init__(self) -> None:
-        self._drawn = self._draw_together(0)
+        self._clips = ClipStream(
+            self.seed, self.batch, self.videos, self.row_counts, self.clip_frames, self.strides, self.stride_weights
+        )  # fmt: skip
 
     def draw(self, step: int) -> Draw:
         """Returns what step 1, 2, … sees."""
-        number, place = divmod(step - 1, STEPS_TOGETHER)
-        drawn = self._drawn  # several threads may ask: each goes on with the one that it looked at
-        if drawn.number != number:
-            drawn = self._drawn = self._draw_together(number)
-        own = slice(place * self.batch, (place + 1) * self.batch)
-        videos, rows, labels = drawn.videos[own], drawn.rows[own], drawn.labels[own]
+        clips = self._clips.draw(step)
+        labels = self.labels[clips.videos]
         texts = class_list([self.seed, CLASSES, step], labels, self.classes, self.class_limit)
-        return Draw(videos, rows, texts, np.searchsorted(texts, labels))
-
-    def _draw_together(self, number: int) -> _Drawn:
-        """Draws the clips of `STEPS_TOGETHER` steps at once: for small models it is NumPy's calls that cost."""
-        clips = STEPS_TOGETHER * self.batch
-        videos = self.videos[order(self.seed, len(self.videos), number * clips, clips)]
-        rng = np.random.default_rng([self.seed, CLIPS, number])
-        rows = draw_clips(rng, self.row_counts[videos], self.clip_frames, self.strides, self.stride_weights)
-        return _Drawn(number, videos, rows, self.labels[videos])
+        return Draw(clips.videos, clips.rows, texts, np.searchsorted(texts, labels))
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    number: int
+class Clips:
+    """The clips of a step, or of several.
+
+    Attributes:
+        videos: (B,) index of each clip's video.
+        rows: (B, T) rows of the clip within its video.
+        passes: (B,) how often its video was seen before.
+    """
+
     videos: np.ndarray
     rows: np.ndarray
-    labels: np.ndarray
+    passes: np.ndarray
+
+
+class ClipStream:
+    """Which clips each step sees, whatever they are compared with: shuffled passes over the videos."""
+
+    def __init__(
+        self,
+        seed: int,
+        batch: int,
+        videos: np.ndarray,
+        row_counts: np.ndarray,
+        clip_frames: int,
+        strides: list[int],
+        stride_weights: list[float],
+    ) -> None:
+        """Takes what `Sampler` has."""
+        self._seed = seed
+        self._batch = batch
+        self._videos = videos
+        self._row_counts = row_counts
+        self._clip_frames = clip_frames
+        self._strides = strides
+        self._stride_weights = stride_weights
+        self._drawn = self._draw_together(0)
+
+    def draw(self, step: int) -> Clips:
+        """Returns the clips of step 1, 2, …."""
+        number, place = divmod(step - 1, STEPS_TOGETHER)
+        drawn = self._drawn  # several threads may ask: each goes on with the one that it looked at
+        if drawn[0] != number:
+            drawn = self._drawn = self._draw_together(number)
+        own = slice(place * self._batch, (place + 1) * self._batch)
+        clips = drawn[1]
+        return Clips(clips.videos[own], clips.rows[own], clips.passes[own])
+
+    def _draw_together(self, number: int) -> tuple[int, Clips]:
+        """Draws the clips of `STEPS_TOGETHER` steps at once: for small models it is NumPy's calls that cost."""
+        count = STEPS_TOGETHER * self._batch
+        first = number * count
+        videos = self._videos[order(self._seed, len(self._videos), first, count)]
+        rng = np.random.default_rng([self._seed, CLIPS, number])
+        rows = draw_clips(
+            rng, self._row_counts[videos], self._clip_frames, self._strides, self._stride_weights
+        )
+        return number, Clips(videos, rows, np.arange(first, first + count) // len(self._videos))
 
 
 def order(seed: int, videos: int, first: int, count: int) -> np.ndarray:

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from featx.settings import Settings
 
+RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
+
 
 class LearnSettings(Settings):
     """What every task has: data, optimiser, choice of the best step, and how it runs."""
@@ -48,7 +50,8 @@ class LearnSettings(Settings):
         0.0,
         ge=0,
         lt=1,
-        description="Share of each class's training videos kept back to choose the best step; 0: last.",
+        description="Share of each class's training videos (of all, where sentences are matched) kept back to choose the "
+        "best step; 0: last.",
     )
     validate_every: int = Field(100, ge=1, description="Steps between two validations.")
     patience: int = Field(
@@ -100,7 +103,10 @@ class TrainSettings(LearnSettings):
 
     # what is learned
     prompts: int = Field(
-        16, ge=0, le=37, description="k: prompt vectors before and again after the class name; 0: none."
+        16,
+        ge=0,
+        le=37,
+        description="k: prompt vectors before and again after the class name or sentence; 0: none. Retrieval: 4 if not given.",
     )
     layout: Literal["sequence", "positional"] = Field(
         "sequence", description="Prompt layout: the paper's, or that of the authors' released code."
@@ -151,6 +157,27 @@ class TrainSettings(LearnSettings):
         "memory, about a third more work.",
     )
 
+    # localisation
+    proposals: Path | None = Field(
+        None,
+        description="Localisation: also learn from these proposals (of featx propose on the training split): of the class "
+        "of the segment that they overlap, or background.",
+    )
+    match_tiou: float = Field(
+        0.5, gt=0, le=1, description="Overlap from which a proposal is of a segment's class."
+    )
+    background_tiou: float = Field(
+        0.1, ge=0, lt=1, description="Overlap with any segment up to which a proposal is background."
+    )
+    background_share: float = Field(
+        0.25, ge=0, lt=1, description="Share of what is learned from that is background."
+    )
+    background: str | None = Field(
+        None,
+        description="Text of the background, a class of its own that no detection is of; with --proposals 'background' is "
+        "the default.",
+    )
+
     # few-shot episodes
     episodes: Path | None = Field(
         None,
@@ -164,6 +191,17 @@ class TrainSettings(LearnSettings):
     )
 
     @model_validator(mode="after")
+    def _as_retrieval_needs(self) -> TrainSettings:
+        if self.task != "retrieval":
+            return self
+        for name in ("class_split", "seen_list", "class_limit"):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is about classes; leave it out, or task=retrieval")
+        if "prompts" not in self.model_fields_set:
+            self.prompts = RETRIEVAL_PROMPTS
+        return self
+
+    @model_validator(mode="after")
     def _fit_together(self) -> TrainSettings:
         if len(self.strides) != len(self.stride_weights):
             raise ValueError("strides and stride_weights must have the same length")
@@ -171,6 +209,14 @@ class TrainSettings(LearnSettings):
             raise ValueError("episodes have classes of their own; leave out class_split and seen_list")
         if self.episodes and self.task != "recognition":
             raise ValueError(f"episodes are for recognition; leave them out, or task={self.task}")
+        if self.task != "localisation" and (self.proposals or self.background):
+            raise ValueError(
+                "proposals and background are for localisation; leave them out, or task=localisation"
+            )
+        if self.background_tiou >= self.match_tiou:
+            raise ValueError(
+                f"background_tiou={self.background_tiou} must be less than match_tiou={self.match_tiou}"
+            )
         if self.episodes and self.devices > 1:
             raise ValueError("episodes are learned by one process; leave out devices")
         if self.batch < self.accumulate * self.devices:
@@ -182,6 +228,6 @@ class TrainSettings(LearnSettings):
 
 # An interrupted run may go on with other values of these; where the data lie is compared by content instead.
 MAY_CHANGE = {
-    "store", "manifest", "episodes", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
+    "store", "manifest", "episodes", "proposals", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
     "log_every", "checkpoint_steps", "checkpoint_seconds",
 }  # fmt: skip

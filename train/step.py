@@ -17,9 +17,14 @@ from featx.train.losses import loss_of
 from featx.train.ranks import Ranks
 from featx.train.stopwatch import Stopwatch
 
+MOST_FIXED_TEXTS = (
+    4096  # without prompts texts never change: so many are encoded once, and of more those of each step
+)
+TEXTS_AT_ONCE = 1024
+
 
 class TextSide:
-    """The features of the class texts, each rank encoding its part of them."""
+    """The features of the texts (of classes, or sentences), each rank encoding its part of them."""
 
     def __init__(
         self, adapter: Adapter, tower: TextTower, plan: TextPlan, feature_width: int, ranks: Ranks
@@ -37,7 +42,9 @@ class TextSide:
     def forward(self, texts: np.ndarray) -> Tensor:
         """Returns the (C, D) features of some texts, where the loss's gradient is to be collected."""
         if self._adapter.prompt_table is None:
-            if self._fixed is None:  # plain texts never change
+            if self._count > MOST_FIXED_TEXTS:
+                return self.features(self._adapter, texts)
+            if self._fixed is None:
                 self._fixed = self.all_features(self._adapter)
             return self._fixed[torch.from_numpy(texts).to(self._fixed.device)]
         self._own = self._encode(self._adapter, texts)
@@ -53,7 +60,15 @@ class TextSide:
     @torch.no_grad()
     def all_features(self, adapter: Adapter) -> Tensor:
         """Returns the (C, D) features of all texts for an adapter (the one that learns, or its running mean)."""
-        return self._ranks.gather(self._encode(adapter, np.arange(self._count)), self._count)
+        return self.features(adapter, np.arange(self._count))
+
+    @torch.no_grad()
+    def features(self, adapter: Adapter, texts: np.ndarray) -> Tensor:
+        """Returns the (C, D) features of some texts, however many, without a gradient."""
+        if len(texts) <= TEXTS_AT_ONCE:
+            return self._ranks.gather(self._encode(adapter, texts), len(texts))
+        parts = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
+        return torch.cat([self._ranks.gather(self._encode(adapter, part), len(part)) for part in parts])
 
     def _encode(self, adapter: Adapter, texts: np.ndarray) -> Tensor:
         own = texts[self._ranks.part(len(texts))]
@@ -87,13 +102,15 @@ class Step:
         with self._watch.phase("text"):
             text = self._text_side.forward(batch.draw.texts)  # (C, D)
         with self._watch.phase("temporal"):
-            targets = torch.from_numpy(batch.draw.targets).to(self._ranks.device)  # (B,)
+            draw, device = batch.draw, self._ranks.device
+            targets = torch.from_numpy(draw.targets).to(device)  # (B,)
+            ignored = None if draw.ignored is None else torch.from_numpy(draw.ignored).to(device)  # (B, C)
             # The loss over texts is a sum over clips and may be taken part by part; the one over clips may not.
             together = len(batch.clips) if self._symmetric else 1
             loss, right = torch.zeros(2, device=self._ranks.device)
             for first in range(0, len(batch.clips), together):
                 group = slice(first, first + together)
-                one = self._backward_clips(batch.clips[group], batch.slices[group], text, targets)
+                one = self._backward_clips(batch.clips[group], batch.slices[group], text, targets, ignored)
                 loss, right = loss + one[0], right + one[1]
         with self._watch.phase("text"):
             self._text_side.backward(text)
@@ -104,7 +121,12 @@ class Step:
         torch.nn.utils.clip_grad_norm_(self._adapter.parameters(), norm)
 
     def _backward_clips(
-        self, clips: list[Tensor], slices: list[slice], text: Tensor, targets: Tensor
+        self,
+        clips: list[Tensor],
+        slices: list[slice],
+        text: Tensor,
+        targets: Tensor,
+        ignored: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Gradients of a group of parts; with more than one, each is encoded twice and only one is kept at a time."""
         sizes = [s.stop - s.start for s in slices]
@@ -113,8 +135,9 @@ class Step:
             own = [self._adapter.encode_clips(part) for part in clips]  # each (b, D)
         video = torch.cat([self._ranks.gather(part, size) for part, size in zip(own, sizes, strict=True)])
         video.requires_grad_()  # (B of the group, D)
-        of_group = targets[slices[0].start : slices[-1].stop]
-        loss, right = loss_of(video, text, of_group, len(targets), self._symmetric)
+        group = slice(slices[0].start, slices[-1].stop)
+        of_group = None if ignored is None else ignored[group]
+        loss, right = loss_of(video, text, targets[group], len(targets), self._symmetric, of_group)
         loss.backward()
         assert video.grad is not None
         for part, size, clip_part, gradient in zip(own, sizes, clips, video.grad.split(sizes), strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from textwrap import shorten
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
@@ -27,9 +28,10 @@ class Summary:
         videos: That were learned from.
         validation_videos: That were kept back.
         best_step: The step whose adapter was kept; 0 if nothing was validated and the last one's was.
-        best_top1: Its share of validation videos whose class came first.
+        best_top1: Its share of validation videos whose class came first; in retrieval of sentences whose video did.
         missing: Ids of the split's videos that the store lacks.
-        truncated: Class texts that were too long and cut.
+        truncated: Texts that were too long and cut.
+        task: What was learned.
     """
 
     parameters: int
@@ -44,9 +46,11 @@ class Summary:
     best_top1: float | None
     missing: list[str]
     truncated: list[str]
+    task: str = "recognition"
 
     def lines(self, adapter: Path) -> list[str]:
         """Returns what a user should read."""
+        score, text = ("R@1", "sentences") if self.task == "retrieval" else ("top-1", "class texts")
         lines = [
             f"{adapter}: {self.parameters:,} learned parameters, {self.videos} videos, {self.steps} steps in "
             f"{self.seconds:.1f} s"
@@ -59,7 +63,7 @@ class Summary:
             )
         if self.best_top1 is not None:
             lines.append(
-                f"kept: step {self.best_step}, the best on {self.validation_videos} validation videos (top-1 "
+                f"kept: step {self.best_step}, the best on {self.validation_videos} validation videos ({score} "
                 f"{100 * self.best_top1:.1f}%), which are listed in {adapter.parent / 'validation.txt'}"
             )
         if self.missing:
@@ -68,7 +72,7 @@ class Summary:
             )
         if self.truncated:
             lines.append(
-                f"{len(self.truncated)} class texts were too long and cut, '{self.truncated[0]}' first"
+                f"{len(self.truncated)} {text} were too long and cut, '{shorten(self.truncated[0], 60, placeholder='…')}' first"
             )
         return lines
 

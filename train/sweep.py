@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from featx.class_lists import named_class_split
 from featx.dataset import list_labelled
+from featx.episodes import read_class_splits
 from featx.errors import FeatxError, nearest
+from featx.files import write_atomically
+from featx.manifest import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.results import Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.settings import gather
 from featx.train.inputs import Basis
 from featx.train.ranks import Ranks, join_ranks
 from featx.train.recognition import train
-from featx.train.scoring import Scored, results_of, score
+from featx.train.scoring import results_of, score
 from featx.train.settings import TrainSettings
 
 # What all cells share, or what --seeds is for.
@@ -24,6 +31,7 @@ FIXED = {
     "seed", "device", "devices",
 }  # fmt: skip
 Cell = dict[str, str]
+TABLE_FILE = "sweep.csv"
 
 
 def read_grid(words: list[str]) -> list[Cell]:
@@ -60,6 +68,7 @@ def sweep(
     split: str,
     folder: Path,
     say: Callable[[str], None],
+    class_splits: Path | None = None,
 ) -> list[Results]:
     """Learns and scores every cell with every seed; what an interrupted sweep finished is taken as it is.
 
@@ -70,33 +79,91 @@ def sweep(
         cells: See `read_grid`.
         seeds: Each cell is learned with seeds 0, 1, … ``seeds - 1``.
         split: That is scored.
-        folder: Gets a folder for each cell and seed, and a results file for each cell.
+        folder: Gets a folder for each cell and seed, a results file for each cell, and `TABLE_FILE` with all cells.
         say: Prints a line for the user.
+        class_splits: Open-set: each cell is learned on the seen classes of each of these splits and scored on the unseen.
 
     Returns:
-        One results a cell, the means over its seeds.
+        One results a cell, the means over its seeds and class splits.
 
     Raises:
         FeatxError: As `featx train`; every cell's settings are checked before the first is learned.
     """
-    runs = [(cell, [_settings(recipe, options, sets, cell, seed) for seed in range(seeds)]) for cell in cells]
-    first = runs[0][1][0]
+    first = _settings(recipe, options, sets, cells[0], 0)
+    if first.task == "retrieval":
+        raise FeatxError("featx sweep: scores classes; learn runs of task=retrieval one by one")
     if first.episodes or first.devices > 1:
         raise FeatxError("featx sweep: learns on a split and in one process; leave out episodes and devices")
+    whole = read_manifest(first.manifest)
+    names = [one.name for one in read_class_splits(class_splits, whole).splits] if class_splits else []
+    runs = [
+        _runs(recipe, options, sets, cell, seeds, folder / name_of(cell), class_splits, names)
+        for cell in cells
+    ]
     found = []
     with join_ranks(first.device) as ranks:
         basis = Basis(first)
-        asked = list_labelled(basis.store, basis.manifest, split)
-        learned = list_labelled(basis.store, basis.manifest, first.train_split)
-        basis.hold(list(dict.fromkeys([*learned.stored, *asked.stored])), first, ranks)
-        for cell, of_seeds in runs:
-            results = _cell(cell, of_seeds, basis, split, folder, ranks, say)
+        basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
+        for cell, of_cell in zip(cells, runs, strict=True):
+            results = _cell(cell, of_cell, basis, split, folder, ranks, say)
             write_results(results, folder)
             found.append(results)
             top1, std = results.metrics["top1"], results.spread["top1"].std
             plus_minus = "" if std is None else f" ± {100 * std:.1f}"
-            say(f"{folder / name_of(cell)}: top-1 {100 * top1:.1f}%{plus_minus} ({seeds} seeds)")
+            say(f"{folder / name_of(cell)}: top-1 {100 * top1:.1f}%{plus_minus} ({len(of_cell)} runs)")
+    write_atomically(folder / TABLE_FILE, _table(cells, found).encode())
     return found
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One of the runs that a cell is the mean of."""
+
+    name: str
+    folder: Path
+    settings: TrainSettings
+
+
+def _runs(
+    recipe: Path,
+    options: dict[str, Any],
+    sets: list[str],
+    cell: Cell,
+    seeds: int,
+    folder: Path,
+    class_splits: Path | None,
+    names: list[str],
+) -> list[_Run]:
+    runs = []
+    for name in names or [""]:
+        own = [f"class_split={class_splits}", f"class_split_name={name}"] if name else []
+        for seed in range(seeds):
+            settings = _settings(recipe, options, [*sets, *own], cell, seed)
+            of_split = folder / name if name else folder
+            words = [name] if name else []
+            words += [f"seed {seed}"] if seeds > 1 or not name else []
+            runs.append(_Run(" ".join(words), of_split / f"seed-{seed}", settings))
+    return runs
+
+
+def _stored(basis: Basis, splits: set[str]) -> list[str]:
+    """Returns the ids of the store's videos that belong to some splits, once."""
+    ids = dict.fromkeys(video.stored_id for video in basis.whole.videos if video.split in splits)
+    return [one for one in ids if one in basis.store]
+
+
+def _table(cells: list[Cell], found: list[Results]) -> str:
+    """Returns all cells as CSV, for spreadsheets: settings, seeds, and mean and deviation of every metric in percent."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    metrics = list(found[0].metrics)
+    columns = [column for name in metrics for column in (name, f"{name}_std")]
+    writer.writerow([*cells[0], "seeds", "scored", "learned_parameters", *columns])
+    for cell, one in zip(cells, found, strict=True):
+        values = [value for name in metrics for value in (one.metrics[name], one.spread[name].std)]
+        numbers = ["" if value is None else round(100 * value, 4) for value in values]
+        writer.writerow([*cell.values(), len(one.items), one.videos.scored, one.learned_parameters, *numbers])
+    return text.getvalue()
 
 
 def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell, seed: int) -> TrainSettings:
@@ -106,45 +173,70 @@ def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell
 
 def _cell(
     cell: Cell,
-    of_seeds: list[TrainSettings],
+    runs: list[_Run],
     basis: Basis,
     split: str,
     folder: Path,
     ranks: Ranks,
     say: Callable[[str], None],
 ) -> Results:
-    items = []
-    for settings in of_seeds:
-        run = folder / name_of(cell) / f"seed-{settings.seed}"
-        train(settings, run, say=say, basis=basis)
-        adapter, header = load_adapter(run / ADAPTER_FILE)
-        if header.classes != basis.manifest.header.classes:
-            raise FeatxError(f"{run}: holds a run about other classes; choose another --to")
-        videos = list_labelled(basis.store, basis.manifest, split)
-        scored = score(adapter, basis, basis.manifest, videos, settings, ranks)
-        common = {
-            "run": str(run),
-            "split": split,
-            "trained_on": TrainedOn(
-                data_set=basis.manifest.header.name,
-                manifest=str(settings.manifest),
-                split=settings.train_split,
-                classes=basis.manifest.labels,
-            ),
-        }
-        one = results_of(
-            adapter, basis, basis.manifest, settings, videos=scored.videos, metrics=scored.metrics, **common
-        )
-        write_results(one, run)
-        items.append(_item(settings.seed, scored))
+    results = [_learn_and_score(run, basis.for_classes(run.settings), split, ranks, say) for run in runs]
+    items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
     metrics, spread = summarise(items)
-    total = Videos(scored=sum(item.scored for item in items), missing=one.videos.missing)
-    about = {"run": str(folder), "variant": name_of(cell), "videos": total}
-    return one.model_copy(update={**about, "metrics": metrics, "spread": spread, "items": items})
-
-
-def _item(seed: int, scored: Scored) -> Item:
-    videos = scored.videos
-    return Item(
-        name=f"seed {seed}", scored=videos.scored, missing=len(videos.missing), metrics=scored.metrics
+    missing = dict.fromkeys(one for result in results for one in result.videos.missing)
+    total = Videos(
+        scored=sum(item.scored for item in items),
+        missing=list(missing),
+        left_out=sum(result.videos.left_out for result in results),
     )
+    class_split = runs[0].settings.class_split
+    about = {
+        "run": str(folder),
+        "variant": name_of(cell),
+        "videos": total,
+        "class_split": f"{class_split}#{len({run.settings.class_split_name for run in runs})} splits"
+        if class_split
+        else None,
+    }
+    return results[-1].model_copy(update={**about, "metrics": metrics, "spread": spread, "items": items})
+
+
+def _learn_and_score(
+    run: _Run, basis: Basis, split: str, ranks: Ranks, say: Callable[[str], None]
+) -> Results:
+    settings = run.settings
+    train(settings, run.folder, say=say, basis=basis)
+    adapter, header = load_adapter(run.folder / ADAPTER_FILE)
+    if header.classes != basis.manifest.header.classes:
+        raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
+    asked, about = basis.manifest, {}
+    if settings.class_split:
+        chosen = named_class_split(settings.class_split, settings.class_split_name, basis.whole)
+        asked = basis.whole.only(chosen.unseen)
+        about = {"class_set": "unseen", "class_split": f"{settings.class_split}#{chosen.name}"}
+    videos = list_labelled(basis.store, asked, split)
+    scored = score(adapter, basis, asked, videos, settings, ranks)
+    left_out = len(basis.whole.split(split)) - len(asked.split(split)) if about else 0
+    results = results_of(
+        adapter,
+        basis,
+        asked,
+        settings,
+        run=str(run.folder),
+        split=split,
+        videos=scored.videos.model_copy(update={"left_out": left_out}),
+        metrics=scored.metrics,
+        trained_on=TrainedOn(
+            data_set=basis.manifest.header.name,
+            manifest=str(settings.manifest),
+            split=settings.train_split,
+            classes=basis.manifest.labels,
+        ),
+        **about,
+    )
+    write_results(results, run.folder)
+    return results
+
+
+def _item(name: str, one: Results) -> Item:
+    return Item(name=name, scored=one.videos.scored, missing=len(one.videos.missing), metrics=one.metrics)

@@ -27,6 +27,13 @@ def sweep(
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Each cell is learned with seeds 0, 1, …")] = 1,
     split: Annotated[str, typer.Option(help="Split of the manifest that is scored.")] = "test",
+    class_splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--class-splits",
+            help="Open-set: learn on the seen classes of every split of this file and score the unseen ones.",
+        ),
+    ] = None,
     set: Annotated[
         list[str] | None, typer.Option("--set", help="key=value for any setting that all cells share.")
     ] = None,
@@ -39,12 +46,16 @@ def sweep(
     from featx.train.sweep import read_grid
     from featx.train.sweep import sweep as run_sweep
 
-    if not grid:
-        raise FeatxError("--grid: is needed, such as --grid prompts=2,4,8 layers=0,1")
+    if not grid and class_splits is None:
+        raise FeatxError("--grid: is needed, such as --grid prompts=2,4,8 layers=0,1 (or --class-splits)")
+    if class_splits is not None and (options.get("class_split") or options.get("seen_list")):
+        raise FeatxError(
+            "--class-splits: says which classes are seen; leave out --class-split and --seen-list"
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cells = read_grid([*grid, *(more or [])])
-        found = run_sweep(recipe, options, set or [], cells, seeds, split, to, say)
+        cells = read_grid([*(grid or []), *(more or [])])
+        found = run_sweep(recipe, options, set or [], cells, seeds, split, to, say, class_splits)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
     say(f"{to}: {len(found)} cells; show them with: featx table ablation {to}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
+from featx.dataset import CaptionedVideos
 from featx.metrics.recognition import top_k
-from featx.model.adapter import Adapter
-from featx.model.scoring import score_videos
+from featx.metrics.retrieval import corpus, plain, text_to_video
+from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.scoring import pool_videos, score_videos
 from featx.sources import Source
 from featx.train.ranks import Ranks
 from featx.train.settings import TrainSettings
@@ -21,7 +24,12 @@ CLIPS = 5  # as in evaluation
 
 @dataclass(frozen=True)
 class Score:
-    """How good an adapter is: the share of videos whose class comes first; of equal ones the lower loss is better."""
+    """How good an adapter is; of equal ones the lower loss is better.
+
+    Attributes:
+        top1: Share of videos whose class comes first; in retrieval of sentences whose video does.
+        loss: Mean over the videos of minus the log of what their own text got.
+    """
 
     top1: float
     loss: float
@@ -29,6 +37,14 @@ class Score:
     def better_than(self, other: Score | None) -> bool:
         """Tells whether this is the best so far."""
         return other is None or (self.top1, -self.loss) > (other.top1, -other.loss)
+
+
+class Scorer(Protocol):
+    """Scores an adapter on the videos kept back."""
+
+    def score(self, adapter: nn.Module) -> Score:
+        """Returns the score of an adapter (the one that learns, or its running mean)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -67,3 +83,41 @@ class Validator:
         true = scores[np.arange(len(scores)), self.labels]
         loss = -np.log(np.maximum(true, np.finfo(np.float64).tiny)).mean()
         return Score(top_k(scores, self.labels, 1), float(loss))
+
+
+@dataclass(frozen=True)
+class RetrievalValidator:
+    """Finds the videos kept back by the first caption of each, every rank encoding its part.
+
+    Attributes:
+        videos: (V,) indices in ``source`` of the videos kept back.
+        captioned: All videos of the training split.
+        source: Features.
+        settings: Of the run.
+        ranks: Who encodes which part.
+        text_side: Encodes the sentences.
+    """
+
+    videos: np.ndarray
+    captioned: CaptionedVideos
+    source: Source
+    settings: TrainSettings
+    ranks: Ranks
+    text_side: TextSide
+
+    def score(self, adapter: nn.Module) -> Score:
+        """Returns R@1 of the sentences among the videos kept back, and the loss of the videos among the sentences."""
+        assert isinstance(adapter, Adapter)
+        captioned, settings = self.captioned, self.settings
+        texts, own = np.unique(captioned.text_of[captioned.first_captions[self.videos]], return_inverse=True)
+        text = self.text_side.features(adapter, texts)  # (C, D)
+        part = self.videos[self.ranks.part(len(self.videos))]
+        pooled = pool_videos(
+            adapter, self.source, part, captioned.rows[part], CLIPS, settings.strides, settings.stride_weights, self.ranks.device
+        )  # fmt: skip
+        video = self.ranks.gather(pooled, len(self.videos))  # (V, D)
+        of = corpus(text.cpu().numpy(), video.cpu().numpy(), own, np.arange(len(self.videos)))
+        found = text_to_video(of, plain(of))
+        logits = video.double() @ text.double().T / TEMPERATURE
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(own).to(logits.device))
+        return Score(float((found <= 1).mean()), loss.item())

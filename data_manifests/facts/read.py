@@ -27,13 +27,14 @@ class Facts(BaseModel):
 
     Attributes:
         name: Name in manifests and tables.
-        class_count: Official number of classes.
+        class_count: Official number of classes; 0 where videos have captions instead.
         class_text: Rule that makes a class's text from its label, see `names.TEXT_RULES`.
         class_texts: Texts that do not follow the rule.
         ending: Ending of the videos in the official copy.
         test_split: Split that results are reported on.
         counts: Number of the split (1 where there is one only) to split to official number of videos.
         instances: Localisation: split to official number of instances.
+        captions: Split to official number of captions.
         files: Split to the names that its official file goes by.
         odd_videos: Official name of a video to what is wrong with it.
         exclusions: Rules by which videos are left out, by name; the first is the default.
@@ -43,13 +44,14 @@ class Facts(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    class_count: int
-    class_text: str
+    class_count: int = 0
+    class_text: str = "as-is"
     class_texts: dict[str, str] = {}
     ending: str
     test_split: str
     counts: dict[int, dict[str, int]] = {}
     instances: dict[str, int] = {}
+    captions: dict[str, int] = {}
     files: dict[str, list[str]] = {}
     odd_videos: dict[str, str] = {}
     exclusions: dict[str, Exclusion] = {}

@@ -1,4 +1,4 @@
-"""Makes the moving-shapes data set: mp4 files in class folders, and a recognition manifest.
+"""Makes the moving-shapes data set: mp4 files in class folders, and a recognition manifest; the pool for its other sets.
 
 Of the 16 classes each has a twin that shows the same pictures in the opposite order, so a model that ignores
 the order of frames gets at most every second video right.
@@ -7,10 +7,11 @@ the order of frames gets at most every second video right.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,18 @@ CLASS_MOTIONS = ("moving right", "moving left", "growing", "shrinking")
 MANIFEST_FILE = "manifest.jsonl"
 VIDEO_FOLDER = "videos"
 QUALITY_RANGE = (18, 33)
+
+
+class HasPath(Protocol):
+    """A video to make, below a folder."""
+
+    @property
+    def path(self) -> str:
+        """Its path there."""
+        ...
+
+
+Planned = TypeVar("Planned", bound=HasPath)
 
 
 @dataclass(frozen=True)
@@ -86,7 +99,7 @@ def make_video(video: ShapeVideo, folder: Path) -> str:
 
 
 def generate(to: Path, seed: int, videos_per_class: dict[str, int], workers: int) -> Iterator[str]:
-    """Makes the data set, video by video, and its manifest at the very end.
+    """Makes the data set for recognition, video by video, and its manifest at the very end.
 
     Args:
         to: Folder for ``videos/`` and ``manifest.jsonl``.
@@ -100,24 +113,50 @@ def generate(to: Path, seed: int, videos_per_class: dict[str, int], workers: int
     Raises:
         FeatxError: If the folder holds a finished data set, or cannot be written.
     """
+    plan = plan_videos(seed, videos_per_class)
+    yield from make_set(to, plan, make_video, workers)
+    write_set(
+        to, "moving-shapes", [Video(id=v.path, path=v.path, split=v.split, label=v.label) for v in plan]
+    )
+
+
+def make_set(
+    to: Path, plan: Sequence[Planned], make: Callable[[Planned, Path], str], workers: int
+) -> Iterator[str]:
+    """Makes the videos of any data set of this world.
+
+    Args:
+        to: Folder for ``videos/``.
+        plan: What to make.
+        make: Makes one of them below a folder, and returns its path there.
+        workers: Processes.
+
+    Yields:
+        The path of each finished video.
+
+    Raises:
+        FeatxError: If the folder holds a finished data set, or cannot be written.
+    """
     if (to / MANIFEST_FILE).exists():
         raise FeatxError(
             f"--to {to}: holds a data set already ({MANIFEST_FILE}); delete it or choose another"
         )
-    plan = plan_videos(seed, videos_per_class)
     folder = to / VIDEO_FOLDER
     try:
-        for label in class_texts():
-            (folder / label).mkdir(parents=True, exist_ok=True)
+        for name in {Path(video.path).parent for video in plan}:
+            (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FeatxError(f"--to {to}: cannot make the folder ({error.strerror})") from error
     # spawned, not forked: the caller may run threads (a progress bar does)
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            yield from pool.map(make_video, plan, [folder] * len(plan), chunksize=4)
+            yield from pool.map(make, plan, [folder] * len(plan), chunksize=4)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    header = Header(name="moving-shapes", root=VIDEO_FOLDER, classes=class_texts())
-    videos = [Video(id=v.path, path=v.path, split=v.split, label=v.label) for v in plan]
+
+
+def write_set(to: Path, name: str, videos: list[Video]) -> None:
+    """Writes the manifest of a data set whose videos are made."""
+    header = Header(name=name, root=VIDEO_FOLDER, classes=class_texts())
     write_manifest(Manifest(header, videos, to / MANIFEST_FILE))

@@ -189,20 +189,6 @@ def draw_clip(rng: np.random.Generator, shape: str, motion: str) -> Scene:
     return draw_stage(rng, (draw_actor(rng, shape, motion, 0.0, duration_s),), duration_s)
 
 
-def draw_untrimmed(rng: np.random.Generator, actions: list[tuple[str, str]], duration_s: float) -> Scene:
-    """Draws a long video (localisation): the (shape, motion) actions in turn, with gaps of bare background.
-
-    Each actor's ``start_s`` and ``end_s`` are the ground truth of its segment.
-    """
-    cuts = np.sort(rng.uniform(0, duration_s, 2 * len(actions)))
-    actors = tuple(
-        draw_actor(rng, shape, motion, float(start_s), float(end_s))
-        for (shape, motion), (start_s, end_s) in zip(actions, cuts.reshape(-1, 2), strict=True)
-        if end_s - start_s > 0.5
-    )
-    return draw_stage(rng, actors, duration_s)
-
-
 def caption(actor: Actor) -> str:
     """Returns a sentence that says what one actor does, e.g. ``a red circle is growing``."""
     article = "an" if actor.colour[0] in "aeiou" else "a"

@@ -40,10 +40,16 @@ class AdapterConfig(BaseModel):
     heads: int = Field(8, ge=1)
     clip_frames: int = Field(16, ge=1)
     template: str | None = None
+    background: str | None = None  # localisation: text of a further, last class, of which no detection is
+
+    def texts_of(self, classes: dict[str, str]) -> list[str]:
+        """Returns the texts that compete: those of the classes, and that of the background if there is one."""
+        return [*classes.values(), *([self.background] if self.background else [])]
 
     def text_of(self, class_text: str) -> str:
-        """Returns the text that is encoded for a class: raw between prompts, else in the template."""
-        template = self.template or ("{}" if self.prompts else PLAIN_TEMPLATE)
+        """Returns the text that is encoded for a class: raw between prompts, else in the template; sentences are raw."""
+        raw = self.prompts or self.task == "retrieval"
+        template = self.template or ("{}" if raw else PLAIN_TEMPLATE)
         return template.replace("{}", class_text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from featx.clips import even_clips
 from featx.model.adapter import TEMPERATURE, Adapter
@@ -73,6 +74,21 @@ def encode_videos(
         features = source.gather(np.repeat(videos[some], clips), placed).to(device)
         encoded.append(adapter.encode_clips(features).view(len(placed) // clips, clips, -1))
     return torch.cat(encoded)
+
+
+def pool_videos(
+    adapter: Adapter,
+    source: Source,
+    videos: np.ndarray,
+    rows: np.ndarray,
+    clips: int,
+    strides: list[int],
+    stride_weights: list[float],
+    device: str = "cpu",
+) -> Tensor:
+    """Returns (V, D) video features of unit length, the mean of each video's clips: what sentences are compared with."""
+    clip_features = encode_videos(adapter, source, videos, rows, clips, strides, stride_weights, device)
+    return normalize(clip_features.mean(dim=1), dim=-1)
 
 
 def score_clips(clips: Tensor, text: Tensor) -> np.ndarray:

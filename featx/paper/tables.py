@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-TABLES = ("closed-set", "ablation", "few-shot", "open-set")
+TABLES = ("closed-set", "ablation", "few-shot", "open-set", "retrieval")
 
 Method = Literal["zero-shot", "linear-probe", "adapter"]
 
@@ -23,7 +23,7 @@ class PaperRow(BaseModel):
         layers: Layers of the temporal Transformer; None as above.
         ways: Few-shot: classes of an episode, 0 for all; None elsewhere.
         shots: Few-shot: training videos of a class.
-        metrics: Metric to value in percent: `top1`, `top5`, `avg` (their mean).
+        metrics: Metric to value in percent: `top1`, `top5`, `avg` (their mean), `t2v_r1`, …; a rank as it is.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,6 +63,7 @@ class PaperSettings(BaseModel):
         clip_frames: T, frames of a clip.
         split: Split that is tested, by data set.
         classes: Number of classes, by data set.
+        captions: Number of captions of the test, by data set; retrieval.
         open_set: Numbers of seen and unseen classes, by data set.
         episodes: Number of few-shot episodes, by their number of classes (0: all).
     """
@@ -73,6 +74,7 @@ class PaperSettings(BaseModel):
     clip_frames: int
     split: dict[str, str]
     classes: dict[str, int]
+    captions: dict[str, int]
     open_set: dict[str, tuple[int, int]]
     episodes: dict[int, int]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,22 @@ class CheckedRows:
             part = chunk[begin : begin + count - done]
             out[done : done + len(part)] = part
             done += len(part)
+
+    def blocks(self, first: int, count: int) -> Iterator[np.ndarray]:
+        """Yields ``count`` rows from ``first`` on as they lie in memory: read-only, not copied, at most a chunk at once.
+
+        Raises:
+            Damaged: As `copy_to`.
+        """
+        past = first + count
+        while first < past:
+            index, begin = divmod(first, CHUNK_ROWS)
+            chunk = self.chunks[index]
+            if chunk is None:
+                chunk = self._open_chunk(index)
+            part = chunk[begin : begin + past - first]
+            yield part
+            first += len(part)
 
     def read(self, first: int, count: int) -> np.ndarray:
         """Returns ``count`` rows from ``first`` on, as `copy_to`."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from pathlib import Path
 
 from featx.errors import FeatxError
+
+WAITS_S = (0.01, 0.1)  # `is_being_written` holds the lock for a moment
 
 
 class StoreLock:
@@ -25,13 +28,31 @@ class StoreLock:
             self._file = (store / name).open("w")
         except OSError as error:
             raise FeatxError(f"{store}: cannot be written ({error.strerror})") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise FeatxError(f"{store}: another featx is writing into this store; wait for it") from error
+        for wait_s in (*WAITS_S, None):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError as error:
+                if wait_s is None:
+                    self._file.close()
+                    raise FeatxError(
+                        f"{store}: another featx is writing into this store; wait for it"
+                    ) from error
+                time.sleep(wait_s)
 
     def release(self) -> None:
         """Gives it back."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
+
+
+def is_being_written(store: Path, name: str = "lock") -> bool:
+    """Tells whether a process holds a store's lock."""
+    try:
+        with (store / name).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # never written here, or by somebody whose lock may not be opened
+        return False
+    return False

@@ -29,6 +29,26 @@ class Packed:
     offsets: np.ndarray
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive videos of one shard: N rows in the order of the disk.
+
+    Attributes:
+        shard: Index into the store's shards.
+        first_row: Row of the shard at which it begins.
+        ids: V video ids.
+        offsets: (V + 1,) int64, the videos' rows, from 0 to N.
+    """
+
+    shard: int
+    first_row: int
+    ids: list[str]
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return int(self.offsets[-1])
+
+
 class FeatureStore:
     """A store opened for reading; it sees the shards that were committed when it was opened.
 
@@ -151,6 +171,66 @@ class FeatureStore:
             for number, video_id in enumerate(record.ids):
                 facts = {name: column[number] for name, column in record.facts.items()}
                 yield video_id, arrays.video(number), VideoFacts(**facts)
+
+    def stretches(self, ids: Sequence[str] | None = None) -> list[Stretch]:
+        """Returns where rows lie: a stretch for each shard, or for each of some videos.
+
+        Raises:
+            FeatxError: If a video is not in the store.
+        """
+        index = self.index
+        if ids is not None:
+            numbers = self._numbers(ids)
+            places = zip(ids, numbers.tolist(), strict=True)
+            return [
+                Stretch(
+                    int(index.shard_of[number]),
+                    int(index.first_row[number]),
+                    [video_id],
+                    np.array([0, index.rows[number]]),
+                )
+                for video_id, number in places
+            ]
+        found, first = [], 0
+        for shard, entry in enumerate(index.shards):
+            past = first + entry.videos
+            if entry.videos:
+                offsets = np.append(index.first_row[first:past], entry.rows)
+                found.append(Stretch(shard, 0, index.ids[first:past], offsets))
+            first = past
+        return found
+
+    def blocks(self, stretch: Stretch) -> Iterator[np.ndarray]:
+        """Yields a stretch's features in order, at most 256 rows at once: read-only, not copied.
+
+        Raises:
+            FeatxError: If they are damaged.
+        """
+        return self._features_of(stretch.shard).blocks(stretch.first_row, len(stretch))
+
+    def pts_of(self, stretch: Stretch) -> np.ndarray:
+        """Reads (N,) when each row of a stretch is shown, as `pts`."""
+        shard = self.index.shards[stretch.shard].open(self.path, self.header.fingerprint, "pts")
+        return shard.read(stretch.first_row, len(stretch))
+
+    def facts(self, ids: Sequence[str]) -> dict[str, VideoFacts]:
+        """Reads what is known of some videos' files.
+
+        Raises:
+            FeatxError: If a video is not in the store, or its record is damaged.
+        """
+        wanted: dict[int, list[str]] = {}
+        for video_id, shard in zip(ids, self.index.shard_of[self._numbers(ids)].tolist(), strict=True):
+            wanted.setdefault(shard, []).append(video_id)
+        found = {}
+        for shard, names in wanted.items():
+            record = read_record(record_path(self.path, self.index.shards[shard].name))
+            number_of = {video_id: number for number, video_id in enumerate(record.ids)}
+            for name in names:
+                found[name] = VideoFacts(
+                    **{key: column[number_of[name]] for key, column in record.facts.items()}
+                )
+        return found
 
     def _place(self, video_id: str) -> tuple[int, int, int]:
         """Returns the number of a video's shard, its first row there, and how many it has."""

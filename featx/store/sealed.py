@@ -43,5 +43,16 @@ def read_sealed(file: Path) -> dict:
         raise Damaged(f"{file}: not JSON ({error})") from error
 
 
+def checksum_in(file: Path) -> str:
+    """Returns the checksum that stands in a file, without reading the rest: whether this is the same file as before.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with file.open("rb") as stream:
+        stream.seek(-_TAIL_BYTES, 2)
+        return stream.read()[len(_BEFORE) : -len(_AFTER)].decode("ascii", "replace")
+
+
 def _tail(body: bytes) -> bytes:
     return _BEFORE + hashlib.sha256(body).hexdigest().encode() + _AFTER

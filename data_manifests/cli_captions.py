@@ -1,0 +1,123 @@
+"""`featx manifest msrvtt`, `lsmdc`, `didemo`, `smit` and `captions`: videos with sentences about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.data_manifests.cli_options import (
+    AnnotationsFolder,
+    Name,
+    Seed,
+    Store,
+    TestFraction,
+    To,
+    Videos,
+    finish,
+    match_entries,
+)
+
+app = typer.Typer()
+
+Table = Annotated[
+    Path, typer.Argument(help="CSV file whose first line names the columns, or JSON Lines (.jsonl).")
+]
+PathColumn = Annotated[str, typer.Option(help="Column with file name or path, ending or not.")]
+CaptionsColumn = Annotated[str, typer.Option(help="Column with a sentence (JSON Lines: or a list of them).")]
+IdColumn = Annotated[str, typer.Option(help="Column with the id; rows with one id are one video. Optional.")]
+SplitColumn = Annotated[str, typer.Option(help="Column with the split; without it a part is drawn.")]
+StartColumn = Annotated[str, typer.Option(help="Column with the second that a clip begins at. Optional.")]
+EndColumn = Annotated[str, typer.Option(help="Column with the second that it ends at. Optional.")]
+Delimiter = Annotated[
+    str | None, typer.Option(help="Between columns of CSV; a tab in .tsv files, else a comma.")
+]
+
+
+@app.command()
+def msrvtt(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    protocol: Annotated[
+        str,
+        typer.Option(help="9k or 7k: the 1k-A test with so many training videos; full: the official split."),
+    ] = "9k",
+) -> None:
+    """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv."""
+    from featx.data_manifests.msrvtt import read_msrvtt
+
+    finish(match_entries(read_msrvtt(annotations, protocol), to, videos, store))
+
+
+@app.command()
+def lsmdc(annotations: AnnotationsFolder, to: To, videos: Videos = None, store: Store = None) -> None:
+    """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv."""
+    from featx.data_manifests.lsmdc import read_lsmdc
+
+    finish(match_entries(read_lsmdc(annotations), to, videos, store))
+
+
+@app.command()
+def didemo(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    drop_repeated_stems: Annotated[
+        bool,
+        typer.Option(
+            "--drop-repeated-stems", help="Leave out videos listed under two endings; else each is one video."
+        ),
+    ] = False,
+) -> None:
+    """DiDeMo (retrieval of the paragraph about the first 30 s), from train_data.json, val_data.json, test_data.json."""
+    from featx.data_manifests.didemo import read_didemo
+
+    finish(match_entries(read_didemo(annotations, drop_repeated_stems), to, videos, store))
+
+
+@app.command()
+def captions(
+    table: Table,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    path_column: PathColumn = "path",
+    captions_column: CaptionsColumn = "captions",
+    id_column: IdColumn = "id",
+    split_column: SplitColumn = "split",
+    start_column: StartColumn = "start",
+    end_column: EndColumn = "end",
+    delimiter: Delimiter = None,
+    name: Name = None,
+    test_fraction: TestFraction = 0.2,
+    seed: Seed = 0,
+) -> None:
+    """Any captioned videos (retrieval), or clips of longer ones: one row a sentence."""
+    from featx.data_manifests.captions_table import Columns, read_captions
+
+    columns = Columns(path_column, captions_column, id_column, split_column, start_column, end_column)
+    between = delimiter or ("\t" if table.suffix == ".tsv" else ",")
+    read = read_captions(table, name or to.stem, columns, between, test_fraction, seed)
+    finish(match_entries(read, to, videos, store))
+
+
+@app.command()
+def smit(
+    table: Table,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    path_column: PathColumn = "path",
+    captions_column: CaptionsColumn = "captions",
+    id_column: IdColumn = "id",
+    split_column: SplitColumn = "split",
+    delimiter: Delimiter = None,
+) -> None:
+    """S-MiT (retrieval), from a table of its captions, which its authors give on request; as 'captions', named smit."""
+    captions(
+        table, to, videos, store, path_column, captions_column, id_column, split_column, delimiter=delimiter, name="smit"
+    )  # fmt: skip

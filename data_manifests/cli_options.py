@@ -1,0 +1,84 @@
+"""The options that commands which make manifests share, and their last two steps: finding the files, and the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.errors import FeatxError, printable
+
+if TYPE_CHECKING:
+    from featx.data_manifests.build import Matched
+    from featx.data_manifests.entries import Annotations
+
+AnnotationsFolder = Annotated[Path, typer.Option("--annotations", help="Folder of the official files.")]
+Videos = Annotated[Path | None, typer.Option(help="Folder that has the video files, at any depth.")]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        help="Instead of --videos: a feature store with their features, where the videos are elsewhere."
+    ),
+]
+
+
+def _manifest_name(to: Path) -> Path:
+    if to.suffix != ".jsonl":
+        raise FeatxError(f"--to {to}: must end in .jsonl; featx extract knows a manifest by that")
+    return to
+
+
+To = Annotated[Path, typer.Option("--to", callback=_manifest_name, help="The manifest to write (.jsonl).")]
+SplitNumber = Annotated[int, typer.Option(min=1, max=3, help="Which of the three official splits.")]
+ClassTexts = Annotated[
+    Path | None, typer.Option(help="JSON file {label: text} with other texts for classes.")
+]
+Name = Annotated[str | None, typer.Option(help="Name of the data set; else that of the manifest file.")]
+TextRule = Annotated[
+    str, typer.Option("--class-text", help="From label to text: underscores, camel-case or as-is.")
+]
+TestFraction = Annotated[
+    float,
+    typer.Option(
+        min=0.0, max=1.0, help="Part of each class that is drawn for the test, when no split is given."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of that draw.")]
+
+
+def match_entries(
+    read: Annotations, to: Path, videos: Path | None, store: Path | None, class_texts: Path | None = None
+) -> Matched:
+    """Gives the entries their files, or the ids of a store.
+
+    Raises:
+        FeatxError: If neither or both are given, or not one entry has a file.
+    """
+    from featx.data_manifests.build import match_folder, match_store
+
+    read.classes |= other_texts(class_texts, list(read.classes))
+    if videos is not None and store is None:
+        matched = match_folder(read, videos, to)
+    elif store is not None and videos is None:
+        matched = match_store(read, store, to)
+    else:
+        raise FeatxError("either --videos or --store is needed, not both")
+    matched.official, matched.notes = read.official, matched.notes + read.notes
+    return matched
+
+
+def other_texts(file: Path | None, labels: list[str]) -> dict[str, str]:
+    """Returns the texts that a user gave for some classes."""
+    from featx.data_manifests.names import read_class_texts
+
+    return {} if file is None else read_class_texts(file, labels)
+
+
+def finish(matched: Matched) -> None:
+    """Writes the manifest and prints the report."""
+    from featx.data_manifests.build import report, write
+
+    write(matched)
+    for line in report(matched):
+        typer.echo(printable(line))

@@ -1,0 +1,76 @@
+"""What a run is to be scored on: store, manifest, and the classes that compete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.dataset import check_fingerprint
+from featx.errors import FeatxError
+from featx.evaluate.class_sets import ClassChoice, choose_classes
+from featx.evaluate.provenance import is_same_data_set, trained_on
+from featx.evaluate.runs import AdapterRun, BaselineRun, Run, open_run
+from featx.evaluate.settings import EvalSettings
+from featx.manifest import Manifest, read_manifest
+from featx.store.reader import FeatureStore
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run and what it is to be scored on, read and checked.
+
+    Attributes:
+        run: What was learned.
+        store: Features.
+        choice: The classes that compete.
+    """
+
+    run: AdapterRun | BaselineRun
+    store: FeatureStore
+    choice: ClassChoice
+
+    @property
+    def manifest(self) -> Manifest:
+        """The videos that show the classes that compete."""
+        return self.choice.manifest
+
+
+def open_asked(folder: Path, settings: EvalSettings) -> Opened:
+    """Reads everything that scoring a run needs, but the videos.
+
+    Args:
+        folder: That `featx train` or `featx baseline` made.
+        settings: On what it is scored.
+
+    Raises:
+        FeatxError: If run, store, manifest and classes do not belong together.
+    """
+    run = open_run(folder)
+    store_path = settings.store or made_with(run, "store", folder)
+    manifest_path = settings.manifest or made_with(run, "manifest", folder)
+    store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
+    check_fingerprint(run.header.fingerprint, store, run.file)
+    learned = trained_on(run)
+    choice = choose_classes(
+        manifest, learned and learned.classes, is_same_data_set(learned, manifest), settings, settings.split
+    )
+    return Opened(run, store, choice)
+
+
+def made_with(run: Run, name: str, folder: Path) -> Path:
+    """Returns the store or manifest that a run was trained with.
+
+    Raises:
+        FeatxError: If the run does not say, or it is not there.
+    """
+    if name not in run.header.settings:
+        raise FeatxError(
+            f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"
+        )
+    path = Path(run.header.settings[name])
+    if not path.exists():
+        raise FeatxError(
+            f"{folder}: was trained with {name} {path}, which is not there (relative paths count from the current "
+            f"folder); say where it is with --{name}"
+        )
+    return path

@@ -1,0 +1,132 @@
+"""Scoring retrieval: the captions of a split against its videos, in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from featx.dataset import CaptionedVideos, check_fingerprint, list_captioned
+from featx.devices import choose_device
+from featx.errors import FeatxError
+from featx.evaluate.asked import made_with
+from featx.evaluate.provenance import trained_on
+from featx.evaluate.runs import AdapterRun, BaselineRun, open_run
+from featx.evaluate.settings import RetrieveSettings
+from featx.manifest import Manifest, read_manifest
+from featx.metrics.hubness import dual_softmax, query_bank
+from featx.metrics.retrieval import Corpus, Scoring, corpus, plain, retrieval_metrics
+from featx.model.adapter import TEMPERATURE
+from featx.results import Results, Retrieval, Videos
+from featx.store.reader import FeatureStore
+
+BANK_SIZE = 5_000  # captions, and videos, that a query bank is drawn of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run and what it is to be scored on, read and checked."""
+
+    run: AdapterRun | BaselineRun
+    store: FeatureStore
+    manifest: Manifest
+    videos: CaptionedVideos
+    settings: RetrieveSettings
+
+
+def evaluate_retrieval(folder: Path, settings: RetrieveSettings) -> list[Results]:
+    """Scores one run.
+
+    Returns:
+        The results of plain scores, then those of each way in ``settings.normalise``.
+
+    Raises:
+        FeatxError: If run, store and manifest do not belong together.
+    """
+    asked = prepare(folder, settings)
+    texts, videos = features(asked, asked.videos)
+    of = corpus(texts, videos, asked.videos.text_of, asked.videos.video_of)
+    all_results = [_results(folder, asked, of, plain(of), "")]
+    for way in settings.normalise:
+        scoring = (
+            dual_softmax(of, TEMPERATURE) if way == "dual-softmax" else query_bank(of, *draw_bank(asked))
+        )
+        all_results.append(_results(folder, asked, of, scoring, way))
+    return all_results
+
+
+def prepare(folder: Path, settings: RetrieveSettings) -> Asked:
+    """Reads everything that scoring a run needs; see `evaluate_retrieval`."""
+    run = open_run(folder)
+    store = FeatureStore(settings.store or made_with(run, "store", folder))
+    manifest = read_manifest(settings.manifest or made_with(run, "manifest", folder))
+    check_fingerprint(run.header.fingerprint, store, run.file)
+    return Asked(run, store, manifest, list_captioned(store, manifest, settings.split), settings)
+
+
+def features(asked: Asked, videos: CaptionedVideos) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (C, D) features of the distinct sentences and (V, D) of the videos, of unit length."""
+    device = choose_device(asked.settings.device)
+    texts = asked.run.text({text: text for text in videos.texts}, asked.store, asked.settings, device)
+    pooled = asked.run.pool(asked.store, videos, asked.settings)
+    return texts.cpu().numpy(), pooled
+
+
+def draw_bank(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+    """Returns features of sentences and videos of the bank's split, at most `BANK_SIZE` of each, drawn with a fixed seed.
+
+    Raises:
+        FeatxError: If the split is the one that is scored, or has no captioned video with features.
+    """
+    split = asked.settings.bank_split
+    if split == asked.settings.split:
+        raise FeatxError(f"--bank-split {split}: is scored; a query bank must be of another split")
+    videos = list_captioned(asked.store, asked.manifest, split)
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.permutation(len(videos))[:BANK_SIZE])
+    captions = np.sort(rng.permutation(len(videos.texts))[:BANK_SIZE])
+    bank = CaptionedVideos(
+        [videos.ids[index] for index in chosen],
+        [videos.stored[index] for index in chosen],
+        videos.first_rows[chosen],
+        videos.rows[chosen],
+        videos.missing,
+        [videos.texts[index] for index in captions],
+        np.arange(len(captions)),
+        np.zeros(len(captions), dtype=np.int64),
+        videos.missing_captions,
+    )
+    return features(asked, bank)
+
+
+def _results(folder: Path, asked: Asked, of: Corpus, scoring: Scoring, way: str) -> Results:
+    run, videos, settings = asked.run, asked.videos, asked.settings
+    return Results(
+        task="retrieval",
+        run=str(folder),
+        variant=way,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        method=run.method,
+        config=run.config,
+        learned_parameters=run.learned_parameters,
+        data_set=asked.manifest.header.name,
+        manifest=str(asked.manifest.file),
+        store=str(asked.store.path),
+        split=settings.split,
+        clips=settings.clips,
+        classes=0,
+        truncated_texts=run.truncated({text: text for text in videos.texts}),
+        trained_on=trained_on(run),
+        fingerprint=run.header.fingerprint.model_dump(),
+        videos=Videos(scored=len(videos), missing=videos.missing),
+        retrieval=Retrieval(
+            captions=len(videos.text_of),
+            missing_captions=videos.missing_captions,
+            repeated=videos.repeated,
+            ties=settings.ties,
+            bank_split=settings.bank_split if way == "query-bank" else None,
+        ),
+        metrics=retrieval_metrics(of, scoring, settings.ties),
+    )

@@ -1,0 +1,91 @@
+"""What was found as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+
+from featx.errors import printable
+from featx.evaluate.search.exact import Find
+from featx.evaluate.tables import Cell, Table, render
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A query, its finds (the best first), and whether it was a text that had to be cut."""
+
+    query: str
+    finds: list[Find]
+    truncated: bool = False
+
+
+def render_answers(answers: list[Answer], notes: list[str], format: str, title: str) -> str:
+    """Returns what was found as text, in one of the formats of `featx.evaluate.tables`."""
+    if format == "json":
+        return _json(answers, notes)
+    return _csv(answers) if format == "csv" else render(_table(answers, notes, title), format)
+
+
+def time_span(find: Find) -> str:
+    """Returns from when to when, or from which row to which where times are not known."""
+    if math.isnan(find.start_s):
+        return f"rows {find.first_row} to {find.first_row + find.rows - 1}"
+    return f"{find.start_s:.2f} s to {find.end_s:.2f} s"
+
+
+def _json(answers: list[Answer], notes: list[str]) -> str:
+    said = [
+        {
+            "query": answer.query,
+            "truncated": answer.truncated,
+            "finds": [
+                {
+                    "video": find.video,
+                    "start_s": _known(find.start_s),
+                    "end_s": _known(find.end_s),
+                    "score": find.score,
+                    "first_row": find.first_row,
+                    "rows": find.rows,
+                }
+                for find in answer.finds
+            ],
+        }
+        for answer in answers
+    ]
+    return json.dumps({"queries": said, "notes": notes}, indent=2)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 6)
+
+
+def _csv(answers: list[Answer]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["query", "rank", "video", "start_s", "end_s", "score", "first_row", "rows"])
+    for answer in answers:
+        for rank, find in enumerate(answer.finds, start=1):
+            times = ["" if math.isnan(one) else f"{one:.3f}" for one in (find.start_s, find.end_s)]
+            writer.writerow([answer.query, rank, find.video, *times, find.score, find.first_row, find.rows])
+    return text.getvalue().rstrip("\n")
+
+
+def _table(answers: list[Answer], notes: list[str], title: str) -> Table:
+    several = len(answers) > 1
+    rows: list[list[Cell]] = [
+        [
+            *([printable(answer.query)] if several else []),
+            rank,
+            printable(find.video),
+            "" if math.isnan(find.start_s) else f"{find.start_s:.2f}",
+            "" if math.isnan(find.end_s) else f"{find.end_s:.2f}",
+            f"{find.score:.4f}",
+        ]
+        for answer in answers
+        for rank, find in enumerate(answer.finds, start=1)
+    ]
+    columns = [*(["query"] if several else []), "rank", "video", "start s", "end s", "cosine"]
+    return Table(title, columns, rows, notes)

@@ -1,0 +1,105 @@
+"""What is looked for: texts and pictures, and their features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from featx.clip.load import LoadedClip
+from featx.clip.text import TextTower, plan_texts
+from featx.errors import FeatxError
+from featx.files import read_list
+from featx.model.adapter import Adapter
+from featx.store.schema import Fingerprint
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Q queries, texts before pictures.
+
+    Attributes:
+        texts: Sentences.
+        images: Files of pictures.
+    """
+
+    texts: list[str]
+    images: list[Path]
+
+    def __len__(self) -> int:
+        return len(self.texts) + len(self.images)
+
+    @property
+    def names(self) -> list[str]:
+        """What each is called."""
+        return self.texts + [str(file) for file in self.images]
+
+
+def gather_queries(text: str | None, file: Path | None, images: list[Path]) -> Queries:
+    """Collects what was asked for.
+
+    Args:
+        text: A sentence, or None.
+        file: Text file of sentences, one a line, or None.
+        images: Pictures.
+
+    Raises:
+        FeatxError: If there is nothing, or the sentence is empty, or a file cannot be read.
+    """
+    if text is not None and not text.strip():
+        raise FeatxError("QUERY: is empty; say what to look for, such as 'a person opens a door'")
+    texts = [text.strip()] if text is not None else []
+    if file is not None:
+        texts += read_list(file, "--queries", "query").values()
+    for image in images:
+        if not image.is_file():
+            raise FeatxError(f"--image {image}: no such file")
+    if not texts and not images:
+        raise FeatxError("say what to look for: a QUERY, --queries FILE or --image FILE")
+    return Queries(texts, images)
+
+
+@torch.no_grad()
+def encode_texts(
+    texts: list[str], loaded: LoadedClip, adapter: Adapter | None, device: str
+) -> tuple[Tensor, list[str]]:
+    """Returns (Q, D) features of unit length, and those of the texts that are too long for CLIP and were cut.
+
+    Args:
+        texts: Sentences; with an adapter they stand between its prompts, or in its template.
+        loaded: The store's CLIP.
+        adapter: What was learned, or None for CLIP alone.
+        device: Where to compute.
+    """
+    plan = adapter.plan(texts) if adapter else plan_texts(texts)
+    tower = TextTower(loaded.model.to(device))
+    plan_there = plan.to(device)
+    features = adapter.to(device).encode_texts(tower, plan_there) if adapter else tower.encode(plan_there)
+    return normalize(features.float().cpu(), dim=-1), [texts[index] for index in plan.truncated]
+
+
+def encode_images(files: list[Path], loaded: LoadedClip, fingerprint: Fingerprint, device: str) -> Tensor:
+    """Returns (Q, D) features of unit length of pictures, made as the store's frames were.
+
+    Raises:
+        FeatxError: If a file is not a picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    from featx.clip.images import ImageEncoder
+    from featx.clip.preprocess import scale_and_crop
+
+    pixels = []
+    for file in files:
+        try:
+            with Image.open(file) as picture:
+                cropped = scale_and_crop(np.asarray(picture.convert("RGB")), loaded.input_size)
+        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+            raise FeatxError(f"--image {file}: cannot read the picture ({error})") from error
+        pixels.append(cropped[..., ::-1] if fingerprint.channel_order == "bgr" else cropped)
+    features = ImageEncoder(loaded, device).encode(np.stack(pixels))
+    return normalize(torch.from_numpy(features), dim=-1)

@@ -1,0 +1,67 @@
+"""`featx search`: finds moments, videos and frames of a store by a sentence or a picture."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import Interrupted, printable
+from featx.evaluate.search.settings import SearchSettings
+from featx.settings import gather, with_options
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(SearchSettings)
+def search(
+    store: Annotated[Path, typer.Argument(help="Feature store, made by featx extract.")],
+    query: Annotated[str | None, typer.Argument(help="What to look for: 'a person opens a door'.")] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Text file of queries, one a line; all are answered in one pass.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(help="A picture to look for; may be given several times.")
+    ] = None,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(help="Write the frames of all finds to this .html or .png.")
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="How the answer is printed: table, markdown, latex, csv, json, html.")
+    ] = "table",
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Say on standard error how fast the store was read.")
+    ] = False,
+    **options: Any,
+) -> None:
+    """Finds in STORE what QUERY says: moments with start and end, whole videos, or frames, the best first.
+
+    Scores are cosines, of everything in the store unless --index is given. Exit codes: 0 all is well, 2 wrong use,
+    130 interrupted.
+    """
+    settings = gather(SearchSettings, None, options, [])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from featx.evaluate.search.command import run_search
+    from featx.evaluate.search.contact_sheet import check_sheet
+    from featx.evaluate.search.output import render_answers
+    from featx.evaluate.search.queries import gather_queries
+    from featx.evaluate.tables import check_format
+
+    check_format(format)
+    if contact_sheet is not None:
+        check_sheet(contact_sheet)
+    asked = gather_queries(query, queries, image or [])
+    try:
+        result = run_search(store, asked, settings, contact_sheet)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was written") from None
+    print(render_answers(result.answers, result.notes, format, result.title))
+    if format in ("csv", "json"):  # a program reads the answer; people still have to see what was left out
+        for note in result.notes:
+            print(printable(note), file=sys.stderr)
+    if stats:
+        print(result.speed.describe(), file=sys.stderr)
