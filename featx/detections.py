@@ -80,9 +80,8 @@ def manifest_truth(
         {video.split for video in manifest.videos if video.segments}, manifest.file
     )
     finder = NameFinder(video.id for video in manifest.videos)
-    spared = dict(manifest.header.excluded)
-    blocked_ids = finder.known(blocked or {})
-    spared |= blocked_ids
+    spared = dict.fromkeys(manifest.header.excluded, f"excluded by rule {manifest.header.exclusion}")
+    spared |= finder.known(blocked or {})
     videos = [video for video in manifest.split(split) if video.id not in spared]
     index = {label: number for number, label in enumerate(manifest.labels)}
     return _checked(

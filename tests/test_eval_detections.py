@@ -73,7 +73,8 @@ def test_table_says_rule_videos_and_instances(thumos14: Path, tmp_path: Path, fe
         "scored 3 of 5 videos, 2 missing",
         "found.missing.txt",
         "AP rule official: ActivityNet's program",
-        "1 detections left out: of videos that are not scored (wrong annotations)",
+        "1 detections left out: of videos that are not scored (excluded by rule 211)",
+        "2 videos are not scored: excluded by rule 211",
     ]:
         assert words in outcome.out, outcome.out
     missing = (tmp_path / "found.missing.txt").read_text().splitlines()
@@ -220,7 +221,7 @@ def test_blocked_videos_are_an_explicit_file(activitynet: Path, tmp_path: Path, 
         outcome = featx("eval", *words)
         assert outcome.code == 0, outcome.err
         assert "2 classes, 2 instances" in outcome.out and "1/1" in outcome.out
-        assert "1 videos are blocked and not scored" in outcome.out
+        assert "1 videos are not scored: blocked" in outcome.out
         assert "1 detections left out: of videos that are not scored (blocked)" in outcome.out
     with pytest.raises(FeatxError, match="must be a JSON list"):
         read_blocked(write_json(tmp_path / "blocked.json", {"a": 1}))
