@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-search clean
+.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -55,6 +55,10 @@ bench-train: $(VENV)/.dev
 # ARGS='--rows 100000 --skip-index', …
 bench-search: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_search.py $(ARGS)
+
+# Average precision against plain loops.
+bench-localisation: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench_localisation.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -116,12 +117,10 @@ def coverage(
     if scored < asked:
         line += f" from {file}, which count as videos without detections: {missing_file}"
     notes = [line, f"{len(read.detections):,} detections"]
-    spared = [name for name, reason in truth.spared.items() if reason == "blocked"]
-    if spared:
-        notes.append(f"{len(spared)} videos are blocked and not scored")
-    excluded = len(truth.spared) - len(spared)
-    if excluded:
-        notes.append(f"{excluded} videos are excluded by {truth.file} and not scored")
+    notes += [
+        f"{number:,} videos are not scored: {reason}"
+        for reason, number in Counter(truth.spared.values()).items()
+    ]
     notes += [f"{number:,} detections left out: {reason}" for reason, number in read.left_out.items()]
     return f"{scored:,}/{asked:,}", notes
 

@@ -17,6 +17,7 @@ from featx.errors import FeatxError, nearest
 from featx.files import read_list
 from featx.manifest import Manifest
 from featx.metrics.intervals import Detections, Instances, Spans
+from featx.proposals import read_proposals
 from featx.video_files import without_ending
 
 
@@ -79,9 +80,8 @@ def manifest_truth(
         {video.split for video in manifest.videos if video.segments}, manifest.file
     )
     finder = NameFinder(video.id for video in manifest.videos)
-    spared = dict(manifest.header.excluded)
-    blocked_ids = finder.known(blocked or {})
-    spared |= blocked_ids
+    spared = dict.fromkeys(manifest.header.excluded, f"excluded by rule {manifest.header.exclusion}")
+    spared |= finder.known(blocked or {})
     videos = [video for video in manifest.split(split) if video.id not in spared]
     index = {label: number for number, label in enumerate(manifest.labels)}
     return _checked(
@@ -263,14 +263,14 @@ def read_detections(
     Args:
         file: JSON of ActivityNet's form.
         truth: What they are scored on.
-        labelled: False for class-agnostic proposals, which all get label 0.
+        labelled: False for a file of class-agnostic proposals (featx.proposals), which all get label 0.
         ignore_unknown_videos: Count detections of videos that are not in the split, instead of refusing them.
         ignore_unknown_labels: Count detections of classes that the ground truth does not have.
 
     Raises:
         FeatxError: Naming the video or class, for one that is not known and what is not as it should be.
     """
-    results = read_results(file, "--detections", labelled=labelled)
+    results = read_results(file, "--detections") if labelled else _read_proposals(file)
     video_index = {video_id: number for number, video_id in enumerate(truth.video_ids)}
     finder = NameFinder([*truth.video_ids, *truth.elsewhere, *truth.spared])
     label_index = {label: number for number, label in enumerate(truth.labels)}
@@ -313,6 +313,16 @@ def read_detections(
     return DetectionsFile(detections, seen, left_out)
 
 
+def _read_proposals(file: Path) -> dict[str, list[Found]]:
+    return {
+        video_id: [
+            Found(None, *one)
+            for one in zip(*(column.tolist() for column in (own.start_s, own.end_s, own.score)), strict=True)
+        ]
+        for video_id, own in read_proposals(file).videos.items()
+    }
+
+
 def _count(counts: dict[str, int], key: str, more: int) -> None:
     counts[key] = counts.get(key, 0) + more
 
@@ -338,15 +348,13 @@ def _unknown_labels(file: Path, truth: GroundTruth, unknown: dict[str, int]) -> 
     )
 
 
-def write_detections(
-    detections: Detections, video_ids: list[str], labels: list[str] | None, file: Path
-) -> None:
+def write_detections(detections: Detections, video_ids: list[str], labels: list[str], file: Path) -> None:
     """Writes detections in ActivityNet's form; a video without detections stands there with none.
 
     Args:
         detections: What was found.
         video_ids: Ids of the videos that were looked at.
-        labels: Of the classes; None for proposals.
+        labels: Of the classes.
         file: To be written.
 
     Raises:
@@ -358,6 +366,5 @@ def write_detections(
         getattr(detections, name).tolist() for name in ("videos", "labels", "start_s", "end_s", "score")
     )
     for video, label, start_s, end_s, score in zip(*columns, strict=True):
-        name = None if labels is None else labels[label]
-        results[video_ids[video]].append(Found(name, start_s, end_s, score))
+        results[video_ids[video]].append(Found(labels[label], start_s, end_s, score))
     write_results(results, file)

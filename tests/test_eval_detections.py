@@ -10,7 +10,6 @@ import plain_localisation as plain
 import pytest
 from localisation_files import ACTIVITYNET, results, write_json, write_thumos14
 
-from featx.activitynet_json import read_results
 from featx.detections import (
     NameFinder,
     json_truth,
@@ -23,6 +22,7 @@ from featx.errors import FeatxError
 from featx.evaluate.localisation_scores import score_detections
 from featx.manifest import read_manifest
 from featx.metrics.intervals import Detections
+from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals
 
 
 @pytest.fixture
@@ -73,7 +73,8 @@ def test_table_says_rule_videos_and_instances(thumos14: Path, tmp_path: Path, fe
         "scored 3 of 5 videos, 2 missing",
         "found.missing.txt",
         "AP rule official: ActivityNet's program",
-        "1 detections left out: of videos that are not scored (wrong annotations)",
+        "1 detections left out: of videos that are not scored (excluded by rule 211)",
+        "2 videos are not scored: excluded by rule 211",
     ]:
         assert words in outcome.out, outcome.out
     missing = (tmp_path / "found.missing.txt").read_text().splitlines()
@@ -184,7 +185,7 @@ def test_the_modes_differ_where_instances_are_odd(activitynet: Path, tmp_path: P
 def test_proposals_have_no_labels(activitynet: Path, tmp_path: Path, featx) -> None:
     rows = {"_EHF2JTpBd4": [{"segment": [40, 60], "score": 0.1}, {"segment": [10, 20], "score": 0.2}]}
     found = write_json(tmp_path / "proposals.json", {"results": rows})
-    words = ["--detections", found, "--ground-truth", activitynet, "--proposals", "--format", "json"]
+    words = ["--detections", found, "--ground-truth", activitynet, "--as-proposals", "--format", "json"]
     outcome = featx("eval", *words)
     assert outcome.code == 0, outcome.err
     table = json.loads(outcome.out)
@@ -193,6 +194,17 @@ def test_proposals_have_no_labels(activitynet: Path, tmp_path: Path, featx) -> N
         100 * 2 / 3
     )  # both: it is 1 on average over two videos
     assert "scored 1 of 2 videos, 1 missing" in table["notes"][0]
+    own = Proposals(np.array([40.0, 10.0]), np.array([60.0, 20.0]), np.array([0.1, 0.2]))
+    for ending in (".json", ".parquet"):
+        write_proposals(
+            tmp_path / f"own{ending}", ProposalsFile(ProposalsHeader(), {"v__EHF2JTpBd4.mp4": own})
+        )
+        again = featx("eval", "--detections", tmp_path / f"own{ending}", *words[2:])
+        assert again.code == 0, again.err
+        assert {**json.loads(again.out)["rows"][0], "proposals": None} == {
+            **table["rows"][0],
+            "proposals": None,
+        }
     outcome = featx("eval", "--detections", found, "--ground-truth", activitynet)
     assert outcome.code == 2 and "video '_EHF2JTpBd4', detection 0: has no label" in outcome.err
 
@@ -209,7 +221,7 @@ def test_blocked_videos_are_an_explicit_file(activitynet: Path, tmp_path: Path, 
         outcome = featx("eval", *words)
         assert outcome.code == 0, outcome.err
         assert "2 classes, 2 instances" in outcome.out and "1/1" in outcome.out
-        assert "1 videos are blocked and not scored" in outcome.out
+        assert "1 videos are not scored: blocked" in outcome.out
         assert "1 detections left out: of videos that are not scored (blocked)" in outcome.out
     with pytest.raises(FeatxError, match="must be a JSON list"):
         read_blocked(write_json(tmp_path / "blocked.json", {"a": 1}))
@@ -259,10 +271,13 @@ def test_what_is_wrong_is_one_line(thumos14: Path, activitynet: Path, tmp_path: 
         "--tiou 0.5;0.7": [good, "--tiou", "0.5;0.7"],
         "--ap dedupe": [good, "--ap", "dedupe"],
         "no video in split 'val'": [good, "--split", "val"],
-        "--errors go with detections": [good, "--proposals", "--errors"],
-        "no proposal in a video that has an instance": [file(video_test_0001496=[]), "--proposals"],
+        "--errors go with detections": [good, "--as-proposals", "--errors"],
+        "none of its 1 videos has a proposal": [file(video_test_0001496=[]), "--as-proposals"],
+        "no proposal in a video that has an instance": [
+            *(file(video_test_0001292=[("", 1.0, 2.0, 0.5)]), "--ignore-unknown-videos", "--as-proposals"),
+        ],
         "--format tabel": [good, "--format", "tabel"],
-        "--store: is about runs": [good, "--store", tmp_path],
+        "--store: is not for --detections": [good, "--store", tmp_path],
     }
     for message, (found, *words) in cases.items():
         outcome = featx("eval", "--detections", found, "--ground-truth", thumos14, *words)
@@ -270,7 +285,6 @@ def test_what_is_wrong_is_one_line(thumos14: Path, activitynet: Path, tmp_path: 
         assert outcome.err.count("\n") == 1 and not outcome.out
     for message, words in {
         "give RUNS, or --detections FILE": [],
-        "--ap: goes with --detections": ["run", "--ap", "dedup"],
         "--ground-truth: is needed": ["--detections", good],
         "run: is about runs": ["run", "--detections", good, "--ground-truth", thumos14],
         "has no object 'database'": ["--detections", good, "--ground-truth", good],
@@ -310,8 +324,6 @@ def test_what_is_written_is_what_was_found(activitynet: Path, tmp_path: Path) ->
         assert np.array_equal(getattr(read.detections, name), getattr(found, name))
     assert read.seen.all() and not read.left_out
     assert score_detections(read.detections, truth).metrics == score_detections(found, truth).metrics
-    write_detections(found, truth.video_ids, None, tmp_path / "proposals.json")
-    assert read_results(tmp_path / "proposals.json", labelled=False)["_EHF2JTpBd4"][0].label is None
     content = json.loads((tmp_path / "found.json").read_text())
     assert content.keys() == {"version", "results", "external_data"}
 

@@ -111,6 +111,8 @@ def test_thumos14_exclusion_is_in_the_manifest_and_its_count_in_the_report(
     assert manifest.header.exclusion == rule
     assert [name.removeprefix("video_test_") for name in manifest.header.excluded] == left_out
     assert f"--exclude {rule}: {len(left_out)} test videos left out" in report
+    (row,) = [line.split() for line in report.splitlines() if line.split()[0] == "test"]
+    assert row[3:] == [str(7 - len(left_out)), rule.partition("-")[0]]  # listed, official
 
 
 def test_activitynet_ids_odd_instances_and_held_back_labels(tmp_path: Path, make) -> None:
