@@ -27,7 +27,7 @@ def assert_same(one: Proposals, other: Proposals) -> None:
         np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("changes", [{}, {"levels": 5, "window": 3}, {"normalise": True, "stem": 0}])
+@pytest.mark.parametrize("changes", [{}, {"levels": 5, "window": 3}, {"normalise": "length", "stem": 0}])
 def test_windows_say_what_one_pass_says(changes: dict) -> None:
     detector = make(**changes).double()
     features, pts = video(2500)

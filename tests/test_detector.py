@@ -39,7 +39,7 @@ def test_local_attention_equals_attention_with_a_band_mask(steps: int, half: int
     torch.testing.assert_close(found[there], plain[there], rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("changes", [{}, WHOLE, {"normalise": True}, {"window": 41}])
+@pytest.mark.parametrize("changes", [{}, WHOLE, {"normalise": "length"}, {"window": 41}])
 def test_padding_and_the_other_videos_of_a_batch_change_nothing(changes: dict) -> None:
     detector = make(**changes)
     lengths = [1, 2, 37, 40]

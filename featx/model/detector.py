@@ -87,6 +87,9 @@ class Head(nn.Module):
 class Detector(nn.Module):
     """Features on a grid to scores and distances at the points of a pyramid."""
 
+    feature_mean: Tensor
+    feature_deviation: Tensor
+
     def __init__(self, config: DetectorConfig, feature_width: int) -> None:
         """Makes an untrained detector.
 
@@ -98,6 +101,8 @@ class Detector(nn.Module):
         self.config = config
         width, half = config.width, config.window // 2
         widths = [feature_width, *[width] * EMBEDDING_LAYERS]
+        self.register_buffer("feature_mean", torch.zeros(feature_width))
+        self.register_buffer("feature_deviation", torch.ones(feature_width))
         self.embedding = nn.ModuleList(Convolution(a, b) for a, b in pairwise(widths))
         self.embedding_norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(EMBEDDING_LAYERS))
         self.stem = nn.ModuleList(LocalBlock(width, config.heads, half) for _ in range(config.stem))
@@ -146,8 +151,10 @@ class Detector(nn.Module):
             The levels, the finest first.
         """
         x = features.to(self.scales.dtype)
-        if self.config.normalise:
+        if self.config.normalise == "length":
             x = functional.normalize(x, dim=-1) * x.shape[-1] ** 0.5
+        elif self.config.normalise == "standard":
+            x = (x - self.feature_mean) / self.feature_deviation
         x = x * mask[..., None]
         for layer, norm in zip(self.embedding, self.embedding_norms, strict=True):
             x = functional.relu(norm(layer(x, mask))) * mask[..., None]  # (B, T, C)

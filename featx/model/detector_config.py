@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,7 +22,7 @@ class DetectorConfig(BaseModel):
     window: int = Field(19, ge=1)
     full_last: bool = False
     reach: float = Field(4.0, gt=0)
-    normalise: bool = False
+    normalise: Literal["none", "length", "standard"] = "standard"
 
     @model_validator(mode="after")
     def _fits(self) -> DetectorConfig:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from featx.model.detector import DETECTOR_FILE, DetectorHeader, read_detector_header, save_detector
 from featx.train.checkpoint import Checkpoints
@@ -96,13 +97,18 @@ def make_parts(settings: ProposalSettings, inputs: ProposalInputs, ranks: Ranks)
     """Returns what the loop of a run is made of."""
     detector = inputs.detector.to(ranks.device)
     source = StepSource(inputs.store, inputs.videos, settings.feature_memory_gib, ranks.neighbours)
+    learned = np.flatnonzero(~inputs.kept_back)
+    if settings.normalise == "standard":
+        mean, deviation = source.statistics(learned)
+        detector.feature_mean.copy_(torch.from_numpy(mean))
+        detector.feature_deviation.copy_(torch.from_numpy(deviation))
     watch = Stopwatch(ranks.device)
     step = ProposalStep(detector, ranks, settings.label_smoothing, settings.loss_weight, watch)
     sampler = PartSampler(
         settings.seed,
         settings.batch,
         inputs.videos,
-        np.flatnonzero(~inputs.kept_back),
+        learned,
         settings.longest,
         detector.branches,
         settings.drop_path,

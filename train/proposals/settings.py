@@ -38,7 +38,10 @@ class ProposalSettings(LearnSettings, SelectionSettings):
         gt=0,
         description="Steps to the farther end of the longest segments that the first level finds; each level doubles it.",
     )
-    normalise: bool = Field(False, description="Give features unit length before the detector sees them.")
+    normalise: Literal["none", "length", "standard"] = Field(
+        "standard",
+        description="What is done to features first: nothing, unit length, or mean 0 and deviation 1 on the training videos.",
+    )
 
     # how it is learned
     steps: int = Field(3500, ge=1, description="Optimiser steps.")

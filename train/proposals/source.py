@@ -11,6 +11,9 @@ from featx.sources import free_memory_bytes
 from featx.store.reader import FeatureStore
 from featx.train.proposals.inputs import GridVideo
 
+STATISTICS_VIDEOS = 200
+SMALLEST_DEVIATION = 1e-3  # a feature that never changes stays 0
+
 
 class StepSource:
     """Features of the steps of some videos; safe to use from several threads.
@@ -50,6 +53,17 @@ class StepSource:
         if self._kept:
             return self._kept[video][first : first + count]
         return self._read(video, first, count)
+
+    def statistics(self, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (D,) mean and (D,) standard deviation of the features of some videos; of many, of an even choice."""
+        some = videos[np.linspace(0, len(videos) - 1, min(len(videos), STATISTICS_VIDEOS)).astype(np.int64)]
+        count, total, squares = 0, np.zeros(1), np.zeros(1)
+        for video in some:
+            steps = self.steps(int(video), 0, self._videos[video].grid.steps).astype(np.float64)
+            count += len(steps)
+            total, squares = total + steps.sum(axis=0), squares + (steps**2).sum(axis=0)
+        mean = total / count
+        return mean, np.sqrt(np.maximum(squares / count - mean**2, SMALLEST_DEVIATION**2))
 
     def _read(self, index: int, first: int, count: int) -> np.ndarray:
         video = self._videos[index]
