@@ -23,7 +23,7 @@ def test_recipe(file: Path) -> None:
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_dry_run_says_what_is_missing_and_runs_with_data(
-    file: Path, class_world: Path, tmp_path, featx
+    file: Path, class_world: Path, caption_world: Path, tmp_path, featx
 ) -> None:
     missing = tmp_path / "missing"
     data = ["--store", missing, "--manifest", missing]
@@ -32,7 +32,8 @@ def test_dry_run_says_what_is_missing_and_runs_with_data(
     said = [line for line in outcome.err.splitlines() if line.startswith("missing: ")]
     assert outcome.code == 2 and len(said) == 2 + lists, outcome.err
     assert "learned parameters" in outcome.out and "GFLOP" in outcome.out
-    data = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl"]
+    world = caption_world if 'task = "retrieval"' in file.read_text() else class_world
+    data = ["--store", world / "features", "--manifest", world / "manifest.jsonl"]
     manifest = read_manifest(class_world / "manifest.jsonl")
     if "episodes =" in file.read_text():
         make_episodes(manifest, tmp_path / "episodes.jsonl", 2, 3, 4)
@@ -60,5 +61,8 @@ def test_dry_run_counts_the_papers_parameters_without_weights(
 
 def test_there_are_recipes() -> None:
     assert {"moving-shapes-both", "hmdb51", "few-shot-ucf101", "open-set-kinetics700"} <= {
+        file.stem for file in RECIPES
+    }
+    assert {f"retrieval-{name}" for name in ("msrvtt", "lsmdc", "didemo", "smit")} <= {
         file.stem for file in RECIPES
     }
