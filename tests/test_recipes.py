@@ -70,3 +70,6 @@ def test_there_are_recipes() -> None:
     assert {"moving-shapes-both", "hmdb51", "few-shot-ucf101", "open-set-kinetics700"} <= {
         file.stem for file in RECIPES
     }
+    assert {f"retrieval-{name}" for name in ("msrvtt", "lsmdc", "didemo", "smit")} <= {
+        file.stem for file in RECIPES
+    }
