@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from featx.proposals import PROPOSAL_WEIGHT, TOP_CLASSES
 from featx.settings import Settings
 
 
@@ -75,12 +76,12 @@ class LocaliseSettings(EvalSettings):
         description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments."
     )
     proposal_weight: float = Field(
-        0.5,
+        PROPOSAL_WEIGHT,
         ge=0,
         le=1,
         description="w: a detection's score is proposal score ** w * class probability ** (1 - w).",
     )
-    top_classes: int = Field(2, ge=1, description="Classes that each proposal is said to show.")
+    top_classes: int = Field(TOP_CLASSES, ge=1, description="Classes that each proposal is said to show.")
     ap: Literal["official", "dedup", "thumos-matlab"] = Field(
         "official",
         description="Rule of average precision: ActivityNet's program, the same without instances that repeat or have no "
