@@ -16,7 +16,7 @@ from featx.errors import FeatxError
 from featx.evaluate.asked import Opened, open_asked
 from featx.evaluate.predict import WindowScorer, window_scorer
 from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun
+from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import LocaliseSettings
 from featx.evaluate.windows import Windows
 from featx.manifest import Manifest, Video
@@ -130,19 +130,17 @@ def choose_proposals(
     return found, notes
 
 
-def classes_that_compete(opened: Opened) -> dict[str, str]:
+def with_background(run: AdapterRun | BaselineRun, classes: dict[str, str]) -> dict[str, str]:
     """Returns label and text of the classes, and last the background's if the run has learned one."""
-    classes = dict(opened.manifest.header.classes)
-    run = opened.run
     if isinstance(run, AdapterRun) and run.header.config.background:
-        classes[BACKGROUND_LABEL] = run.header.config.background
+        return {**classes, BACKGROUND_LABEL: run.header.config.background}
     return classes
 
 
 def _detect(
     opened: Opened, videos: list[Video], proposals: Mapping[str, Proposals], settings: LocaliseSettings
 ) -> Detections:
-    classes = classes_that_compete(opened)
+    classes = with_background(opened.run, opened.manifest.header.classes)
     score = window_scorer(opened.run, opened.store, classes, settings)
 
     def of_video(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:

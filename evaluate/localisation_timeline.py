@@ -10,7 +10,7 @@ from PIL import Image
 
 from featx.dataset import known_pts
 from featx.errors import FeatxError, nearest
-from featx.evaluate.localisation import Localised, classes_that_compete, score_spans
+from featx.evaluate.localisation import Localised, score_spans, with_background
 from featx.evaluate.predict import window_scorer
 from featx.evaluate.settings import LocaliseSettings
 from featx.evaluate.timeline import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
@@ -103,7 +103,7 @@ def _curves(localised: Localised, video: Video, pts: np.ndarray, settings: Local
     opened = localised.opened
     window_s = float(np.clip(end_of(pts) / WINDOWS, SHORTEST_WINDOW_S, LONGEST_WINDOW_S))
     windows = slide(pts, window_s, window_s / 2)
-    classes = classes_that_compete(opened)
+    classes = with_background(opened.run, opened.manifest.header.classes)
     score = window_scorer(opened.run, opened.store, classes, settings)
     chances = score_spans(score, opened.store, opened.manifest, video, windows.start_s, windows.end_s)
     labels = opened.manifest.labels

@@ -151,7 +151,12 @@ class PredictSettings(ScoreSettings):
         None,
         description="Text file of classes, one a line, instead of those that were learned (needs prompts or a template).",
     )
-    top: int = Field(5, ge=1, description="How many classes are said of each video.")
+    detector: Path | None = Field(
+        None,
+        description="Localisation: run of featx train --task proposals; says what happens when, instead of classes of whole "
+        "videos.",
+    )
+    top: int = Field(5, ge=1, description="How many classes (or segments) are said of each video.")
     window: float | None = Field(
         None, gt=0, description="Seconds of a sliding window; without it videos are whole."
     )

@@ -180,3 +180,24 @@ def test_timelines_are_drawn_with_frames_where_the_video_is(
         assert all(CLASSES[one.label] in svg for one in video.segments) and "proposals" in svg
     outcome = featx("eval", run, "--proposals", proposals, "--timeline", "test-99.mp4")
     assert outcome.code == 2 and "--timeline test-99.mp4: was not scored" in outcome.err
+
+
+def test_predict_says_what_happens_when(segment_world, run, tmp_path, featx) -> None:
+    detector = tmp_path / "detector"
+    how = ["--grid-step-s", 0.1, "--width", 32, "--heads", 2, "--levels", 4, "--window", 7, "--stem", 0, "--steps", 60,
+           "--warmup", 5, "--batch", 4, "--rate", 3e-3, "--ema", 0.9, "--keep", 20, "--device", "cpu"]  # fmt: skip
+    outcome = featx("train", "--task", "proposals", *words_of(segment_world), *how, "--to", detector)
+    assert outcome.code == 0, outcome.err
+    words = ["predict", "--store", segment_world / "features", "--adapter", run, "--device", "cpu"]
+    outcome = featx(*words, "--detector", detector, "--ids", "test-1.mp4", "--top", 6, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    said = json.loads(outcome.out)["predictions"]
+    assert [one["start_s"] for one in said] == sorted(one["start_s"] for one in said) and len(said) == 6
+    file = tmp_path / "proposals.json"
+    assert featx("propose", detector, "--split", "test", "--to", file).code == 0
+    assert featx("eval", run, "--proposals", file, "--save-detections", tmp_path / "found.json").code == 0
+    found = json.loads((tmp_path / "found.json").read_text())["results"]["test-1.mp4"]
+    best = sorted(found, key=lambda one: -one["score"])[:6]
+    assert sorted(one["classes"][0]["score"] for one in said) == pytest.approx(sorted(one["score"] for one in best), abs=1e-6)  # fmt: skip
+    outcome = featx(*words)
+    assert outcome.code == 2 and "--detector" in outcome.err
