@@ -18,7 +18,7 @@ from featx.metrics.proposals import RecallCurve
 RULE_WORDS = {
     "official": "ActivityNet's program: repeated instances and those without length count",
     "dedup": "ActivityNet's program, without instances that repeat exactly or have no length",
-    "thumos-matlab": "THUMOS14's kit of 2015-09-30: overlap strictly greater, the ground truth chooses, detections over "
+    "thumos-matlab": "THUMOS14's updated kit: overlap strictly greater, the ground truth chooses, detections over "
     "ambiguous intervals are dropped",
 }
 
