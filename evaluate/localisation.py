@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from featx.dataset import known_pts, rows_between
+from featx.detection_scores import ScoredDetections, score_detections
 from featx.detections import GroundTruth, manifest_truth
 from featx.errors import FeatxError
 from featx.evaluate.asked import Opened, open_asked
-from featx.evaluate.localisation_scores import ScoredDetections, score_detections, score_proposals
 from featx.evaluate.predict import WindowScorer, window_scorer
 from featx.evaluate.provenance import trained_on
 from featx.evaluate.runs import AdapterRun
@@ -21,12 +21,11 @@ from featx.evaluate.settings import LocaliseSettings
 from featx.evaluate.windows import Windows
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import Detections
-from featx.model.localising import annotated_proposals, as_detections, localise
-from featx.proposals import Proposals, read_proposals
+from featx.model.localising import annotated_proposals, localise, proposal_metrics
+from featx.proposals import GROUND_TRUTH, Proposals, read_proposals
 from featx.results import Localisation, Results, Videos
 from featx.store.reader import FeatureStore
 
-GROUND_TRUTH = "ground-truth"
 BACKGROUND_LABEL = "(background)"  # of the text that no detection is of
 
 
@@ -176,21 +175,6 @@ def score_spans(
     pts = known_pts(store, video.stored_id, manifest) - video.part_start_s
     first_rows, rows = rows_between(pts, start_s, end_s)
     return score(store[video.stored_id].features, Windows(start_s, end_s, first_rows, rows))
-
-
-def proposal_metrics(
-    videos: list[Video], proposals: Mapping[str, Proposals], truth: GroundTruth, scored: ScoredDetections
-) -> dict[str, float]:
-    """Returns what the proposals alone are worth: average recall, and average precision as if all were one class."""
-    alone = as_detections(videos, proposals)
-    _, recall = score_proposals(alone, truth)
-    one_class = replace(
-        truth.instances, labels=np.zeros(len(truth.instances), dtype=truth.instances.labels.dtype)
-    )
-    agnostic = score_detections(alone, replace(truth, instances=one_class), scored.rule, scored.thresholds)
-    return {f"proposals_{name}": value for name, value in recall.items()} | {
-        "proposals_average_map": agnostic.precision.average
-    }
 
 
 def _results(

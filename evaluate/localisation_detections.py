@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from featx.detection_scores import score_detections, score_proposals
 from featx.detections import (
     DetectionsFile,
     GroundTruth,
@@ -13,7 +14,6 @@ from featx.detections import (
     read_detections,
 )
 from featx.errors import FeatxError
-from featx.evaluate.localisation_scores import score_detections, score_proposals
 from featx.evaluate.localisation_settings import DetectionSettings
 from featx.evaluate.localisation_tables import (
     class_table,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from featx.detection_scores import AVERAGE, ScoredDetections, metric_name
 from featx.detections import DetectionsFile, GroundTruth
-from featx.evaluate.localisation_scores import AVERAGE, ScoredDetections, metric_name
 from featx.evaluate.tables import Cell, Table, render
 from featx.metrics.false_positives import KINDS
 from featx.metrics.localisation import RULES, area_under_envelope

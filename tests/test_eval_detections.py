@@ -10,6 +10,7 @@ import plain_localisation as plain
 import pytest
 from localisation_files import ACTIVITYNET, results, write_json, write_thumos14
 
+from featx.detection_scores import score_detections
 from featx.detections import (
     NameFinder,
     json_truth,
@@ -19,7 +20,6 @@ from featx.detections import (
     write_detections,
 )
 from featx.errors import FeatxError
-from featx.evaluate.localisation_scores import score_detections
 from featx.manifest import read_manifest
 from featx.metrics.intervals import Detections
 from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals

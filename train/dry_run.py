@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.clip.load import TINY, load_clip
+from featx.clip.text import plan_texts
 from featx.episodes import read_episodes
 from featx.errors import FeatxError
 from featx.manifest import Manifest, read_manifest
@@ -20,6 +21,7 @@ from featx.train.settings import TrainSettings
 
 Value = TypeVar("Value")
 USUAL = "ViT-B/16"
+STAND_IN_SENTENCE = "a person opens the door and walks into room"  # as long as MSR-VTT's
 STAND_IN_CLASSES = 51  # HMDB51's, where no manifest says how many
 
 
@@ -63,11 +65,30 @@ def dry_run(settings: TrainSettings) -> Report:
     else:
         lists = (settings.episodes, settings.class_split, settings.seen_list)
         report.problems += [f"{file}: no such file" for file in lists if file and not file.is_file()]
-        report.lines.append(
-            f"# without the manifest the cost is that of {STAND_IN_CLASSES} short class names"
+        stand_in = (
+            "short sentences" if settings.task == "retrieval" else f"{STAND_IN_CLASSES} short class names"
         )
+        report.lines.append(f"# without the manifest the cost is that of {stand_in}")
+    if settings.task == "retrieval":
+        texts = _sentences(settings, manifest, report)
     _cost(settings, model, size, texts[: settings.class_limit], report)
     return report
+
+
+def _sentences(settings: TrainSettings, manifest: Manifest | None, report: Report) -> list[str]:
+    """Returns as many sentences as a step has, evenly taken from the training split; notes how many are too long."""
+    if manifest is None:
+        return [f"{STAND_IN_SENTENCE} {number}" for number in range(settings.batch)]
+    videos = [video for video in manifest.videos if video.split == settings.train_split]
+    texts = list(dict.fromkeys(caption for video in videos for caption in video.captions))
+    if not texts:
+        report.problems.append(f"{manifest.file}: no video of split '{settings.train_split}' has captions")
+        return [STAND_IN_SENTENCE]
+    cut = len(plan_texts(texts, settings.prompts, settings.layout, settings.suffix).truncated)
+    report.lines.append(
+        f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch} sentences of a batch"
+    )
+    return texts[:: max(len(texts) // settings.batch, 1)][: settings.batch]
 
 
 def _size(settings: TrainSettings, store: FeatureStore | None, report: Report) -> tuple[str, TextSize]:
@@ -127,7 +148,7 @@ def _cost(settings: TrainSettings, model: str, size: TextSize, texts: list[str],
         plan, size, learned, settings.prompts > 0, clips, settings.clip_frames, settings.layers
     )
     report.lines += [
-        f"# {model}: W = {size.width}, D = {size.feature_width}; {len(texts)} class texts, {len(plan.packed.inputs)} rows "
+        f"# {model}: W = {size.width}, D = {size.feature_width}; {len(texts)} texts, {len(plan.packed.inputs)} rows "
         f"in the text encoder, {len(plan.truncated)} texts cut",
         f"# {learned:,} learned parameters",
         f"# a step: {(text + temporal) / 1e9:.1f} GFLOP (text encoder {text / 1e9:.1f}, temporal Transformer "

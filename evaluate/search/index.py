@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def open_index(folder: Path, store: FeatureStore, settings: SearchSettings) -> t
         index = faiss.read_index(str(folder / INDEX_FILE), faiss.IO_FLAG_MMAP)
         with np.load(folder / UNITS_FILE) as arrays:
             units = Units(**arrays)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise FeatxError(f"--index {folder}: damaged ({reason}); remove it to have it made again") from error
     return SearchIndex(header, index, units, store.index.ids), made

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-TABLES = ("closed-set", "ablation", "few-shot", "open-set", "retrieval")
 LOCALISATION_TABLES = ("localisation-closed", "localisation-open")
+TABLES = ("closed-set", "ablation", "few-shot", "open-set", *LOCALISATION_TABLES, "retrieval")
 
 Method = Literal["zero-shot", "linear-probe", "adapter"]
 
@@ -91,7 +91,7 @@ def read_paper_settings() -> PaperSettings:
 
 
 def read_paper_table(name: str) -> PaperTable:
-    """Returns a table of the paper by its name, one of `TABLES` or `LOCALISATION_TABLES`."""
+    """Returns a table of the paper by its name, one of `TABLES`."""
     return PaperTable(**_read(name))
 
 
