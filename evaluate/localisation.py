@@ -11,7 +11,6 @@ import numpy as np
 
 from featx.dataset import known_pts, rows_between
 from featx.detection_scores import ScoredDetections, score_detections
-from featx.detections import GroundTruth, manifest_truth
 from featx.errors import FeatxError
 from featx.evaluate.asked import Opened, open_asked
 from featx.evaluate.predict import WindowScorer, window_scorer
@@ -19,6 +18,7 @@ from featx.evaluate.provenance import trained_on
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import LocaliseSettings
 from featx.evaluate.windows import Windows
+from featx.ground_truth import GroundTruth, manifest_truth
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import Detections
 from featx.model.localising import annotated_proposals, localise, proposal_metrics

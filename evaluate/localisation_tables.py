@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from featx.detection_scores import AVERAGE, ScoredDetections, metric_name
-from featx.detections import DetectionsFile, GroundTruth
+from featx.detections import DetectionsFile
 from featx.evaluate.tables import Cell, Table, render
+from featx.ground_truth import GroundTruth
 from featx.metrics.false_positives import KINDS
 from featx.metrics.localisation import RULES, area_under_envelope
 from featx.metrics.proposals import RecallCurve
@@ -18,7 +19,7 @@ from featx.metrics.proposals import RecallCurve
 RULE_WORDS = {
     "official": "ActivityNet's program: repeated instances and those without length count",
     "dedup": "ActivityNet's program, without instances that repeat exactly or have no length",
-    "thumos-matlab": "THUMOS14's kit of 2015-09-30: overlap strictly greater, the ground truth chooses, detections over "
+    "thumos-matlab": "THUMOS14's updated kit: overlap strictly greater, the ground truth chooses, detections over "
     "ambiguous intervals are dropped",
 }
 

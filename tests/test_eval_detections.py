@@ -11,15 +11,9 @@ import pytest
 from localisation_files import ACTIVITYNET, results, write_json, write_thumos14
 
 from featx.detection_scores import score_detections
-from featx.detections import (
-    NameFinder,
-    json_truth,
-    manifest_truth,
-    read_blocked,
-    read_detections,
-    write_detections,
-)
+from featx.detections import read_detections, write_detections
 from featx.errors import FeatxError
+from featx.ground_truth import NameFinder, json_truth, manifest_truth, read_blocked
 from featx.manifest import read_manifest
 from featx.metrics.intervals import Detections
 from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals

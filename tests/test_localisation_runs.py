@@ -10,7 +10,8 @@ from class_world import CLASSES
 from featx.data_manifests.moving_shapes.encode import encode
 from featx.data_manifests.moving_shapes.world import draw_actor, draw_stage
 from featx.detection_scores import score_detections
-from featx.detections import manifest_truth, read_detections
+from featx.detections import read_detections
+from featx.ground_truth import manifest_truth
 from featx.manifest import read_manifest
 from featx.model.adapter import read_header
 from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals

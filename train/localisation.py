@@ -12,8 +12,8 @@ import torch
 
 from featx.dataset import StoredParts, known_pts, present_videos, row_range
 from featx.detection_scores import score_detections
-from featx.detections import manifest_truth
 from featx.errors import FeatxError
+from featx.ground_truth import manifest_truth
 from featx.manifest import Manifest, Video
 from featx.model.adapter import Adapter
 from featx.model.detection import propose_video

@@ -1,7 +1,7 @@
 """Localisation: average precision at thresholds of temporal overlap, by three rules.
 
 `official` is ActivityNet's program (Evaluation/eval_detection.py), `dedup` the same without instances that repeat or have no
-length, `thumos-matlab` THUMOS14's kit of 2015-09-30 (TH14eventdetpr.m). docs/localisation.md says how they differ.
+length, `thumos-matlab` THUMOS14's updated kit (TH14evalDet_Updated.m). docs/localisation.md says how they differ.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def area_under_envelope(precision: np.ndarray, hits: np.ndarray) -> float:
 
 
 def precision_at_hits(precision: np.ndarray, hits: np.ndarray) -> float:
-    """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's kit of 2015-09-30)."""
+    """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's updated kit)."""
     return float(precision[hits].sum())
 
 

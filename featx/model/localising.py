@@ -10,7 +10,7 @@ from torch import Tensor
 
 from featx.dataset import rows_between
 from featx.detection_scores import ScoredDetections, score_detections, score_proposals
-from featx.detections import GroundTruth
+from featx.ground_truth import GroundTruth
 from featx.manifest import Video
 from featx.metrics.intervals import Detections
 from featx.model.adapter import Adapter
