@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from class_world import make_episodes
+from event_world import make_event_world
 
 from featx.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
 from featx.manifest import read_manifest
-from featx.settings import gather
-from featx.train.settings import TrainSettings
+from featx.settings import gather_task
+from featx.train.cli import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "train" / "recipes").glob("*.toml"))
@@ -18,7 +19,7 @@ RECIPES = sorted((ROOT / "train" / "recipes").glob("*.toml"))
 def test_recipe(file: Path) -> None:
     command = file.read_text().splitlines()[0]
     assert command.startswith(f"# featx train --recipe train/recipes/{file.name} --to ")
-    gather(TrainSettings, file, {}, [])
+    gather_task(SETTINGS, file, {}, [])
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
@@ -32,7 +33,11 @@ def test_dry_run_says_what_is_missing_and_runs_with_data(
     said = [line for line in outcome.err.splitlines() if line.startswith("missing: ")]
     assert outcome.code == 2 and len(said) == 2 + lists, outcome.err
     assert "learned parameters" in outcome.out and "GFLOP" in outcome.out
-    data = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl"]
+    more: list[object] = []
+    if 'task = "proposals"' in file.read_text():
+        class_world, more = tmp_path, ["--train-split", "train"]
+        make_event_world(class_world)
+    data = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl", *more]
     manifest = read_manifest(class_world / "manifest.jsonl")
     if "episodes =" in file.read_text():
         make_episodes(manifest, tmp_path / "episodes.jsonl", 2, 3, 4)
