@@ -39,7 +39,7 @@ def make_caption_world(folder: Path, seed: int = 0) -> Manifest:
     texts = text_features([caption(0, *one) for one in about])
     texts = texts - texts.mean(axis=0)
     turn = np.linalg.qr(rng.standard_normal((texts.shape[1],) * 2))[0]
-    mixed = texts + 0.3 * texts @ turn
+    mixed = 0.3 * texts + texts @ turn
     videos = []
     with StoreWriter(folder / "features", tiny_fingerprint(), model_source="tiny") as writer:
         for index, (subject, side) in enumerate(about):

@@ -1,8 +1,14 @@
 """Where tokens and prompts go, and what texts share."""
 
-import torch
+from dataclasses import replace
 
-from featx.clip.text_plan import NOT_A_PROMPT, plan_texts
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.clip.load import load_clip
+from featx.clip.text import TextTower
+from featx.clip.text_plan import BUCKETS, NOT_A_PROMPT, plan_texts, prompt_table_rows
 
 
 def test_text_that_is_too_long_is_cut_before_eot_and_listed() -> None:
@@ -47,3 +53,35 @@ def test_packed_rows_are_the_texts_without_padding() -> None:
             assert torch.equal(whole, plan.token_ids[text, : plan.eot[text] + 1])
         assert (token_ids[packed.eot] == 49407).all()
         assert len(packed.inputs) == plan.prefix + int((plan.eot + 1 - plan.prefix).sum())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 70), min_size=1, max_size=40),
+    st.sampled_from([(0, True), (4, True), (4, False)]),
+    st.integers(0, 1000),
+)
+def test_sizes_in_buckets_change_nothing(lengths: list[int], prompts: tuple[int, bool], seed: int) -> None:
+    """Features and the prompts' gradient are those without padding, and the sizes are rounded up."""
+    texts = [" ".join(["cat"] * length) for length in lengths]
+    plan = plan_texts(texts, prompts[0], "sequence", prompts[1])
+    wide = replace(plan, in_buckets=True)
+    packed = wide.packed
+    assert len(packed.eot) % BUCKETS["texts"] == 0 and len(packed.mask) % BUCKETS["slots"] == 0
+    assert len(packed.token_ids) % BUCKETS["rows"] == 0
+    most = len(packed.eot) * len(packed.mask) + packed.mask.shape[1] - len(packed.mask)
+    assert len(packed.inputs) % BUCKETS["rows"] == 0 or len(packed.inputs) == most
+    assert len(set(packed.slots.tolist())) == len(packed.slots)
+    tower = TextTower(load_clip("tiny").model)
+    rows = prompt_table_rows(prompts[0], "sequence", prompts[1])
+    table = (
+        torch.randn(rows, 64, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+        if rows
+        else None
+    )
+    one, two = tower.encode(plan, table), tower.encode(wide, table)
+    assert two.shape == one.shape
+    torch.testing.assert_close(two, one, rtol=1e-4, atol=1e-5)
+    if table is not None:
+        gradients = [torch.autograd.grad(features.square().sum(), table)[0] for features in (one, two)]
+        torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-4)

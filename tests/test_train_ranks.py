@@ -50,6 +50,20 @@ def test_two_ranks_have_the_loss_curve_of_one_process(
     np.testing.assert_allclose(two, one, rtol=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["video-to-text", "symmetric"])
+def test_two_ranks_match_sentences_as_one_process_does(
+    loss: str, caption_world: Path, tmp_path: Path, featx
+) -> None:
+    """Sentences of every step are others, and some are right for a clip although they are not its target."""
+    more = ["--task", "retrieval", "--loss", loss, "--batch", 31, "--steps", 12]
+    assert featx(*words(caption_world, tmp_path / "one", *more)).code == 0
+    outcome = featx(*words(caption_world, tmp_path / "two", *more, "--devices", 2))
+    assert outcome.code == 0, outcome.err
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == 14
+    np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
 def test_torchrun_has_the_same_loss_curve_and_one_writer(order_world: Path, tmp_path: Path, featx) -> None:
     assert featx(*words(order_world, tmp_path / "one")).code == 0
     torchrun = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,8 @@ def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
     tower = inputs.basis.tower(device, settings.precision, settings.compile, settings.recompute)
     watch = Stopwatch(device)
     source = inputs.basis.source(videos, settings, ranks)
-    text_side = TextSide(adapter, tower, inputs.plan.to(device), inputs.basis.loaded.width, ranks)
+    plan = replace(inputs.plan.to(device), in_buckets=settings.compile and _texts_vary(settings, inputs))
+    text_side = TextSide(adapter, tower, plan, inputs.basis.loaded.width, ranks)
     validator: Scorer
     if isinstance(videos, CaptionedVideos):
         validator = RetrievalValidator(kept, videos, source, settings, ranks, text_side)
@@ -151,6 +153,11 @@ def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
         ranks=ranks,
         watch=watch,
     )
+
+
+def _texts_vary(settings: TrainSettings, inputs: Inputs) -> bool:
+    """Tells whether steps compare with texts of their own, not all with the same ones."""
+    return isinstance(inputs.videos, CaptionedVideos) or len(inputs.texts) > settings.class_limit
 
 
 def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:

@@ -17,6 +17,7 @@ from torch import Tensor
 Layout = Literal["sequence", "positional"]
 CONTEXT_LENGTH = 77
 NOT_A_PROMPT = -1
+BUCKETS = {"rows": 256, "slots": 8, "texts": 16}  # what sizes are rounded up to, where they must be few
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class TextPlan:
         truncated: Indices of the texts that were cut because they were too long.
         device: Where the tower is to compute; the tables above are small and stay on the CPU.
         groups: G, groups of C / G texts that each have prompts of their own; see `group_plans`.
+        in_buckets: Whether sizes are rounded up (`padded`), because texts are chosen anew in every step and a compiled
+            text encoder wants to see few sizes.
     """
 
     token_ids: Tensor
@@ -80,6 +83,7 @@ class TextPlan:
     truncated: tuple[int, ...]
     device: torch.device | str = "cpu"
     groups: int = 1
+    in_buckets: bool = False
 
     def __len__(self) -> int:
         """Returns C."""
@@ -128,7 +132,7 @@ class TextPlan:
         inputs = torch.stack([positions, rows_of(self.prompt_rows), rows_of(self.token_ids)])  # (3, N)
         (positions, prompt_rows, token_ids), which = torch.unique(inputs, dim=1, return_inverse=True)
         seen = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
-        return Packed(
+        packed = Packed(
             token_ids=token_ids,
             prompt_rows=prompt_rows.clamp(min=0),
             is_prompt=(prompt_rows != NOT_A_PROMPT)[:, None],
@@ -139,7 +143,44 @@ class TextPlan:
             mask=seen,
             eot_mask=seen[own_lengths - 1][:, None, None],
             groups=self.groups,
-        ).to(self.device)
+        )
+        return (padded(packed) if self.in_buckets else packed).to(self.device)
+
+
+def padded(packed: Packed) -> Packed:
+    """Returns the same texts with all sizes rounded up to `BUCKETS`; the first C of the features are theirs.
+
+    Further rows fill slots behind a text's EOT, where nobody sees them, and slots of texts that are not there.
+    """
+    assert packed.groups == 1
+    slots, texts = len(packed.mask), len(packed.eot)
+    prefix, rows = packed.mask.shape[1] - slots, len(packed.inputs)
+    wide_slots, wide_texts = _up(slots, "slots"), _up(texts, "texts")
+    filled = packed.slots // slots * wide_slots + packed.slots % slots
+    is_empty = torch.ones(wide_texts * wide_slots, dtype=torch.bool).index_fill(0, filled, False)
+    empty = is_empty.nonzero()[: _up(rows, "rows") - rows, 0]
+    seen = torch.ones(wide_slots, prefix + wide_slots, dtype=torch.bool).tril(prefix)
+    last_slots = packed.eot_mask[:, 0, 0].sum(dim=1) - prefix - 1  # (C,) the slot of each EOT
+    inputs = _up(len(packed.token_ids), "rows") - len(packed.token_ids)
+
+    def pad(table: Tensor, more: int) -> Tensor:
+        return torch.cat([table, table.new_zeros((more, *table.shape[1:]))])
+
+    return Packed(
+        token_ids=pad(packed.token_ids, inputs),
+        prompt_rows=pad(packed.prompt_rows, inputs),
+        is_prompt=pad(packed.is_prompt, inputs),
+        positions=pad(packed.positions, inputs),
+        inputs=pad(packed.inputs, len(empty)),
+        slots=torch.cat([filled, empty]),
+        eot=pad(packed.eot, wide_texts - texts),
+        mask=seen,
+        eot_mask=seen[pad(last_slots, wide_texts - texts)][:, None, None],
+    )
+
+
+def _up(size: int, what: str) -> int:
+    return -(-size // BUCKETS[what]) * BUCKETS[what]
 
 
 def prompt_table_rows(prompts: int, layout: Layout, suffix: bool = True) -> int:
