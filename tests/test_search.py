@@ -172,13 +172,11 @@ def test_a_contact_sheet_shows_the_frames_of_the_finds(
         for part in range(4):
             row = find["first_row"] + int((part + 0.5) / 4 * find["rows"])
             assert f"<figcaption>{store.pts(find['video'])[row]:.2f} s</figcaption>" in page
-            expected.append(
-                np.asarray(frames[store[find["video"]].frame_index[row]].resize((214, 160), 3), float)
-            )
+            expected.append(frames[store[find["video"]].frame_index[row]])
     assert len(shown) == len(expected) == 8
 
     def difference(one: np.ndarray, frame: Image.Image) -> float:
-        return np.abs(one - np.asarray(frame.resize(one.shape[1::-1], 3), float)).mean()
+        return np.abs(one - np.asarray(frame.resize((one.shape[1], one.shape[0]), 3), float)).mean()
 
     same = [difference(one, frame) for one, frame in zip(shown, expected, strict=True)]
     shifted = [difference(one, frame) for one, frame in zip(shown, expected[1:] + expected[:1], strict=True)]

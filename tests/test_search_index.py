@@ -40,9 +40,9 @@ def test_with_all_cells_it_is_an_exact_search(store: Path, tmp_path: Path, level
 
     opened = FeatureStore(store)
     settings = SearchSettings(level=level, probe=10**6, windows=[0.5, 1, 2])
-    index, made = open_index(tmp_path / "i", opened, settings)
-    assert made and not open_index(tmp_path / "i", opened, settings)[1]
     queries = torch.nn.functional.normalize(torch.randn(5, opened.header.fingerprint.width), dim=1)
+    index, made = open_index(tmp_path / "i", opened, queries, settings)
+    assert made and not open_index(tmp_path / "i", opened, queries, settings)[1]
     exact = search_exactly(open_scans(opened, settings), queries, 10, settings)
     for one, other in zip(exact, index.search(queries, 10, settings), strict=True):
         # half precision may swap neighbours of nearly equal scores
@@ -52,6 +52,7 @@ def test_with_all_cells_it_is_an_exact_search(store: Path, tmp_path: Path, level
             >= len(one) - 1
         )
     assert index.header.recall[max(index.header.recall)] > 0.97
+    assert index.header.recall_asked[max(index.header.recall)] > 0.97 and index.header.asked == 5
     recalls = list(index.header.recall.values())
     assert recalls == sorted(recalls)
 
@@ -110,7 +111,9 @@ def test_units_are_those_of_the_whole_store(store: Path, tmp_path: Path) -> None
     from featx.evaluate.search.index import open_index
 
     opened = FeatureStore(store)
-    index, _ = open_index(tmp_path / "i", opened, SearchSettings(level="videos"))
+    index, _ = open_index(
+        tmp_path / "i", opened, torch.eye(opened.header.fingerprint.width)[:1], SearchSettings(level="videos")
+    )
     assert [opened.index.ids[number] for number in index.units.video] == opened.index.ids
     assert index.units.rows.tolist() == [opened.rows(one) for one in opened]
     assert (index.units.first_row == 0).all()
