@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train clean
+.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-suppression clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -51,6 +51,10 @@ bench-extract: $(VENV)/.dev
 # ARGS='--classes 51 --rounds 3', ARGS=--quick, …
 bench-train: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_train.py $(ARGS)
+
+# Soft-NMS of one video's proposals, against the plain loop.
+bench-suppression: $(VENV)/.dev
+	$(BIN)/python -W ignore benchmarks/bench_suppression.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
