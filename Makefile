@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train clean
+.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -51,6 +51,14 @@ bench-extract: $(VENV)/.dev
 # ARGS='--classes 51 --rounds 3', ARGS=--quick, …
 bench-train: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_train.py $(ARGS)
+
+# ARGS='--rows 100000 --skip-index', …
+bench-search: $(VENV)/.dev
+	$(BIN)/python -W ignore benchmarks/bench_search.py $(ARGS)
+
+# Average precision against plain loops.
+bench-localisation: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench_localisation.py $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -75,14 +75,16 @@ def _annotations(
 ) -> Annotations:
     """Returns the entries; `path` is where a file lies in the official copy, with {} for the id."""
     labels = sorted({one.label for video in database.videos for one in video.annotations})
-    entries = [_entry(file, video, path, splits or {}) for video in database.videos]
+    with_v = {f"v_{without_ending(video.id)}" for video in database.videos}
+    entries = [_entry(file, video, path, splits or {}, with_v) for video in database.videos]
     return Annotations(name, class_texts(labels, class_text, {}), entries)
 
 
-def _entry(file: Path, video: AnnotatedVideo, path: str, splits: dict[str, str]) -> Entry:
+def _entry(file: Path, video: AnnotatedVideo, path: str, splits: dict[str, str], with_v: set[str]) -> Entry:
     bare = without_ending(video.id)
     return Entry(
-        (f"v_{bare}", bare),
+        # a file without the v_ is taken, too, unless that is what another video's file is called
+        (f"v_{bare}",) if bare in with_v else (f"v_{bare}", bare),
         video.id if bare != video.id else path.format(bare),
         "",
         splits.get(video.split, video.split),

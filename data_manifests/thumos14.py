@@ -57,7 +57,7 @@ def read_thumos14(folder: Path, exclude: str | None = None) -> Annotations:
         facts.name,
         class_texts(sorted(labels), facts.class_text, facts.class_texts),
         entries,
-        facts.counts[1],
+        facts.counts[1] | {facts.test_split: facts.counts[1][facts.test_split] - len(rule.videos)},
         _notes(facts, name, rule, videos, labels, folder),
         exclusion=name,
         excluded={one: facts.odd_videos[one] for one in rule.videos},

@@ -46,8 +46,6 @@ def open_asked(folder: Path, settings: EvalSettings) -> Opened:
         FeatxError: If run, store, manifest and classes do not belong together.
     """
     run = open_run(folder)
-    if run.task == "retrieval":
-        raise FeatxError(f"{folder}: matches sentences, not classes; score it with: featx eval {folder}")
     store_path = settings.store or made_with(run, "store", folder)
     manifest_path = settings.manifest or made_with(run, "manifest", folder)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)

@@ -11,11 +11,12 @@ from featx.errors import FeatxError, nearest
 from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
 from featx.evaluate.baselines import MOST_ITERATIONS, class_means, fit_linear
 from featx.evaluate.few_shot import score_episodes
+from featx.evaluate.localisation import evaluate as evaluate_localisation
 from featx.evaluate.mean_features import mean_features
 from featx.evaluate.recognition import evaluate
 from featx.evaluate.retrieval import evaluate_retrieval
 from featx.evaluate.runs import BaselineRun
-from featx.evaluate.settings import BaselineSettings, EvalSettings, RetrieveSettings
+from featx.evaluate.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
 from featx.evaluate.texts import PLACE, check_templates
 from featx.files import read_list
 from featx.manifest import Manifest, read_manifest
@@ -25,7 +26,7 @@ from featx.store.reader import FeatureStore
 
 METHODS: tuple[Method, ...] = ("zero-shot", "linear-probe", "nearest-mean")
 # Where a baseline is scored or computed does not belong to what it is; nor does what zero-shot never looks at.
-MAY_CHANGE = {"task", "store", "manifest", "model", "batch", "device", "split", "clips"}
+MAY_CHANGE = {"task", "proposals", "store", "manifest", "model", "batch", "device", "split", "clips"}
 NOT_FOR_ZERO_SHOT = {"train_split", "episodes", "c"}
 
 
@@ -66,10 +67,11 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         data_set=manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )
-    if settings.task == "retrieval" and (method != "zero-shot" or settings.episodes is not None):
-        raise FeatxError(
-            f"--task retrieval: {method if method != 'zero-shot' else '--episodes'} is about classes; sentences are matched by zero-shot alone"
-        )
+    if settings.task != "recognition" and (method != "zero-shot" or settings.episodes is not None):
+        strange = method if method != "zero-shot" else "--episodes"
+        raise FeatxError(f"--task {settings.task}: {strange} is for recognition; take zero-shot alone")
+    if (settings.task == "localisation") != (settings.proposals is not None):
+        raise FeatxError("--proposals: goes with --task localisation, which needs it")
     _check_folder(run, header)
     if method == "zero-shot":
         write_baseline(run, header, {})
@@ -85,10 +87,13 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         tensors, notes = _learn(method, store, manifest, settings)
         write_baseline(run, header, tensors)
     shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
-    where = {"store": settings.store, "manifest": settings.manifest, **shared}
+    shared |= {"store": settings.store, "manifest": settings.manifest}
     if settings.task == "retrieval":
-        return evaluate_retrieval(run, RetrieveSettings(**where))[0], notes
-    return evaluate(run, EvalSettings(**where)).results, notes
+        return evaluate_retrieval(run, RetrieveSettings(**shared))[0], notes
+    if settings.task == "localisation":
+        localised = evaluate_localisation(run, LocaliseSettings(proposals=str(settings.proposals), **shared))
+        return localised.results, localised.notes
+    return evaluate(run, EvalSettings(**shared)).results, notes
 
 
 def read_templates(settings: BaselineSettings) -> list[str]:

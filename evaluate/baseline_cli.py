@@ -38,6 +38,7 @@ def baseline(
     """
     settings = gather(BaselineSettings, None, {**options, "template": template or None}, [])
     from featx.evaluate.baseline import check_method, make_baseline
+    from featx.evaluate.localisation_rows import localisation_table
     from featx.evaluate.retrieval_rows import retrieval_table
     from featx.evaluate.rows import recognition_table
     from featx.evaluate.tables import check_format, render, with_notes
@@ -49,5 +50,6 @@ def baseline(
     except KeyboardInterrupt:
         raise Interrupted(f"{to}: stopped; nothing was scored") from None
     write_results(results, to)
-    table = retrieval_table if results.retrieval else recognition_table
+    tables = {"localisation": localisation_table, "retrieval": retrieval_table}
+    table = tables.get(results.task, recognition_table)
     print(render(with_notes(table([results]), notes), format))

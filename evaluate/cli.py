@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,8 +19,8 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 @with_options(DetectionSettings)
-@with_options(RetrieveSettings)
 @with_options(LocaliseSettings)
+@with_options(RetrieveSettings)
 @with_options(EvalSettings)
 def evaluate(
     runs: Annotated[
@@ -36,12 +38,12 @@ def evaluate(
     ] = None,
     **options: Any,
 ) -> None:
-    """Scores RUNS on a split: accuracy, or for localisation average precision; with --classes on seen or unseen classes.
+    """Scores RUNS on a split; what is measured follows from what they have learned.
 
-    Runs of task=retrieval: recall and ranks from text to video and from video to text.
-
-    The results are also written into each run's folder as results-DATASET-SPLIT.json. With --detections and
-    --ground-truth a file of detections is scored instead: average precision, or with --as-proposals average recall.
+    Recognition: accuracy, with --classes on seen or unseen classes. Localisation: average precision of --proposals that
+    are named by the run. Retrieval: recall and ranks in both directions. The results are also written into each run's
+    folder as results-DATASET-SPLIT.json. With --detections and --ground-truth a file of detections is scored instead:
+    average precision, or with --as-proposals average recall.
     """
     from featx.evaluate.tables import check_format
 
@@ -56,18 +58,15 @@ def evaluate(
             raise FeatxError("give RUNS, or --detections FILE")
         _print_detections(_settings(DetectionSettings, given, "--detections"), format)
         return
-    tasks = {_task_of(run, given): run for run in runs}
-    if len(tasks) > 1:
-        (one, first), (other, second) = list(tasks.items())[:2]
-        raise FeatxError(f"{first} is about {one}, {second} about {other}; score them one after the other")
-    if "retrieval" in tasks:
-        if save_predictions:
-            raise FeatxError("--save-predictions: is for recognition; sentences have no classes")
-        _score_retrieval(runs, _settings(RetrieveSettings, given, "retrieval runs"), format)
-    elif "localisation" in tasks:
-        if save_predictions:
-            raise FeatxError("--save-predictions: is for recognition; --save-detections writes detections")
+    from featx.evaluate.runs import one_task
+
+    task = one_task(runs)
+    if task != "recognition" and save_predictions:
+        raise FeatxError("--save-predictions: is for recognition")
+    if task == "localisation":
         _score_localisation(runs, _settings(LocaliseSettings, given, "localisation runs"), format)
+    elif task == "retrieval":
+        _score_retrieval(runs, _settings(RetrieveSettings, given, "retrieval runs"), format)
     else:
         _score_recognition(runs, _settings(EvalSettings, given, "recognition runs"), format, save_predictions)
 
@@ -78,18 +77,6 @@ def _settings(model: type[SomeSettings], given: dict[str, Any], what: str) -> So
     if strange:
         raise FeatxError(f"--{strange[0].replace('_', '-')}: is not for {what}")
     return gather(model, None, given, [])
-
-
-def _task_of(run: Path, given: dict[str, Any]) -> str:
-    """Returns what a run is about; of a baseline about classes proposals decide."""
-    from featx.evaluate.baseline_file import BASELINE_FILE, read_baseline
-    from featx.model.adapter import ADAPTER_FILE, read_header
-
-    if (run / ADAPTER_FILE).exists():
-        return read_header(run / ADAPTER_FILE).config.task
-    if (run / BASELINE_FILE).exists() and read_baseline(run / BASELINE_FILE)[0].task == "retrieval":
-        return "retrieval"
-    return "localisation" if "proposals" in given else "recognition"
 
 
 def _score_recognition(
@@ -104,15 +91,14 @@ def _score_recognition(
     if save_predictions is not None:
         check_parquet(save_predictions, len(runs))
     all_results = []
-    try:
+    with _counting(runs) as done:
         for run in runs:
             scored = evaluate_recognition(run, settings)
             write_results(scored.results, run)
             if save_predictions is not None:
                 write_predictions(scored, save_predictions)
             all_results.append(scored.results)
-    except KeyboardInterrupt:
-        raise _interrupted(len(all_results), len(runs)) from None
+            done.append(run)
     print(render(recognition_table(all_results), format))
 
 
@@ -122,15 +108,14 @@ def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) 
     from featx.evaluate.tables import render
     from featx.results import write_results
 
-    of_runs = []
-    try:
+    all_results = []
+    with _counting(runs) as done:
         for run in runs:
-            of_runs.append(evaluate_retrieval(run, settings))
-            for results in of_runs[-1]:
+            for results in evaluate_retrieval(run, settings):
                 write_results(results, run)
-    except KeyboardInterrupt:
-        raise _interrupted(len(of_runs), len(runs)) from None
-    print(render(retrieval_table([one for some in of_runs for one in some]), format))
+                all_results.append(results)
+            done.append(run)
+    print(render(retrieval_table(all_results), format))
 
 
 def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
@@ -138,13 +123,14 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
     from featx.evaluate.localisation import evaluate as evaluate_localisation
     from featx.evaluate.localisation_rows import localisation_table
     from featx.evaluate.localisation_tables import class_table, errors_table, render_all
+    from featx.evaluate.localisation_timeline import write_timelines
     from featx.evaluate.tables import with_notes
     from featx.results import write_results
 
     if settings.save_detections and len(runs) > 1:
         raise FeatxError(f"--save-detections {settings.save_detections}: takes one RUN, not {len(runs)}")
     all_results, notes, more = [], [], []
-    try:
+    with _counting(runs) as done:
         for run in runs:
             localised = evaluate_localisation(run, settings)
             write_results(localised.results, run)
@@ -153,18 +139,26 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
                 write_detections(
                     scored.detections, scored.truth.video_ids, scored.truth.labels, settings.save_detections
                 )
+            if settings.timeline:
+                suffix = f".{settings.timeline_format}"
+                notes += write_timelines(run, localised, settings.timeline, suffix, settings)
             all_results.append(localised.results)
             notes += localised.notes
             more += [class_table(scored)] if settings.per_class else []
             more += [errors_table(scored)] if settings.errors else []
-    except KeyboardInterrupt:
-        raise _interrupted(len(all_results), len(runs)) from None
+            done.append(run)
     table = with_notes(localisation_table(all_results), list(dict.fromkeys(notes)))
     print(render_all([table, *more], format))
 
 
-def _interrupted(done: int, asked: int) -> Interrupted:
-    return Interrupted(f"stopped after {done} of {asked} runs")
+@contextmanager
+def _counting(runs: list[Path]) -> Iterator[list[Path]]:
+    """Takes the runs that are done; after Ctrl-C says how many."""
+    done: list[Path] = []
+    try:
+        yield done
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped after {len(done)} of {len(runs)} runs") from None
 
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:

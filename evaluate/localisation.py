@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from featx.dataset import known_pts, rows_between
-from featx.detections import GroundTruth, manifest_truth
+from featx.detection_scores import ScoredDetections, score_detections
 from featx.errors import FeatxError
 from featx.evaluate.asked import Opened, open_asked
-from featx.evaluate.localisation_scores import ScoredDetections, score_detections, score_proposals
 from featx.evaluate.predict import WindowScorer, window_scorer
 from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun
+from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import LocaliseSettings
 from featx.evaluate.windows import Windows
+from featx.ground_truth import GroundTruth, manifest_truth
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import Detections
-from featx.model.localising import annotated_proposals, as_detections, localise
-from featx.proposals import Proposals, read_proposals
+from featx.model.localising import annotated_proposals, localise, proposal_metrics
+from featx.proposals import GROUND_TRUTH, Proposals, read_proposals
 from featx.results import Localisation, Results, Videos
 from featx.store.reader import FeatureStore
 
-GROUND_TRUTH = "ground-truth"
 BACKGROUND_LABEL = "(background)"  # of the text that no detection is of
 
 
@@ -131,19 +130,17 @@ def choose_proposals(
     return found, notes
 
 
-def classes_that_compete(opened: Opened) -> dict[str, str]:
+def with_background(run: AdapterRun | BaselineRun, classes: dict[str, str]) -> dict[str, str]:
     """Returns label and text of the classes, and last the background's if the run has learned one."""
-    classes = dict(opened.manifest.header.classes)
-    run = opened.run
     if isinstance(run, AdapterRun) and run.header.config.background:
-        classes[BACKGROUND_LABEL] = run.header.config.background
+        return {**classes, BACKGROUND_LABEL: run.header.config.background}
     return classes
 
 
 def _detect(
     opened: Opened, videos: list[Video], proposals: Mapping[str, Proposals], settings: LocaliseSettings
 ) -> Detections:
-    classes = classes_that_compete(opened)
+    classes = with_background(opened.run, opened.manifest.header.classes)
     score = window_scorer(opened.run, opened.store, classes, settings)
 
     def of_video(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
@@ -176,21 +173,6 @@ def score_spans(
     pts = known_pts(store, video.stored_id, manifest) - video.part_start_s
     first_rows, rows = rows_between(pts, start_s, end_s)
     return score(store[video.stored_id].features, Windows(start_s, end_s, first_rows, rows))
-
-
-def proposal_metrics(
-    videos: list[Video], proposals: Mapping[str, Proposals], truth: GroundTruth, scored: ScoredDetections
-) -> dict[str, float]:
-    """Returns what the proposals alone are worth: average recall, and average precision as if all were one class."""
-    alone = as_detections(videos, proposals)
-    _, recall = score_proposals(alone, truth)
-    one_class = replace(
-        truth.instances, labels=np.zeros(len(truth.instances), dtype=truth.instances.labels.dtype)
-    )
-    agnostic = score_detections(alone, replace(truth, instances=one_class), scored.rule, scored.thresholds)
-    return {f"proposals_{name}": value for name, value in recall.items()} | {
-        "proposals_average_map": agnostic.precision.average
-    }
 
 
 def _results(

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.detections import (
-    DetectionsFile,
-    GroundTruth,
-    json_truth,
-    manifest_truth,
-    read_blocked,
-    read_detections,
-)
+from featx.detection_scores import score_detections, score_proposals
+from featx.detections import DetectionsFile, read_detections
 from featx.errors import FeatxError
-from featx.evaluate.localisation_scores import score_detections, score_proposals
 from featx.evaluate.localisation_settings import DetectionSettings
 from featx.evaluate.localisation_tables import (
     class_table,
@@ -24,6 +17,7 @@ from featx.evaluate.localisation_tables import (
 )
 from featx.evaluate.tables import Table
 from featx.files import write_atomically
+from featx.ground_truth import GroundTruth, json_truth, manifest_truth, read_blocked
 from featx.manifest import read_manifest
 from featx.metrics.localisation import ACTIVITYNET_TIOU
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.evaluate.localisation_scores import AVERAGE, metric_name
+from featx.detection_scores import AVERAGE, metric_name
 from featx.evaluate.localisation_tables import RULE_WORDS
 from featx.evaluate.rows import about, method_of, notes_of, percent, scored_of, summary_of
 from featx.evaluate.tables import Cell, Table

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from featx.detections import DetectionsFile, GroundTruth
-from featx.evaluate.localisation_scores import AVERAGE, ScoredDetections, metric_name
+from featx.detection_scores import AVERAGE, ScoredDetections, metric_name
+from featx.detections import DetectionsFile
 from featx.evaluate.tables import Cell, Table, render
+from featx.ground_truth import GroundTruth
 from featx.metrics.false_positives import KINDS
 from featx.metrics.localisation import RULES, area_under_envelope
 from featx.metrics.proposals import RecallCurve
@@ -17,7 +19,7 @@ from featx.metrics.proposals import RecallCurve
 RULE_WORDS = {
     "official": "ActivityNet's program: repeated instances and those without length count",
     "dedup": "ActivityNet's program, without instances that repeat exactly or have no length",
-    "thumos-matlab": "THUMOS14's kit of 2015-09-30: overlap strictly greater, the ground truth chooses, detections over "
+    "thumos-matlab": "THUMOS14's updated kit: overlap strictly greater, the ground truth chooses, detections over "
     "ambiguous intervals are dropped",
 }
 
@@ -116,12 +118,10 @@ def coverage(
     if scored < asked:
         line += f" from {file}, which count as videos without detections: {missing_file}"
     notes = [line, f"{len(read.detections):,} detections"]
-    spared = [name for name, reason in truth.spared.items() if reason == "blocked"]
-    if spared:
-        notes.append(f"{len(spared)} videos are blocked and not scored")
-    excluded = len(truth.spared) - len(spared)
-    if excluded:
-        notes.append(f"{excluded} videos are excluded by {truth.file} and not scored")
+    notes += [
+        f"{number:,} videos are not scored: {reason}"
+        for reason, number in Counter(truth.spared.values()).items()
+    ]
     notes += [f"{number:,} detections left out: {reason}" for reason, number in read.left_out.items()]
     return f"{scored:,}/{asked:,}", notes
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+from featx.detection_scores import default_thresholds
 from featx.paper.tables import PaperRow, PaperSettings, PaperTable, read_paper_settings
-from featx.results import Results
+from featx.proposals import GROUND_TRUTH
+from featx.results import Localisation, Results
 
 paper_settings = cache(read_paper_settings)
 
@@ -31,6 +33,8 @@ def same_settings(results: Results) -> bool:
         asked = results.retrieval.captions + results.retrieval.missing_captions
         usual = results.retrieval.ties == "average" and not results.variant
         return usual and paper.captions.get(results.data_set, asked) == asked
+    if results.localisation:
+        return _same_localisation(results, results.localisation, paper)
     if results.class_split:
         return _same_open_set(results, paper)
     return results.classes == paper.classes.get(results.data_set)
@@ -52,6 +56,20 @@ def _same_open_set(results: Results, paper: PaperSettings) -> bool:
     )
 
 
+def _same_localisation(results: Results, how: Localisation, paper: PaperSettings) -> bool:
+    if how.proposals == GROUND_TRUTH or tuple(how.tiou) != default_thresholds(results.data_set):
+        return False
+    if not results.class_split:
+        return results.classes == paper.classes.get(results.data_set)
+    learned = results.trained_on
+    whole = results.classes + (len(learned.classes) if learned else results.classes)
+    return (
+        results.class_set == "unseen"
+        and len(results.items) == paper.class_splits.get(results.data_set)
+        and (learned is None or whole == paper.classes.get(results.data_set))
+    )
+
+
 def row_of(results: Results, table: PaperTable) -> PaperRow | None:
     """Returns the paper's row for what a result learned, if there is one and the settings are the same."""
     if not same_settings(results):
@@ -63,4 +81,9 @@ def row_of(results: Results, table: PaperTable) -> PaperRow | None:
         fields |= {"ways": results.few_shot.ways, "shots": results.few_shot.shots}
         if results.method == "adapter":  # the paper does not say how many: with a Transformer, or without
             fields |= {"prompts": None, "layers": None if results.config["layers"] else 0}
+    if results.localisation:  # nor does it say so here
+        fields |= {"prompts": None, "layers": None}
+        fields["seen"] = (
+            len(results.trained_on.classes) if results.class_split and results.trained_on else None
+        )
     return table.find(**fields)

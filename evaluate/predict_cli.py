@@ -30,6 +30,8 @@ def predict(
 ) -> None:
     """Says what VIDEOS show: the best classes with their probabilities, of whole videos or of sliding windows.
 
+    With --detector it says what happens when: segments, each with its class and score.
+
     Features are made as for the training and thrown away afterwards; take featx extract and --store to keep them.
     Exit codes: 0 all is well, 2 wrong use, 3 some videos could not be decoded, 130 interrupted.
     """
@@ -39,8 +41,9 @@ def predict(
     if ids and settings.store is None:
         raise FeatxError(f"--ids {ids[0]}: needs --store")
     from featx.evaluate.own_files import extracted, list_files
-    from featx.evaluate.predict import check_windows, predict, read_classes
+    from featx.evaluate.predict import Prediction, check_windows, predict, read_classes
     from featx.evaluate.predict_output import check_output, render_predictions
+    from featx.evaluate.predict_segments import predict_segments
     from featx.evaluate.runs import open_run
     from featx.store.reader import FeatureStore
 
@@ -48,21 +51,37 @@ def predict(
     check_windows(settings)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = open_run(settings.adapter)
+    if run.task == "retrieval":
+        raise FeatxError(f"{settings.adapter}: matches sentences, not classes; take featx search")
+    if run.task == "localisation" and settings.detector is None and settings.window is None:
+        raise FeatxError(f"{settings.adapter}: names segments; give --detector RUN, or --window SECONDS")
+    if settings.detector is not None and settings.window is not None:
+        raise FeatxError("--window: leave it or --detector out")
+
+    def answer(store: FeatureStore, of_store: list[str]) -> list[Prediction]:
+        if settings.detector is not None:
+            return list(predict_segments(run, settings.detector, store, of_store, classes, settings))
+        return list(predict(run, store, of_store, classes, settings))
+
     classes = read_classes(run, settings.classes_file)
     files = list_files(videos or [])
     failures: dict[str, str] = {}
     try:
         if settings.store is not None:
             store = FeatureStore(settings.store)
-            predictions = list(predict(run, store, ids or list(store), classes, settings))
+            predictions = answer(store, ids or list(store))
         else:
             model = settings.model or run.header.model_source
             with extracted(files, run.header.fingerprint, model, settings.device) as found:
                 failures = found.failures
-                predictions = list(predict(run, found.store, found.ids, classes, settings))
+                predictions = answer(found.store, found.ids)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing was kept") from None
-    print(render_predictions(predictions, failures, format, settings.window is not None))
+    print(
+        render_predictions(
+            predictions, failures, format, settings.window is not None or settings.detector is not None
+        )
+    )
     for video, error in failures.items():
         print(f"failed: {printable(video)}: {printable(error)}", file=sys.stderr)
     if failures:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.dataset import LabelledVideos, list_labelled
+from featx.errors import FeatxError
 from featx.evaluate.asked import open_asked
 from featx.evaluate.class_sets import ClassChoice
 from featx.evaluate.provenance import trained_on
@@ -67,6 +68,8 @@ def prepare(folder: Path, settings: EvalSettings) -> Asked:
         FeatxError: If run, store, manifest and classes do not belong together.
     """
     opened = open_asked(folder, settings)
+    if opened.run.task != "recognition":
+        raise FeatxError(f"{folder}: is about {opened.run.task}; score it with: featx eval {folder}")
     videos = list_labelled(opened.store, opened.manifest, settings.split)
     return Asked(opened.run, opened.store, opened.manifest, opened.choice, videos, settings)
 

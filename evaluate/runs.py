@@ -232,6 +232,19 @@ def open_run(run: Path) -> AdapterRun | BaselineRun:
     return AdapterRun(run / ADAPTER_FILE, adapter.eval(), header)
 
 
+def one_task(runs: list[Path]) -> str:
+    """Returns the task that several runs are about.
+
+    Raises:
+        FeatxError: If they are about different ones: one table cannot show them.
+    """
+    tasks = {open_run(run).task: run for run in runs}
+    if len(tasks) > 1:
+        several = ", ".join(f"{run} ({task})" for task, run in tasks.items())
+        raise FeatxError(f"{several}: one table is about one task; score them one after the other")
+    return next(iter(tasks))
+
+
 def _encoded_once(
     file: Path,
     classes: dict[str, str],

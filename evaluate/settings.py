@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from featx.proposals import PROPOSAL_WEIGHT, TOP_CLASSES
 from featx.settings import Settings
 
 
@@ -52,11 +53,11 @@ class SplitSettings(ScoreSettings):
 
 
 class EvalSettings(SplitSettings, ClassSettings):
-    """What runs about classes are scored on."""
+    """How recognition is scored."""
 
 
 class RetrieveSettings(SplitSettings):
-    """What retrieval runs are scored on, and how sentences and videos are ranked."""
+    """How sentences and videos are ranked."""
 
     ties: Literal["average", "optimistic", "pessimistic"] = Field(
         "average", description="Retrieval: whether equal scores of others count half, not at all, or in full."
@@ -75,12 +76,12 @@ class LocaliseSettings(EvalSettings):
         description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments."
     )
     proposal_weight: float = Field(
-        0.5,
+        PROPOSAL_WEIGHT,
         ge=0,
         le=1,
         description="w: a detection's score is proposal score ** w * class probability ** (1 - w).",
     )
-    top_classes: int = Field(2, ge=1, description="Classes that each proposal is said to show.")
+    top_classes: int = Field(TOP_CLASSES, ge=1, description="Classes that each proposal is said to show.")
     ap: Literal["official", "dedup", "thumos-matlab"] = Field(
         "official",
         description="Rule of average precision: ActivityNet's program, the same without instances that repeat or have no "
@@ -95,13 +96,24 @@ class LocaliseSettings(EvalSettings):
     save_detections: Path | None = Field(
         None, description="Write the detections into this file, as ActivityNet's JSON (one RUN only)."
     )
+    timeline: list[str] = Field(
+        [],
+        description="Draw these videos (ids, such as a.mp4,b.mp4) into RUN/timelines/: what is annotated, proposed and "
+        "detected, class scores over time, frames.",
+    )
+    timeline_format: Literal["png", "svg"] = Field("png", description="Of the timelines.")
 
 
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
-    task: Literal["recognition", "retrieval"] = Field(
-        "recognition", description="What is scored: to name videos, or (zero-shot) to match sentences."
+    task: Literal["recognition", "localisation", "retrieval"] = Field(
+        "recognition",
+        description="What is scored: to name videos, or (zero-shot) to name proposals or to match sentences.",
+    )
+    proposals: str | None = Field(
+        None,
+        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments.",
     )
     store: Path = Field(description="Feature store, made by featx extract.")
     manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
@@ -139,10 +151,52 @@ class PredictSettings(ScoreSettings):
         None,
         description="Text file of classes, one a line, instead of those that were learned (needs prompts or a template).",
     )
-    top: int = Field(5, ge=1, description="How many classes are said of each video.")
+    detector: Path | None = Field(
+        None,
+        description="Localisation: run of featx train --task proposals; says what happens when, instead of classes of whole "
+        "videos.",
+    )
+    top: int = Field(5, ge=1, description="How many classes (or segments) are said of each video.")
     window: float | None = Field(
         None, gt=0, description="Seconds of a sliding window; without it videos are whole."
     )
     hop: float | None = Field(
         None, gt=0, description="Seconds from one window to the next; half a window if not given."
     )
+
+
+class ProposeSettings(Settings):
+    """What proposals are made of; whatever is not given is what the detector was trained with."""
+
+    store: Path | None = Field(
+        None, description="Feature store, when it is not the one that the run was trained on."
+    )
+    manifest: Path | None = Field(
+        None, description="Manifest with the videos, when it is not the one of the training."
+    )
+    split: str = Field("test", description="Split of the manifest whose videos are looked at.")
+    watershed: bool = Field(
+        False, description="Instead of a RUN: group moments that look unlike the rest; needs no training."
+    )
+    before_suppression: int | None = Field(
+        None, ge=1, description="Best proposals of a video that go into suppression."
+    )
+    min_score: float | None = Field(None, ge=0, lt=1, description="Proposals with a lower score are dropped.")
+    suppression: Literal["gaussian", "linear", "hard"] | None = Field(
+        None, description="How a proposal lowers those that it overlaps."
+    )
+    sigma: float | None = Field(None, gt=0, description="Of Gaussian soft-NMS; small is strict.")
+    overlap: float | None = Field(
+        None, gt=0, le=1, description="IoU from which linear and hard suppression lower others."
+    )
+    keep: int | None = Field(None, ge=1, description="Proposals of a video that are kept.")
+    voting: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="IoU from which others vote on where a kept proposal begins and ends; 0: none do.",
+    )
+    steps_at_once: int = Field(
+        2304, ge=1, description="Steps of a long video that are looked at together; changes memory only."
+    )
+    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")

@@ -12,7 +12,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 def table(
-    kind: Annotated[str, typer.Argument(help="closed-set, few-shot, open-set, ablation or retrieval.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="closed-set, ablation, few-shot, open-set, localisation-closed, localisation-open or retrieval."
+        ),
+    ],
     runs: Annotated[list[Path], typer.Argument(help="Folders with results.")],
     format: Annotated[
         str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
@@ -26,7 +31,8 @@ def table(
     Nothing is scored again. The paper's numbers stand beside ours only where data set, split, classes, CLIP and what
     was learned are the same; what is not known is a dash.
     """
-    from featx.evaluate.benchmarks import benchmark_table, check_kind, choose_results
+    from featx.evaluate.benchmarks import benchmark_table, choose_results
+    from featx.evaluate.table_kinds import check_kind
     from featx.evaluate.tables import check_format, render
     from featx.results import read_results
 

@@ -57,7 +57,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Found:
-    """One detection; ``label`` is None for a proposal."""
+    """One detection, in seconds; ``label`` is None for a proposal."""
 
     label: str | None
     start_s: float
@@ -112,13 +112,12 @@ def _video(video_id: str, entry: Any, place: str) -> AnnotatedVideo:
     )
 
 
-def read_results(file: Path, flag: str = "", *, labelled: bool = True) -> dict[str, list[Found]]:
+def read_results(file: Path, flag: str = "") -> dict[str, list[Found]]:
     """Reads a file of detections.
 
     Args:
         file: The file.
         flag: The option that names it, for messages.
-        labelled: Whether each needs a label; of proposals labels are not looked at.
 
     Returns:
         The detections of each video, both in the order of the file.
@@ -134,18 +133,18 @@ def read_results(file: Path, flag: str = "", *, labelled: bool = True) -> dict[s
     for video_id, rows in results.items():
         if not isinstance(rows, list):
             raise FeatxError(f"{place}: video '{video_id}': must have a list of detections")
-        found[video_id] = list(_detections(rows, f"{place}: video '{video_id}'", labelled))
+        found[video_id] = list(_detections(rows, f"{place}: video '{video_id}'"))
     return found
 
 
-def _detections(rows: list[Any], place: str, labelled: bool) -> Iterator[Found]:
+def _detections(rows: list[Any], place: str) -> Iterator[Found]:
     for number, row in enumerate(rows):
         at = f"{place}, detection {number}"
         start_s, end_s = _segment(row, at)
         score = row.get("score")
         if not _is_finite(score):
             raise FeatxError(f"{at}: its score must be a finite number, not {score!r}")
-        yield Found(_label(row, at) if labelled else None, start_s, end_s, float(score))
+        yield Found(_label(row, at), start_s, end_s, float(score))
 
 
 def write_results(results: dict[str, list[Found]], file: Path) -> None:
@@ -158,12 +157,7 @@ def write_results(results: dict[str, list[Found]], file: Path) -> None:
         "version": "VERSION 1.3",
         "results": {
             video_id: [
-                {
-                    **({} if one.label is None else {"label": one.label}),
-                    "score": one.score,
-                    "segment": [one.start_s, one.end_s],
-                }
-                for one in rows
+                {"label": one.label, "score": one.score, "segment": [one.start_s, one.end_s]} for one in rows
             ]
             for video_id, rows in results.items()
         },

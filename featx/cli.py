@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sweep": ("featx.train.sweep_cli", "Learn and score a recipe with every combination of some settings."),
     "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
     "baseline": ("featx.evaluate.baseline_cli", "Make and score what the method is compared with."),
+    "propose": ("featx.evaluate.propose_cli", "Find when something happens in videos, whatever it is."),
     "eval": ("featx.evaluate.cli", "Score adapters and baselines on a split and print the table."),
     "diagnose": (
         "featx.evaluate.diagnose_cli",

@@ -141,26 +141,28 @@ def present_videos(store: FeatureStore, manifest: Manifest, split: str) -> tuple
 def stored_rows(
     store: FeatureStore, manifest: Manifest, videos: list[Video]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (V,) first rows and (V,) rows of videos that the store has.
+    """Returns (V,) first rows and (V,) rows of videos that the store has; see `row_range`."""
+    ranges = [row_range(store, manifest, video) for video in videos]
+    first_rows, rows = np.array(ranges, dtype=np.int64).reshape(-1, 2).T
+    return first_rows, rows
+
+
+def row_range(store: FeatureStore, manifest: Manifest, video: Video) -> tuple[int, int]:
+    """Returns the first row of a video, or of its part of a longer one, and how many rows it has.
 
     Raises:
         FeatxError: If the store does not know when the rows of a part are shown, or ends before it begins.
     """
-    places = []
-    for video in videos:
-        if video.start_s is None and video.end_s is None:
-            places.append((0, store.rows(video.stored_id)))
-        else:
-            pts = known_pts(store, video.stored_id, manifest)
-            if video.part_start_s > pts[-1]:
-                raise FeatxError(
-                    f"{store.path}: the rows of '{video.stored_id}' end at {pts[-1]:g} s, before '{video.id}' of "
-                    f"{manifest.file} begins ({video.part_start_s:g} s)"
-                )
-            first, rows = rows_between(pts, video.part_start_s, video.part_end_s)
-            places.append((int(first), int(rows)))
-    first_rows, rows = np.array(places, dtype=np.int64).reshape(-1, 2).T
-    return first_rows, rows
+    if video.start_s is None and video.end_s is None:
+        return 0, store.rows(video.stored_id)
+    pts = known_pts(store, video.stored_id, manifest)
+    if video.part_start_s > pts[-1]:
+        raise FeatxError(
+            f"{store.path}: the rows of '{video.stored_id}' end at {pts[-1]:g} s, before '{video.id}' of {manifest.file} "
+            f"begins ({video.part_start_s:g} s)"
+        )
+    first, rows = rows_between(pts, video.part_start_s, video.part_end_s)
+    return int(first), int(rows)
 
 
 def known_pts(store: FeatureStore, stored_id: str, manifest: Manifest) -> np.ndarray:

@@ -23,6 +23,9 @@ from featx.store.schema import Fingerprint
 SCHEMA_VERSION = 1
 ENDINGS = (".json", ".parquet")
 COLUMNS = ("start_s", "end_s", "score")
+GROUND_TRUTH = "ground-truth"  # said instead of a file: the annotated segments themselves
+# How proposals become detections where nobody says otherwise (featx.model.localising.fuse).
+PROPOSAL_WEIGHT, TOP_CLASSES = 0.5, 2
 
 
 @dataclass(frozen=True)

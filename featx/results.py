@@ -160,8 +160,8 @@ class Results(BaseModel):
     truncated_texts: int = 0
     trained_on: TrainedOn | None = None
     few_shot: FewShot | None = None
-    retrieval: Retrieval | None = None
     localisation: Localisation | None = None
+    retrieval: Retrieval | None = None
     fingerprint: dict[str, Any]
     videos: Videos
     metrics: dict[str, float]

@@ -42,11 +42,55 @@ def gather(
     Raises:
         FeatxError: Naming the file or flag, the key, and for an unknown key the nearest known one.
     """
-    sources: list[tuple[str, dict[str, Any]]] = []
+    return _validate(model, _sources(recipe, options, sets))
+
+
+def gather_task(
+    models: dict[str, type[SomeSettings]], recipe: Path | None, options: dict[str, Any], sets: list[str]
+) -> SomeSettings:
+    """Does what `gather` does where the key ``task`` says which of several types of settings is meant.
+
+    Args:
+        models: Task to type of settings; the first task is the default.
+        recipe: A TOML file, or None.
+        options: Command-line options of all the types; None means that it was not given.
+        sets: The words of ``--set``.
+
+    Raises:
+        FeatxError: As `gather`; for a setting that only other tasks have it names those.
+    """
+    sources = _sources(recipe, options, sets)
+    task, named_by = next(iter(models)), ""
+    for source, values in sources:
+        if "task" in values:
+            task, named_by = str(values["task"]), source or "--task"
+    if task not in models:
+        raise FeatxError(
+            f"{named_by} {task}: no such task{nearest(task, models) or ': ' + ', '.join(models)}"
+        )
+    model = models[task]
+    for source, values in sources:
+        for key in values:
+            having = [name for name, other in models.items() if key in other.model_fields]
+            if having and task not in having:
+                flag = f"{source}: {key}" if source else f"--{key.replace('_', '-')}"
+                raise FeatxError(f"{flag}: task {task} has no such setting, {' and '.join(having)} have")
+    return _validate(model, sources)
+
+
+Sources = list[tuple[str, dict[str, Any]]]  # where values come from, later ones winning; "" for options
+
+
+def _sources(recipe: Path | None, options: dict[str, Any], sets: list[str]) -> Sources:
+    sources: Sources = []
     if recipe is not None:
         sources.append((str(recipe), _read_recipe(recipe)))
     sources.append(("", {key: value for key, value in options.items() if value is not None}))
     sources.append(("--set", dict(_split(word) for word in sets)))
+    return sources
+
+
+def _validate(model: type[SomeSettings], sources: Sources) -> SomeSettings:
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for source, values in sources:
@@ -90,12 +134,23 @@ def _split(word: str) -> tuple[str, Any]:
         return key, text  # a bare word is a string
 
 
-def with_options(model: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options(
+    model: type[Settings], **others: type[Settings]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorates a typer command ``f(**options)`` so that it has one option for every field of ``model``.
 
     The option's name, type and help come from the field; its default is shown but stays None, so that a recipe
     is only overridden by what was really given. A field that is a parameter of the command already keeps that option.
+
+    Args:
+        model: The settings' type.
+        others: Task to type of settings, for tasks that have others (`gather_task`): what only they have comes last, and
+            the help says whose it is; of what both have it shows the other default.
     """
+    fields_of: dict[str, dict[str, FieldInfo]] = {}  # name to task to field; the first type's task is ""
+    for task, some in {"": model, **others}.items():
+        for name, field in some.model_fields.items():
+            fields_of.setdefault(name, {})[task] = field
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -105,9 +160,9 @@ def with_options(model: type[Settings]) -> Callable[[Callable[..., None]], Calla
         ]
         fields = [
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field)
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, of_tasks)
             )
-            for name, field in model.model_fields.items()
+            for name, of_tasks in fields_of.items()
             if name not in {parameter.name for parameter in own}
         ]
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
@@ -118,10 +173,20 @@ def with_options(model: type[Settings]) -> Callable[[Callable[..., None]], Calla
     return decorate
 
 
-def _option(name: str, field: FieldInfo) -> Any:
+def _option(name: str, of_tasks: dict[str, FieldInfo]) -> Any:
+    (task, field), *others = of_tasks.items()
     kind, choices = _plain_type(field.annotation)
-    default = "" if field.is_required() or field.default is None else f" [default: {field.default}]"
-    text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}{default}"
+    for _, other in others:
+        choices += [choice for choice in _plain_type(other.annotation)[1] if choice not in choices]
+    defaults = "; ".join(
+        f"{'default' if whose == task else whose}: {one.default}"
+        for whose, one in of_tasks.items()
+        if not one.is_required()
+        and one.default is not None
+        and (whose == task or one.default not in (field.default, whose))
+    )
+    text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}"
+    text = f"{f'({task}) ' if task else ''}{text}{f' [{defaults}]' if defaults else ''}"
     flag = name.replace("_", "-")
     flags = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
     return Annotated[kind | None, typer.Option(flags, help=text, show_default=False)]

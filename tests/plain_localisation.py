@@ -47,67 +47,84 @@ def envelope_area(flags, positives):
     return area
 
 
-def average_precision_official(detections, instances, threshold):
-    """AP of one class: detections by score take the best instance of their video that is free and overlaps enough."""
+def average_precision_official(detections, instances, thresholds):
+    """APs of one class: detections by score take the best instance of their video that is free and overlaps enough."""
     instances_of = of_videos(instances)
-    taken = {video: [False] * len(rows) for video, rows in instances_of.items()}
-    flags = []
+    taken = [{video: [False] * len(rows) for video, rows in instances_of.items()} for _ in thresholds]
+    flags = [[] for _ in thresholds]
     for video, _, start, end, _ in by_score(detections):
         overlaps = [iou(start, end, row[2], row[3]) for row in instances_of.get(video, [])]
         # NaN is smaller than no threshold and sorts as the largest, so it counts as the best match
         order = sorted(
             range(len(overlaps)), key=lambda one: -math.inf if math.isnan(overlaps[one]) else -overlaps[one]
         )
-        hit = False
-        for one in order:
-            if overlaps[one] < threshold:
-                break
-            if not taken[video][one]:
-                taken[video][one] = hit = True
-                break
-        flags.append(hit)
-    return envelope_area(flags, len(instances))
+        for at, threshold in enumerate(thresholds):
+            hit = False
+            for one in order:
+                if overlaps[one] < threshold:
+                    break
+                if not taken[at][video][one]:
+                    taken[at][video][one] = hit = True
+                    break
+            flags[at].append(hit)
+    return [envelope_area(some, len(instances)) for some in flags]
 
 
-def average_precision_thumos(detections, instances, ambiguous, threshold):
-    """AP of one class: instances in their order take the free detection that overlaps most, if strictly more."""
+def average_precision_thumos(detections, instances, ambiguous, thresholds):
+    """APs of one class: instances in their order take the free detection that overlaps most, if strictly more."""
     instances_of, ambiguous_of = of_videos(instances), of_videos(ambiguous)
-    flagged = []
-    ranked = by_score(detections)
-    for video in dict.fromkeys(row[0] for row in ranked):
-        own = [(rank, row) for rank, row in enumerate(ranked) if row[0] == video]
-        hit = [False] * len(own)
-        for _, _, start, end in instances_of.get(video, []):
-            best, best_overlap = None, threshold
-            for index, (_, row) in enumerate(own):
-                overlap = hull_overlap(start, end, row[2], row[3])
-                if not hit[index] and overlap > best_overlap:
-                    best, best_overlap = index, overlap
-            if best is not None:
-                hit[best] = True
-        for index, (rank, row) in enumerate(own):
-            spared = sum(hull_overlap(a[1], a[2], row[2], row[3]) for a in ambiguous_of.get(video, []))
-            if hit[index] or not spared:
-                flagged.append((rank, hit[index]))
+    flagged = [[] for _ in thresholds]
+    ranked_of = of_videos((row[0], rank, row) for rank, row in enumerate(by_score(detections)))
+    for video, own in ranked_of.items():
+        spared = [
+            sum(hull_overlap(a[1], a[2], row[2], row[3]) for a in ambiguous_of.get(video, []))
+            for _, _, row in own
+        ]
+        overlaps = [
+            [hull_overlap(start, end, row[2], row[3]) for _, _, row in own]
+            for _, _, start, end in instances_of.get(video, [])
+        ]
+        for at, threshold in enumerate(thresholds):
+            hit = [False] * len(own)
+            for of_instance in overlaps:
+                best, best_overlap = None, threshold
+                for index, overlap in enumerate(of_instance):
+                    if not hit[index] and overlap > best_overlap:
+                        best, best_overlap = index, overlap
+                if best is not None:
+                    hit[best] = True
+            flagged[at] += [
+                (rank, hit[index])
+                for index, (_, rank, _) in enumerate(own)
+                if hit[index] or not spared[index]
+            ]
+    return [precision_at_hits(sorted(some), len(instances)) for some in flagged]
+
+
+def precision_at_hits(flagged, positives):
     right = area = 0
-    for number, (_, flag) in enumerate(sorted(flagged), start=1):
+    for number, (_, flag) in enumerate(flagged, start=1):
         right += flag
         area += flag * right / number
-    return area / len(instances)
+    return area / positives
 
 
-def mean_average_precision(detections, instances, ambiguous, threshold, rule):
-    """The AP of each class of the ground truth, in the order of the labels."""
+def mean_average_precision(detections, instances, ambiguous, thresholds, rule):
+    """The APs at the thresholds of each class of the ground truth, in the order of the labels."""
     if rule == "dedup":
         instances = [row for row in dict.fromkeys(instances) if row[3] > row[2]]
+    found_of, shown_of = {}, {}
+    for row in detections:
+        found_of.setdefault(row[1], []).append(row)
+    for row in instances:
+        shown_of.setdefault(row[1], []).append(row)
     aps = {}
-    for label in sorted({row[1] for row in instances}):
-        found = [row for row in detections if row[1] == label]
-        shown = [row for row in instances if row[1] == label]
+    for label in sorted(shown_of):
+        found = found_of.get(label, [])
         if rule == "thumos-matlab":
-            aps[label] = average_precision_thumos(found, shown, ambiguous, threshold)
+            aps[label] = average_precision_thumos(found, shown_of[label], ambiguous, thresholds)
         else:
-            aps[label] = average_precision_official(found, shown, threshold)
+            aps[label] = average_precision_official(found, shown_of[label], thresholds)
     return aps
 
 

@@ -221,5 +221,6 @@ def test_settings_of_the_paper_cover_its_tables() -> None:
     settings = paper_settings()
     for name in TABLES:
         for row in read_paper_table(name).rows:
-            assert row.data_set in settings.classes and row.data_set in settings.split
+            assert row.data_set in settings.split
+            assert row.data_set in settings.classes or name == "retrieval"
             assert row.ways is None or row.ways in settings.episodes

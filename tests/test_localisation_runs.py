@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from class_world import CLASSES
 
-from featx.detections import manifest_truth, read_detections
-from featx.evaluate.localisation_scores import score_detections
+from featx.data_manifests.moving_shapes.encode import encode
+from featx.data_manifests.moving_shapes.world import draw_actor, draw_stage
+from featx.detection_scores import score_detections
+from featx.detections import read_detections
+from featx.ground_truth import manifest_truth
 from featx.manifest import read_manifest
 from featx.model.adapter import read_header
 from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals
@@ -58,7 +62,11 @@ def test_a_run_beats_the_template_and_the_annotated_segments_bound_it(
     assert "8/8" in outcome.out and "mAP@0.3 %" in outcome.out and "double detection" in outcome.out
     assert featx("eval", run, "--proposals", "ground-truth", "--device", "cpu").code == 0
     bound, learned = sorted(read_results(run), key=lambda one: -one.metrics["average_map"])
-    (zero_shot,) = read_results(template)
+    baseline, how = tmp_path / "baseline", ["--clip-frames", 8, "--strides", "1", "--stride-weights", "1"]
+    words = ["baseline", "zero-shot", "--task", "localisation", "--proposals", proposals, *how]
+    assert featx(*words, *words_of(segment_world), "--to", baseline, "--device", "cpu").code == 0
+    (zero_shot,), (other,) = read_results(template), read_results(baseline)
+    assert other.metrics == zero_shot.metrics and other.method == "zero-shot"
     assert bound.localisation.proposals == "ground-truth" and bound.metrics["proposals_average_map"] == 1
     assert (
         1 >= bound.metrics["average_map"] > learned.metrics["average_map"] > zero_shot.metrics["average_map"]
@@ -147,8 +155,50 @@ def test_options_of_another_task_are_refused(class_world, run, tmp_path, featx) 
     other = tmp_path / "other"
     assert featx("train", *words_of(class_world), "--layers", 0, "--steps", 2, "--to", other).code == 0
     outcome = featx("eval", other, run, "--proposals", "ground-truth")
-    assert outcome.code == 2 and "about recognition" in outcome.err and "about localisation" in outcome.err
+    assert outcome.code == 2 and "one table is about one task" in outcome.err
     outcome = featx("eval", other, "--proposals", "ground-truth")
     assert outcome.code == 2 and "--proposals: is not for recognition runs" in outcome.err
     outcome = featx("eval", run)
     assert outcome.code == 2 and "--proposals: is needed" in outcome.err
+
+
+def test_timelines_are_drawn_with_frames_where_the_video_is(
+    segment_world, proposals, run, tmp_path, featx
+) -> None:
+    here = tmp_path / "manifest.jsonl"
+    here.write_bytes((segment_world / "manifest.jsonl").read_bytes())
+    rng = np.random.default_rng(0)
+    scene = draw_stage(rng, (draw_actor(rng, "star", "growing", 0.0, 19.0),), 19.0)
+    encode(scene, tmp_path / "test-0.mp4", quality=30)
+    words = ["eval", run, "--proposals", proposals, "--manifest", here, "--timeline", "test-0.mp4,test-1.mp4"]
+    outcome = featx(*words, "--timeline-format", "svg")
+    assert outcome.code == 0, outcome.err
+    assert "no frames" in outcome.out and "test-1.mp4 is not there" in outcome.out
+    drawn = [(run / "timelines" / f"test-{number}.mp4.svg").read_text() for number in (0, 1)]
+    assert drawn[0].count("<image") >= 5 and "<image" not in drawn[1]
+    test = read_manifest(here).split("test")
+    for video, svg in zip(test, drawn, strict=False):
+        assert all(CLASSES[one.label] in svg for one in video.segments) and "proposals" in svg
+    outcome = featx("eval", run, "--proposals", proposals, "--timeline", "test-99.mp4")
+    assert outcome.code == 2 and "--timeline test-99.mp4: was not scored" in outcome.err
+
+
+def test_predict_says_what_happens_when(segment_world, run, tmp_path, featx) -> None:
+    detector = tmp_path / "detector"
+    how = ["--grid-step-s", 0.1, "--width", 32, "--heads", 2, "--levels", 4, "--window", 7, "--stem", 0, "--steps", 60,
+           "--warmup", 5, "--batch", 4, "--rate", 3e-3, "--ema", 0.9, "--keep", 20, "--device", "cpu"]  # fmt: skip
+    outcome = featx("train", "--task", "proposals", *words_of(segment_world), *how, "--to", detector)
+    assert outcome.code == 0, outcome.err
+    words = ["predict", "--store", segment_world / "features", "--adapter", run, "--device", "cpu"]
+    outcome = featx(*words, "--detector", detector, "--ids", "test-1.mp4", "--top", 6, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    said = json.loads(outcome.out)["predictions"]
+    assert [one["start_s"] for one in said] == sorted(one["start_s"] for one in said) and len(said) == 6
+    file = tmp_path / "proposals.json"
+    assert featx("propose", detector, "--split", "test", "--to", file).code == 0
+    assert featx("eval", run, "--proposals", file, "--save-detections", tmp_path / "found.json").code == 0
+    found = json.loads((tmp_path / "found.json").read_text())["results"]["test-1.mp4"]
+    best = sorted(found, key=lambda one: -one["score"])[:6]
+    assert sorted(one["classes"][0]["score"] for one in said) == pytest.approx(sorted(one["score"] for one in best), abs=1e-6)  # fmt: skip
+    outcome = featx(*words)
+    assert outcome.code == 2 and "--detector" in outcome.err

@@ -100,3 +100,29 @@ def test_localisation_class_splits(real: Path, name: str, seen: int, unseen: int
     for split in splits:
         assert (len(split.seen), len(split.unseen)) == (seen, unseen)
         assert not set(split.seen) & set(split.unseen)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("THUMOS14-75", "15 seen and 5"), ("THUMOS14-50", "10 seen and 10")]
+)
+def test_class_splits_of_a_thumos14_manifest(
+    real: Path, tmp_path: Path, featx, name: str, sizes: str
+) -> None:
+    """The authors' lists fit the labels of the manifest that is made of the official files' names."""
+    lists = real / "localisation_open_set" / name
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "video_test_0000001.mp4").touch()
+    (tmp_path / "annotations").mkdir()
+    for label in names_in(lists):
+        for subset, video in (("val", "video_validation_0000001"), ("test", "video_test_0000001")):
+            (tmp_path / "annotations" / f"{label}_{subset}.txt").write_text(f"{video} 1.0 2.0\n")
+    words = ["--annotations", tmp_path / "annotations", "--videos", tmp_path / "videos"]
+    assert featx("manifest", "thumos14", *words, "--to", tmp_path / "m.jsonl").code == 0
+    made = ["--manifest", tmp_path / "m.jsonl", "--to", tmp_path / "splits.jsonl"]
+    outcome = featx("manifest", "class-split", *made, "--lists", lists)
+    assert outcome.code == 0 and f"2 class splits, {sizes} unseen classes" in outcome.out
+    assert "in neither part" not in outcome.out
+    outcome = featx(
+        "manifest", "class-split", *made, "--seen", int(name[-2:]) / 100, "--splits", 10, "--seed", 1
+    )
+    assert outcome.code == 0 and f"10 class splits, {sizes} unseen classes" in outcome.out

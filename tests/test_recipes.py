@@ -1,5 +1,6 @@
 """Every shipped recipe begins with the command that runs it, is valid, and can be run dry."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,16 @@ from class_world import make_episodes
 
 from featx.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
 from featx.manifest import read_manifest
-from featx.settings import gather
-from featx.train.settings import TrainSettings
+from featx.settings import gather_task
+from featx.train.cli import SETTINGS
 
 ROOT = Path(__file__).parents[1]
+WORLDS = {
+    "recognition": "class_world",
+    "localisation": "segment_world",
+    "proposals": "segment_world",
+    "retrieval": "caption_world",
+}
 RECIPES = sorted((ROOT / "train" / "recipes").glob("*.toml"))
 
 
@@ -18,13 +25,14 @@ RECIPES = sorted((ROOT / "train" / "recipes").glob("*.toml"))
 def test_recipe(file: Path) -> None:
     command = file.read_text().splitlines()[0]
     assert command.startswith(f"# featx train --recipe train/recipes/{file.name} --to ")
-    gather(TrainSettings, file, {}, [])
+    gather_task(SETTINGS, file, {}, [])
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=lambda file: file.stem)
 def test_dry_run_says_what_is_missing_and_runs_with_data(
-    file: Path, class_world: Path, caption_world: Path, tmp_path, featx
+    file: Path, request: pytest.FixtureRequest, tmp_path, featx
 ) -> None:
+    world = request.getfixturevalue(WORLDS[tomllib.loads(file.read_text()).get("task", "recognition")])
     missing = tmp_path / "missing"
     data = ["--store", missing, "--manifest", missing]
     outcome = featx("train", "--recipe", file, "--dry-run", "--to", tmp_path / "run", *data)
@@ -32,9 +40,8 @@ def test_dry_run_says_what_is_missing_and_runs_with_data(
     said = [line for line in outcome.err.splitlines() if line.startswith("missing: ")]
     assert outcome.code == 2 and len(said) == 2 + lists, outcome.err
     assert "learned parameters" in outcome.out and "GFLOP" in outcome.out
-    world = caption_world if 'task = "retrieval"' in file.read_text() else class_world
     data = ["--store", world / "features", "--manifest", world / "manifest.jsonl"]
-    manifest = read_manifest(class_world / "manifest.jsonl")
+    manifest = read_manifest(world / "manifest.jsonl")
     if "episodes =" in file.read_text():
         make_episodes(manifest, tmp_path / "episodes.jsonl", 2, 3, 4)
         data += ["--episodes", tmp_path / "episodes.jsonl"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
-from featx.settings import gather
+from featx.settings import gather, gather_task
+from featx.train.proposals.settings import ProposalSettings
 from featx.train.settings import TrainSettings
 
 NEEDED = {"store": "s", "manifest": "m"}
@@ -67,3 +68,35 @@ def test_a_recipe_names_itself(tmp_path: Path) -> None:
             gather(TrainSettings, file, NEEDED, [])
     with pytest.raises(FeatxError, match=r"none\.toml: cannot read it"):
         gather(TrainSettings, tmp_path / "none.toml", NEEDED, [])
+
+
+SETTINGS = {"recognition": TrainSettings, "localisation": TrainSettings, "proposals": ProposalSettings}
+
+
+def test_the_task_says_which_settings_are_meant(tmp_path: Path) -> None:
+    assert type(gather_task(SETTINGS, None, NEEDED, [])) is TrainSettings
+    assert gather_task(SETTINGS, None, NEEDED, ["task=localisation"]).task == "localisation"
+    file = tmp_path / "r.toml"
+    file.write_text('task = "proposals"\ngrid_steps = 50\n')
+    settings = gather_task(SETTINGS, file, NEEDED, ["width=16"])
+    assert isinstance(settings, ProposalSettings) and settings.batch == 2 and settings.width == 16
+    assert type(gather_task(SETTINGS, None, NEEDED | {"task": "recognition"}, [])) is TrainSettings
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "message"),
+    [
+        (
+            {"task": "proposals", "prompts": 2},
+            [],
+            "^--prompts: task proposals has no such setting, recognition",
+        ),
+        ({}, ["grid_steps=3"], "^--set: grid_steps: task recognition has no such setting, proposals have"),
+        ({"task": "proposals"}, ["widht=3"], "--set: unknown key 'widht'; did you mean 'width'"),
+        ({"task": "propose"}, [], "^--task propose: no such task; did you mean 'proposals'"),
+        ({"task": "proposals"}, [], "give grid_step_s"),
+    ],
+)
+def test_settings_of_another_task_are_refused(options: dict, words: list[str], message: str) -> None:
+    with pytest.raises(FeatxError, match=message):
+        gather_task(SETTINGS, None, NEEDED | options, words)

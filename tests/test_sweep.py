@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.model.adapter import ADAPTER_FILE, read_header
+from featx.model.detector import DETECTOR_FILE, read_detector_header
 from featx.results import read_results
 
 
@@ -89,3 +91,62 @@ def test_class_splits_are_learned_seen_and_scored_unseen(
         assert one.spread["top1"].std == pytest.approx(np.std(values, ddof=1))
     outcome = featx("table", "open-set", to, "--format", "csv")
     assert outcome.code == 0 and outcome.out.count("prompts") >= 2, outcome.err
+
+
+def test_localisation_learns_a_detector_and_an_adapter_for_each_class_split(
+    segment_world: Path, tmp_path: Path, featx
+) -> None:
+    manifest, splits, to = segment_world / "manifest.jsonl", tmp_path / "splits.jsonl", tmp_path / "sweep"
+    data = f'store = "{segment_world / "features"}"\nmanifest = "{manifest}"\ndevice = "cpu"\n'
+    recipe, detector = tmp_path / "recipe.toml", tmp_path / "detector.toml"
+    recipe.write_text(
+        f'{data}task = "localisation"\nsteps = 5\nbatch = 8\nstrides = [1]\nstride_weights = [1]\nclip_frames = 8\n'
+    )
+    detector.write_text(
+        f'{data}task = "proposals"\ngrid_step_s = 0.1\nwidth = 16\nheads = 2\nlevels = 4\nwindow = 5\nstem = 0\n'
+        "steps = 5\nwarmup = 1\nbatch = 2\nkeep = 20\nmin_score = 0\n"
+    )
+    words = ["manifest", "class-split", "--manifest", manifest, "--to", splits, "--seen", 0.5, "--splits", 2]
+    assert featx(*words).code == 0
+    words = [
+        "sweep",
+        recipe,
+        "--class-splits",
+        splits,
+        "--detector",
+        detector,
+        "--grid",
+        "prompts=0,1",
+        "layers=0",
+    ]
+    outcome = featx(*words, "--to", to)
+    assert outcome.code == 0, outcome.err
+    results = read_results(to)
+    assert [one.variant for one in results] == ["prompts=0,layers=0", "prompts=1,layers=0"]
+    for one in results:
+        assert one.task == "localisation" and one.class_set == "unseen" and len(one.items) == 2
+        for item in one.items:
+            run = to / one.variant / item.name / "seed-0"
+            (written,) = read_results(run)
+            proposals = to / "detectors" / item.name / "proposals-test.json"
+            assert written.localisation.proposals == str(proposals)
+            assert read_detector_header(proposals.parent / DETECTOR_FILE).classes.keys() == set(written.trained_on.classes if written.trained_on else read_header(run / ADAPTER_FILE).classes)  # fmt: skip
+            again = featx("eval", run, "--proposals", proposals, "--classes", "unseen", "--class-split", splits, "--class-split-name", item.name, "--device", "cpu")  # fmt: skip
+            assert again.code == 0, again.err
+            (scored,) = read_results(run)
+            assert scored.metrics == pytest.approx(written.metrics) and scored.metrics == pytest.approx(
+                item.metrics
+            )
+    before = {file: file.stat().st_mtime_ns for file in to.glob("detectors/*/*")}
+    assert featx(*words, "--to", to).code == 0
+    assert before == {file: file.stat().st_mtime_ns for file in to.glob("detectors/*/*")}
+    outcome = featx("table", "localisation-open", to, "--format", "csv")
+    assert outcome.code == 0 and "mAP avg" in outcome.out and outcome.out.count("zero-shot") == 1, outcome.err
+    outcome = featx("sweep", recipe, "--grid", "layers=0", "--to", tmp_path / "no")
+    assert outcome.code == 2 and "--test-proposals" in outcome.err
+    outcome = featx(
+        "sweep", recipe, "--grid", "layers=0", "--test-proposals", "ground-truth", "--to", tmp_path / "bound"
+    )
+    assert outcome.code == 0, outcome.err
+    (bound,) = read_results(tmp_path / "bound")
+    assert bound.localisation.proposals == "ground-truth" and bound.metrics["proposals_average_map"] == 1

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from featx.errors import FeatxError, Interrupted
-from featx.settings import gather, with_options
-from featx.train.settings import TrainSettings
+from featx.settings import gather_task, with_options
+from featx.train.proposals.settings import ProposalSettings
+from featx.train.settings import LearnSettings, TrainSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+SETTINGS: dict[str, type[LearnSettings]] = {
+    "recognition": TrainSettings,
+    "localisation": TrainSettings,
+    "retrieval": TrainSettings,
+    "proposals": ProposalSettings,
+}
 
 
 @app.command()
-@with_options(TrainSettings)
+@with_options(TrainSettings, proposals=ProposalSettings)
 def train(
     to: Annotated[Path, typer.Option("--to", help="Folder of the run: adapter, log, curves, checkpoints.")],
     recipe: Annotated[Path | None, typer.Option(help="TOML file with any of the settings below.")] = None,
@@ -35,12 +43,12 @@ def train(
     ] = False,
     **options: Any,
 ) -> None:
-    """Learns an adapter from a feature store and a manifest.
+    """Learns an adapter from a feature store and a manifest, or with --task proposals a detector of proposals.
 
     With --prompts 0 --layers 0 nothing is learned: that run is zero-shot CLIP, evaluated by the same program.
     An interrupted run goes on when the same command is given again.
     """
-    settings = gather(TrainSettings, recipe, options, set or [])
+    settings = gather_task(SETTINGS, recipe, options, set or [])
     if dry_run:
         _dry_run(settings)
         return
@@ -48,33 +56,50 @@ def train(
     if ranks > 1 and settings.devices not in (1, ranks):
         raise FeatxError(f"--devices {settings.devices}: torchrun started {ranks} processes; leave it out")
     from featx.train.launch import in_ranks
-    from featx.train.recognition import train as train_recognition
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if settings.episodes is not None:
+        if isinstance(settings, TrainSettings) and settings.episodes is not None:
             from featx.train.episodes import train_episodes
 
             for line in train_episodes(settings, to, fresh, say).lines():
                 say(line)
             return
+        learn, file = _work_of(settings)
         if settings.devices > 1 and ranks == 1:
-            summary = in_ranks(settings.devices, train_recognition, settings, to, fresh, say)
+            summary = in_ranks(settings.devices, learn, settings, to, fresh, say)
         else:
-            summary = train_recognition(settings, to, fresh, say)
+            summary = learn(settings, to, fresh, say)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
     if os.environ.get("RANK", "0") == "0":
-        from featx.model.adapter import ADAPTER_FILE
-
-        for line in summary.lines(to / ADAPTER_FILE):
+        for line in summary.lines(to / file):
             say(line)
 
 
-def _dry_run(settings: TrainSettings) -> None:
-    from featx.train.dry_run import dry_run as look
+def _work_of(settings: LearnSettings) -> tuple[Callable[..., Any], str]:
+    """Returns what learns with such settings, and the name of the file that says that it has finished."""
+    if isinstance(settings, ProposalSettings):
+        from featx.model.detector import DETECTOR_FILE
+        from featx.train.proposals.learn import train_proposals
 
-    report = look(settings)
+        return train_proposals, DETECTOR_FILE
+    from featx.model.adapter import ADAPTER_FILE
+    from featx.train.recognition import train as train_recognition
+
+    return train_recognition, ADAPTER_FILE
+
+
+def _dry_run(settings: LearnSettings) -> None:
+    if isinstance(settings, ProposalSettings):
+        from featx.train.proposals.dry_run import dry_run_proposals
+
+        report = dry_run_proposals(settings)
+    else:
+        from featx.train.dry_run import dry_run
+
+        assert isinstance(settings, TrainSettings)
+        report = dry_run(settings)
     print("\n".join(report.lines))
     if report.problems:
         for problem in report.problems:

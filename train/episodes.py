@@ -27,7 +27,8 @@ from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts, differing, some_of
 from featx.train.ranks import Ranks, join_ranks
-from featx.train.recognition import EPISODES_FILE, header_of, make_parts, make_sampler
+from featx.train.recognition import header_of, make_parts, make_sampler
+from featx.train.run_folder import EPISODES_FILE
 from featx.train.scoring import results_of, score
 from featx.train.settings import MAY_CHANGE, TrainSettings
 from featx.train.stopwatch import Stopwatch

@@ -28,7 +28,7 @@ from featx.store.reader import FeatureStore
 from featx.train.ranks import Ranks
 from featx.train.sampler import keep_back
 from featx.train.segments import list_training_segments
-from featx.train.settings import TrainSettings
+from featx.train.settings import LearnSettings, TrainSettings
 
 BACKGROUND_TEXT = "background"
 
@@ -186,7 +186,7 @@ def config_of(settings: TrainSettings) -> AdapterConfig:
     return config
 
 
-def choose_seen(manifest: Manifest, settings: TrainSettings) -> Manifest:
+def choose_seen(manifest: Manifest, settings: LearnSettings) -> Manifest:
     """Returns the part of a manifest that may be learned from: with a class split its seen classes, else all of it.
 
     Raises:

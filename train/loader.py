@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from featx.train.ranks import Ranks, parts
 from featx.train.sampler import Draw, Draws
 
 STEPS_AHEAD_OF_EACH_WORKER = 2
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,10 @@ class Loader:
         )
         self._sizes = [o.stop - o.start for o in own]
 
-    def batches(self, first: int, last: int) -> Iterator[Batch]:
+    def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Yields the steps ``first`` to ``last``, both included."""
-        if not self.source.reads:
-            for step in range(first, last + 1):
-                yield self._to_device(*self._read(step))
-            return
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="featx-loader") as pool:
-            waiting: deque[Future[tuple[Draw, Tensor]]] = deque()
-            steps = iter(range(first, last + 1))
-            try:
-                for step in steps:
-                    waiting.append(pool.submit(self._read, step))
-                    if len(waiting) > STEPS_AHEAD_OF_EACH_WORKER * self._workers:
-                        yield self._to_device(*waiting.popleft().result())
-                while waiting:
-                    yield self._to_device(*waiting.popleft().result())
-            finally:
-                for future in waiting:
-                    future.cancel()
+        for draw, clips in read_ahead(self._read, first, last, self._workers if self.source.reads else 0):
+            yield self._to_device(draw, clips)
 
     def _read(self, step: int) -> tuple[Draw, Tensor]:
         draw = self._sampler.draw(step)
@@ -76,3 +63,32 @@ class Loader:
     def _to_device(self, draw: Draw, clips: Tensor) -> Batch:
         clips = clips.to(self._device, non_blocking=True)
         return Batch(draw, self._slices, list(torch.split(clips, self._sizes)))
+
+
+def read_ahead(
+    read: Callable[[int], Read], first: int, last: int, workers: int
+) -> Generator[Read, None, None]:
+    """Yields what ``read`` returns for the steps ``first`` to ``last``, in order; threads read the next ones meanwhile.
+
+    Args:
+        read: Reads a step.
+        first: First step.
+        last: Last step.
+        workers: Threads; 0 for none, where nothing has to be waited for.
+    """
+    if not workers:
+        for step in range(first, last + 1):
+            yield read(step)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="featx-loader") as pool:
+        waiting: deque[Future[Read]] = deque()
+        try:
+            for step in range(first, last + 1):
+                waiting.append(pool.submit(read, step))
+                if len(waiting) > STEPS_AHEAD_OF_EACH_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

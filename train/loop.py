@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from featx.errors import FeatxError, Interrupted
 from featx.train.checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
 from featx.train.interrupts import StopWhenAsked
-from featx.train.loader import Batch, Loader
 from featx.train.log import RunLog
 from featx.train.ranks import Ranks
 from featx.train.schedule import rate_at
@@ -48,8 +47,8 @@ class Progress:
 class Step(Protocol):
     """Computes the gradients of what is learned."""
 
-    def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Leaves the gradients in the parameters; returns the loss, and the share of clips that are right."""
+    def gradients(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Leaves the gradients in the parameters; returns the loss, and how right it was (`Parts.measure`)."""
         ...
 
     def clip(self, norm: float) -> None:
@@ -57,16 +56,46 @@ class Step(Protocol):
         ...
 
 
+class Where(Protocol):
+    """Where features are kept, for people."""
+
+    where: str
+
+
+class Batches(Protocol):
+    """Gives each step what its `Step` wants to see."""
+
+    @property
+    def source(self) -> Where:
+        """Features."""
+        ...
+
+    def batches(self, first: int, last: int) -> Generator[Any, None, None]:
+        """Yields the steps ``first`` to ``last``, both included."""
+        ...
+
+
 @dataclass(frozen=True)
 class Parts:
-    """What a loop is made of; ``learned`` is an adapter, or those of several episodes."""
+    """What a loop is made of.
+
+    Attributes:
+        learned: An adapter, those of several episodes, or a detector.
+        step: Computes gradients.
+        loader: Gives it something to see.
+        validator: Chooses the best step; None to take the last.
+        ranks: That learn together.
+        watch: Measures.
+        measure: What `Step.gradients` returns beside the loss, for the log.
+    """
 
     learned: nn.Module
     step: Step
-    loader: Loader
+    loader: Batches
     validator: Scorer | None
     ranks: Ranks
     watch: Stopwatch
+    measure: str = "accuracy"
 
 
 class Loop:
@@ -238,7 +267,7 @@ class Loop:
     def _write_line(self, log: RunLog, step: int, loss: float, accuracy: float, rate: float) -> None:
         shares = {f"share_{name}": share for name, share in self._parts.watch.shares().items()}
         seconds = round(self.progress.seconds, 3)
-        log.write(step, loss=loss, accuracy=accuracy, rate=rate, seconds=seconds, **shares)
+        log.write(step, loss=loss, **{self._parts.measure: accuracy}, rate=rate, seconds=seconds, **shares)
 
     def _validate(self, validator: Scorer, log: RunLog | None) -> None:
         progress, adapter = self.progress, self._evaluated
@@ -250,7 +279,7 @@ class Loop:
             progress.stale += 1
             progress.ended_early = bool(self._settings.patience) and progress.stale >= self._settings.patience
         if log:
-            log.write(progress.step, validation_top1=score.top1, validation_loss=score.loss)
+            log.write(progress.step, **{f"validation_{score.name}": score.value}, validation_loss=score.loss)
 
     def _save(self) -> None:
         groups = {

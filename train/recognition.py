@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,23 +13,28 @@ import numpy as np
 
 from featx.dataset import CaptionedVideos
 from featx.errors import FeatxError
-from featx.files import write_atomically
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
 from featx.train.captions import CaptionSampler
 from featx.train.checkpoint import Checkpoints
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
-from featx.train.loop import Loop, Parts, Progress, differing, some_of
+from featx.train.loop import Loop, Parts, Progress
 from featx.train.ranks import Ranks, join_ranks
+from featx.train.run_folder import (
+    EPISODES_FILE,
+    MISSING_LIST,
+    VALIDATION_LIST,
+    check_finished,
+    clear,
+    last_of,
+    list_videos,
+)
 from featx.train.sampler import ClipStream, Draws, Sampler
 from featx.train.settings import MAY_CHANGE, TrainSettings
 from featx.train.step import Step, TextSide
 from featx.train.stopwatch import Stopwatch
 from featx.train.summary import Summary, read_summary, write_summary
 from featx.train.validation import RetrievalValidator, Scorer, Validator
-
-LAST_ADAPTER_FILE = "adapter-last.safetensors"
-EPISODES_FILE = "episodes.json"  # says that a folder holds a run over episodes, and which
 
 
 def train(
@@ -67,21 +71,6 @@ def train(
         return _learn(settings, inputs, run, ranks, say if ranks.first else lambda line: None)
 
 
-def clear(run: Path) -> None:
-    """Removes what a run wrote into its folder, and nothing else."""
-    Checkpoints(run).clear()
-    shutil.rmtree(run / "tensorboard", ignore_errors=True)
-    for name in (
-        ADAPTER_FILE,
-        LAST_ADAPTER_FILE,
-        "log.jsonl",
-        "summary.json",
-        "validation.txt",
-        "missing-train.txt",
-    ):
-        (run / name).unlink(missing_ok=True)
-
-
 def identity(settings: TrainSettings, inputs: Inputs) -> dict[str, Any]:
     """Returns what must be equal for a checkpoint to be gone on from: settings, features, classes, videos."""
     videos = inputs.videos
@@ -101,14 +90,7 @@ def identity(settings: TrainSettings, inputs: Inputs) -> dict[str, Any]:
 
 
 def _finished(settings: TrainSettings, run: Path) -> Summary:
-    then = read_header(run / ADAPTER_FILE).settings
-    now = settings.model_dump(mode="json")
-    differences = differing(*({k: v for k, v in some.items() if k not in MAY_CHANGE} for some in (then, now)))
-    if differences:
-        raise FeatxError(
-            f"{run}: holds a finished run with other settings ({some_of(differences)}); choose another --to, or "
-            "start over with --fresh"
-        )
+    check_finished(run, read_header(run / ADAPTER_FILE).settings, settings.model_dump(mode="json"))
     return read_summary(run)
 
 
@@ -118,8 +100,8 @@ def _learn(
     kept_back = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
-        _list_videos(run / "validation.txt", [inputs.videos.ids[index] for index in kept_back])
-        _list_videos(run / "missing-train.txt", inputs.videos.missing)
+        list_videos(run / VALIDATION_LIST, [inputs.videos.ids[index] for index in kept_back])
+        list_videos(run / MISSING_LIST, inputs.videos.missing)
     loop = None
     if inputs.adapter.parameter_count():
         loop = Loop(settings, make_parts(settings, inputs, ranks), run, identity(settings, inputs), say)
@@ -136,10 +118,11 @@ def _learn(
         videos=len(inputs.videos) - len(kept_back),
         validation_videos=len(kept_back),
         best_step=progress.best_step,
-        best_top1=progress.best.top1 if progress.best else None,
+        best_score=progress.best.value if progress.best else None,
         missing=inputs.videos.missing,
         truncated=inputs.truncated,
-        task=settings.task,
+        measure="R@1" if settings.task == "retrieval" else "top-1",
+        texts="sentences" if settings.task == "retrieval" else "class texts",
     )
     if ranks.first:
         _save(settings, inputs, run, loop, summary)
@@ -196,7 +179,7 @@ def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None,
     write_summary(summary, run)
     if loop and loop.progress.best:
         inputs.adapter.load_state_dict(loop.last)
-        save_adapter(run / LAST_ADAPTER_FILE, inputs.adapter, header)
+        save_adapter(run / last_of(ADAPTER_FILE), inputs.adapter, header)
     if loop:
         inputs.adapter.load_state_dict(loop.chosen)
     save_adapter(run / ADAPTER_FILE, inputs.adapter, header)
@@ -213,10 +196,3 @@ def header_of(settings: TrainSettings, inputs: Inputs) -> AdapterHeader:
         data_set=inputs.manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )
-
-
-def _list_videos(file: Path, ids: list[str]) -> None:
-    if ids:
-        write_atomically(file, "".join(f"{video_id}\n" for video_id in ids).encode())
-    else:
-        file.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def results_of(
     learned = adapter.parameter_count()
     plan = adapter.plan(list(manifest.header.classes.values()))
     return Results(
-        task="recognition",
+        task=settings.task,
         run=run,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         method="adapter" if learned else "zero-shot",

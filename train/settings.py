@@ -95,7 +95,8 @@ class TrainSettings(LearnSettings):
 
     task: Literal["recognition", "localisation", "retrieval"] = Field(
         "recognition",
-        description="What is learned: to name videos, to name segments of videos, or to match sentences.",
+        description="What is learned: to name videos, to name segments of videos, to match sentences, or (proposals) to find "
+        "segments.",
     )
     model: str | None = Field(
         None, description="CLIP whose text encoder is used, when it is not where the store says."

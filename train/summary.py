@@ -28,10 +28,11 @@ class Summary:
         videos: That were learned from.
         validation_videos: That were kept back.
         best_step: The step whose adapter was kept; 0 if nothing was validated and the last one's was.
-        best_top1: Its share of validation videos whose class came first; in retrieval of sentences whose video did.
+        best_score: Its score on the validation videos, in what `measure` says.
         missing: Ids of the split's videos that the store lacks.
         truncated: Texts that were too long and cut.
-        task: What was learned.
+        measure: Name of the score.
+        texts: What the texts are.
     """
 
     parameters: int
@@ -43,14 +44,14 @@ class Summary:
     videos: int
     validation_videos: int
     best_step: int
-    best_top1: float | None
+    best_score: float | None
     missing: list[str]
     truncated: list[str]
-    task: str = "recognition"
+    measure: str = "top-1"
+    texts: str = "class texts"
 
     def lines(self, adapter: Path) -> list[str]:
         """Returns what a user should read."""
-        score, text = ("R@1", "sentences") if self.task == "retrieval" else ("top-1", "class texts")
         lines = [
             f"{adapter}: {self.parameters:,} learned parameters, {self.videos} videos, {self.steps} steps in "
             f"{self.seconds:.1f} s"
@@ -61,10 +62,10 @@ class Summary:
                 f"time of a step: {', '.join(f'{name} {100 * share:.1f}%' for name, share in measured)}; features in "
                 f"{self.features_in}; {self.processes} process{'es' if self.processes > 1 else ''}"
             )
-        if self.best_top1 is not None:
+        if self.best_score is not None:
             lines.append(
-                f"kept: step {self.best_step}, the best on {self.validation_videos} validation videos ({score} "
-                f"{100 * self.best_top1:.1f}%), which are listed in {adapter.parent / 'validation.txt'}"
+                f"kept: step {self.best_step}, the best on {self.validation_videos} validation videos "
+                f"({self.measure} {100 * self.best_score:.1f}%), which are listed in {adapter.parent / 'validation.txt'}"
             )
         if self.missing:
             lines.append(
@@ -72,7 +73,7 @@ class Summary:
             )
         if self.truncated:
             lines.append(
-                f"{len(self.truncated)} {text} were too long and cut, '{shorten(self.truncated[0], 60, placeholder='…')}' first"
+                f"{len(self.truncated)} {self.texts} were too long and cut, '{shorten(self.truncated[0], 60, placeholder='…')}' first"
             )
         return lines
 

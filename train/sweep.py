@@ -20,6 +20,7 @@ from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.results import Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.settings import gather
 from featx.train.inputs import Basis
+from featx.train.localisation import ProposalSource, check_source, score_localisation
 from featx.train.ranks import Ranks, join_ranks
 from featx.train.recognition import train
 from featx.train.scoring import results_of, score
@@ -69,6 +70,8 @@ def sweep(
     folder: Path,
     say: Callable[[str], None],
     class_splits: Path | None = None,
+    detector: Path | None = None,
+    test_proposals: str | None = None,
 ) -> list[Results]:
     """Learns and scores every cell with every seed; what an interrupted sweep finished is taken as it is.
 
@@ -82,6 +85,8 @@ def sweep(
         folder: Gets a folder for each cell and seed, a results file for each cell, and `TABLE_FILE` with all cells.
         say: Prints a line for the user.
         class_splits: Open-set: each cell is learned on the seen classes of each of these splits and scored on the unseen.
+        detector: Localisation: recipe of the detector whose proposals are scored, learned on the same classes.
+        test_proposals: Localisation: instead of it a file of proposals, or ``ground-truth``.
 
     Returns:
         One results a cell, the means over its seeds and class splits.
@@ -94,6 +99,8 @@ def sweep(
         raise FeatxError("featx sweep: scores classes; learn runs of task=retrieval one by one")
     if first.episodes or first.devices > 1:
         raise FeatxError("featx sweep: learns on a split and in one process; leave out episodes and devices")
+    source = ProposalSource(detector, test_proposals, folder)
+    check_source(source, first)
     whole = read_manifest(first.manifest)
     names = [one.name for one in read_class_splits(class_splits, whole).splits] if class_splits else []
     runs = [
@@ -105,12 +112,13 @@ def sweep(
         basis = Basis(first)
         basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
         for cell, of_cell in zip(cells, runs, strict=True):
-            results = _cell(cell, of_cell, basis, split, folder, ranks, say)
+            results = _cell(cell, of_cell, basis, split, source, ranks, say)
             write_results(results, folder)
             found.append(results)
-            top1, std = results.metrics["top1"], results.spread["top1"].std
+            metric, words = ("average_map", "average mAP") if source.used else ("top1", "top-1")
+            mean, std = results.metrics[metric], results.spread[metric].std
             plus_minus = "" if std is None else f" ± {100 * std:.1f}"
-            say(f"{folder / name_of(cell)}: top-1 {100 * top1:.1f}%{plus_minus} ({len(of_cell)} runs)")
+            say(f"{folder / name_of(cell)}: {words} {100 * mean:.1f}%{plus_minus} ({len(of_cell)} runs)")
     write_atomically(folder / TABLE_FILE, _table(cells, found).encode())
     return found
 
@@ -176,11 +184,13 @@ def _cell(
     runs: list[_Run],
     basis: Basis,
     split: str,
-    folder: Path,
+    source: ProposalSource,
     ranks: Ranks,
     say: Callable[[str], None],
 ) -> Results:
-    results = [_learn_and_score(run, basis.for_classes(run.settings), split, ranks, say) for run in runs]
+    results = [
+        _learn_and_score(run, basis.for_classes(run.settings), split, source, ranks, say) for run in runs
+    ]
     items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
     metrics, spread = summarise(items)
     missing = dict.fromkeys(one for result in results for one in result.videos.missing)
@@ -191,7 +201,7 @@ def _cell(
     )
     class_split = runs[0].settings.class_split
     about = {
-        "run": str(folder),
+        "run": str(source.folder),
         "variant": name_of(cell),
         "videos": total,
         "class_split": f"{class_split}#{len({run.settings.class_split_name for run in runs})} splits"
@@ -202,21 +212,26 @@ def _cell(
 
 
 def _learn_and_score(
-    run: _Run, basis: Basis, split: str, ranks: Ranks, say: Callable[[str], None]
+    run: _Run, basis: Basis, split: str, source: ProposalSource, ranks: Ranks, say: Callable[[str], None]
 ) -> Results:
     settings = run.settings
     train(settings, run.folder, say=say, basis=basis)
     adapter, header = load_adapter(run.folder / ADAPTER_FILE)
     if header.classes != basis.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
-    asked, about = basis.manifest, {}
+    asked = basis.manifest
+    about: dict[str, Any] = {}
     if settings.class_split:
         chosen = named_class_split(settings.class_split, settings.class_split_name, basis.whole)
         asked = basis.whole.only(chosen.unseen)
         about = {"class_set": "unseen", "class_split": f"{settings.class_split}#{chosen.name}"}
-    videos = list_labelled(basis.store, asked, split)
-    scored = score(adapter, basis, asked, videos, settings, ranks)
-    left_out = len(basis.whole.split(split)) - len(asked.split(split)) if about else 0
+    if settings.task == "localisation":
+        localised = score_localisation(adapter, basis, asked, split, source, settings, ranks, say)
+        of_videos, metrics, about = localised.videos, localised.metrics, about | localised.about
+    else:
+        scored = score(adapter, basis, asked, list_labelled(basis.store, asked, split), settings, ranks)
+        of_videos, metrics = scored.videos, scored.metrics
+    left_out = len(basis.whole.split(split)) - len(asked.split(split)) if settings.class_split else 0
     results = results_of(
         adapter,
         basis,
@@ -224,8 +239,8 @@ def _learn_and_score(
         settings,
         run=str(run.folder),
         split=split,
-        videos=scored.videos.model_copy(update={"left_out": left_out}),
-        metrics=scored.metrics,
+        videos=of_videos.model_copy(update={"left_out": left_out}),
+        metrics=metrics,
         trained_on=TrainedOn(
             data_set=basis.manifest.header.name,
             manifest=str(settings.manifest),

@@ -34,6 +34,16 @@ def sweep(
             help="Open-set: learn on the seen classes of every split of this file and score the unseen ones.",
         ),
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            help="Localisation: recipe of the detector whose proposals are named; learned on the same classes."
+        ),
+    ] = None,
+    test_proposals: Annotated[
+        str | None,
+        typer.Option(help="Localisation: instead of it a file of proposals, or ground-truth."),
+    ] = None,
     set: Annotated[
         list[str] | None, typer.Option("--set", help="key=value for any setting that all cells share.")
     ] = None,
@@ -55,7 +65,9 @@ def sweep(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cells = read_grid([*(grid or []), *(more or [])])
-        found = run_sweep(recipe, options, set or [], cells, seeds, split, to, say, class_splits)
+        found = run_sweep(
+            recipe, options, set or [], cells, seeds, split, to, say, class_splits, detector, test_proposals
+        )
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
     say(f"{to}: {len(found)} cells; show them with: featx table ablation {to}")

@@ -24,19 +24,21 @@ CLIPS = 5  # as in evaluation
 
 @dataclass(frozen=True)
 class Score:
-    """How good an adapter is; of equal ones the lower loss is better.
+    """How good what was learned is; of equal ones the lower loss is better.
 
     Attributes:
-        top1: Share of videos whose class comes first; in retrieval of sentences whose video does.
-        loss: Mean over the videos of minus the log of what their own text got.
+        value: Larger is better.
+        loss: On the same videos.
+        name: Of the value: top1, the share of videos whose class comes first, or what a task has instead.
     """
 
-    top1: float
+    value: float
     loss: float
+    name: str = "top1"
 
     def better_than(self, other: Score | None) -> bool:
         """Tells whether this is the best so far."""
-        return other is None or (self.top1, -self.loss) > (other.top1, -other.loss)
+        return other is None or (self.value, -self.loss) > (other.value, -other.loss)
 
 
 class Scorer(Protocol):
@@ -120,4 +122,4 @@ class RetrievalValidator:
         found = text_to_video(of, plain(of))
         logits = video.double() @ text.double().T / TEMPERATURE
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(own).to(logits.device))
-        return Score(float((found <= 1).mean()), loss.item())
+        return Score(float((found <= 1).mean()), loss.item(), "r1")

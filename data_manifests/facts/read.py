@@ -33,8 +33,8 @@ class Facts(BaseModel):
         ending: Ending of the videos in the official copy.
         test_split: Split that results are reported on.
         counts: Number of the split (1 where there is one only) to split to official number of videos.
-        captions: Retrieval: split to official number of captions.
         instances: Localisation: split to official number of instances.
+        captions: Split to official number of captions.
         files: Split to the names that its official file goes by.
         odd_videos: Official name of a video to what is wrong with it.
         exclusions: Rules by which videos are left out, by name; the first is the default.
@@ -50,8 +50,8 @@ class Facts(BaseModel):
     ending: str
     test_split: str
     counts: dict[int, dict[str, int]] = {}
-    captions: dict[str, int] = {}
     instances: dict[str, int] = {}
+    captions: dict[str, int] = {}
     files: dict[str, list[str]] = {}
     odd_videos: dict[str, str] = {}
     exclusions: dict[str, Exclusion] = {}

@@ -121,14 +121,18 @@ def _search_index(
 ) -> tuple[list[list[Find]], str]:
     from featx.evaluate.search.index import open_index
 
-    index, made = open_index(folder, store, settings)
+    index, made = open_index(folder, store, queries, settings)
     header = index.header
     cells = min(settings.probe, header.cells)
-    recall = ", ".join(f"{share:.1%} with --probe {probe}" for probe, share in header.recall.items())
+
+    def listed(recall: dict[int, float]) -> str:
+        return ", ".join(f"{share:.1%} with --probe {probe}" for probe, share in recall.items())
+
     said = (
         f"{folder}{f': made in {header.made_in_s:.1f} s' if made else ''}: {header.units:,} {header.level} in "
         f"{header.cells:,} cells, {cells} looked at; of the exact 10 best of {header.recall_queries} of its own "
-        f"vectors it found {recall}"
+        f"vectors it found {listed(header.recall)}; of those of the {header.asked} queries that were asked when it was "
+        f"made {listed(header.recall_asked)}"
     )
     return index.search(queries, count, settings), said
 

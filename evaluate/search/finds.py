@@ -96,10 +96,23 @@ def merge(units: Units, scores: np.ndarray, chosen: np.ndarray, rules: Rules) ->
     order = chosen[np.argsort(-scores[chosen], kind="stable")]
     of_video: dict[int, list[Run]] = {}
     runs: list[Run] = []
-    past = units.first_row + units.rows
-    columns = (units.video, units.first_row, past, units.start_s, units.end_s, scores)
-    reaches = _reaches(units, rules.apart_s)
-    for values in zip(*(column[order].tolist() for column in (*columns, *reaches)), strict=True):
+    first_row, start_s = units.first_row[order], units.start_s[order]
+    past_row = first_row + units.rows[order]
+    begin, end = first_row, past_row
+    if rules.apart_s:
+        known, half = np.isfinite(start_s), rules.apart_s / 2
+        begin, end = np.where(known, start_s - half, begin), np.where(known, start_s + half, end)
+    columns = (
+        units.video[order],
+        first_row,
+        past_row,
+        start_s,
+        units.end_s[order],
+        scores[order],
+        begin,
+        end,
+    )
+    for values in zip(*(column.tolist() for column in columns), strict=True):
         new = Run(*values)
         here = of_video.setdefault(new.video, [])  # in the order of their scores
         touched = [run for run in here if run.begin < new.end and new.begin < run.end]
@@ -113,14 +126,3 @@ def merge(units: Units, scores: np.ndarray, chosen: np.ndarray, rules: Rules) ->
                 here.remove(bridged)
                 runs.remove(bridged)
     return runs
-
-
-def _reaches(units: Units, apart_s: float) -> tuple[np.ndarray, np.ndarray]:
-    past = units.first_row + units.rows
-    if not apart_s:
-        return units.first_row, past
-    known, half = np.isfinite(units.start_s), apart_s / 2
-    return (
-        np.where(known, units.start_s - half, units.first_row),
-        np.where(known, units.start_s + half, past),
-    )

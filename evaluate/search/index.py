@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,9 @@ class IndexHeader(BaseModel):
         cells: How many cells they are in.
         made_in_s: How long that took.
         recall: Share of the exact 10 best that it finds, by the number of cells looked at.
-        recall_queries: Of so many vectors of its own, drawn at random.
+        recall_queries: Of so many vectors of its own, drawn at random; each finds at least itself.
+        recall_asked: The same for the queries that were asked when it was made: they may be unlike its vectors.
+        asked: How many those were.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -65,6 +68,8 @@ class IndexHeader(BaseModel):
     made_in_s: float
     recall: dict[int, float]
     recall_queries: int
+    recall_asked: dict[int, float]
+    asked: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def open_index(folder: Path, store: FeatureStore, settings: SearchSettings) -> t
     faiss = _import_faiss()
     made = not folder.exists()
     if made:
-        make_index(folder, store, settings)
+        make_index(folder, store, queries, settings)
     try:
         content = json.loads((folder / HEADER_FILE).read_text(encoding="utf-8"))
         header = IndexHeader.model_validate(content)
@@ -127,13 +132,13 @@ def open_index(folder: Path, store: FeatureStore, settings: SearchSettings) -> t
         index = faiss.read_index(str(folder / INDEX_FILE), faiss.IO_FLAG_MMAP)
         with np.load(folder / UNITS_FILE) as arrays:
             units = Units(**arrays)
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise FeatxError(f"--index {folder}: damaged ({reason}); remove it to have it made again") from error
     return SearchIndex(header, index, units, store.index.ids), made
 
 
-def make_index(folder: Path, store: FeatureStore, settings: SearchSettings) -> None:
+def make_index(folder: Path, store: FeatureStore, queries: Tensor, settings: SearchSettings) -> None:
     """Makes an index of a whole store and measures what it finds.
 
     Inverted lists with half-precision vectors (FAISS: ``IVF…,SQfp16``, inner product), 2 sqrt(M) cells for M units.
@@ -166,6 +171,8 @@ def make_index(folder: Path, store: FeatureStore, settings: SearchSettings) -> N
         made_in_s=made_in_s,
         recall=_recall(index, scans, _vectors(scans, asked), cells, settings.probe),
         recall_queries=len(asked),
+        recall_asked=_recall(index, scans, queries.numpy(), cells, settings.probe),
+        asked=len(queries),
     )
     _write(folder, index, units, header)
 

@@ -96,8 +96,7 @@ def best_of_each_class(
     """
     classes = 1 + max(detections.labels.max(initial=0), instances.labels.max(initial=0))
     positives = np.bincount(instances.labels[matches.instances], minlength=classes)
-    ranking = detections.ranking()
-    by_class = ranking[np.argsort(detections.labels[ranking], kind="stable")]
+    by_class = matches.by_class(detections.labels)
     labels = detections.labels[by_class]
     rank = np.arange(len(labels)) - np.searchsorted(labels, labels, side="left")
     return by_class[rank < factor * positives[labels]]

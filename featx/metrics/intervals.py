@@ -182,17 +182,18 @@ def take_turns(chooser: np.ndarray, item: np.ndarray, choosers: int, items: int)
     Returns:
         (items,) int64: who took each; `choosers` where nobody did.
     """
-    numbers = np.arange(choosers)
-    wish, past = np.searchsorted(chooser, numbers, "left"), np.searchsorted(chooser, numbers, "right")
-    taken_by = np.full(items, choosers, dtype=np.int64)
-    asking = np.flatnonzero(wish < past)
+    starts = np.flatnonzero(np.diff(chooser, prepend=-1))
+    who = chooser[starts]  # only those who wish for something
+    nobody = len(who)
+    wish, past = starts.copy(), np.append(starts[1:], len(chooser))
+    taken_by = np.full(items, nobody, dtype=np.int64)
+    asking = np.arange(nobody)
     while asking.size:
         wanted = item[wish[asking]]
         before = taken_by[wanted]
         np.minimum.at(taken_by, wanted, asking)
-        refused = asking[taken_by[wanted] != asking]
-        displaced = before[(before < choosers) & (taken_by[wanted] != before)]
-        asking = np.unique(np.concatenate([refused, displaced]))
+        won = taken_by[wanted] == asking
+        asking = np.concatenate([asking[~won], before[won & (before < nobody)]])  # refused, displaced
         wish[asking] += 1
         asking = asking[wish[asking] < past[asking]]
-    return taken_by
+    return np.append(who, choosers)[taken_by]

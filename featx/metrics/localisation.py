@@ -1,7 +1,7 @@
 """Localisation: average precision at thresholds of temporal overlap, by three rules.
 
 `official` is ActivityNet's program (Evaluation/eval_detection.py), `dedup` the same without instances that repeat or have no
-length, `thumos-matlab` THUMOS14's kit of 2015-09-30 (TH14eventdetpr.m). docs/localisation.md says how they differ.
+length, `thumos-matlab` THUMOS14's updated kit (TH14evalDet_Updated.m). docs/localisation.md says how they differ.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def area_under_envelope(precision: np.ndarray, hits: np.ndarray) -> float:
 
 
 def precision_at_hits(precision: np.ndarray, hits: np.ndarray) -> float:
-    """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's kit of 2015-09-30)."""
+    """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's updated kit)."""
     return float(precision[hits].sum())
 
 
@@ -83,16 +83,22 @@ class Matches:
     """Which detections are hits.
 
     Attributes:
+        ranking: (P,) detections by descending score.
         hits: (T, P) bool.
         counts: (T, P) bool: hits, and those that are wrong; the others are left out.
         instances: (G,) indices of the instances that the rule looks at.
         found: (T, G) bool, over those instances: whether some detection hit it.
     """
 
+    ranking: np.ndarray
     hits: np.ndarray
     counts: np.ndarray
     instances: np.ndarray
     found: np.ndarray
+
+    def by_class(self, labels: np.ndarray) -> np.ndarray:
+        """Returns (P,) detections by class, then by descending score."""
+        return self.ranking[np.argsort(labels[self.ranking], kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -122,17 +128,11 @@ class AveragePrecision:
 
 def without_repeats(instances: Instances) -> np.ndarray:
     """Returns the indices of the instances that have a length and do not repeat an earlier one exactly."""
-    columns = np.stack(
-        [
-            instances.videos.astype(np.float64),
-            instances.labels.astype(np.float64),
-            instances.start_s,
-            instances.end_s,
-        ]
-    )
-    _, first = np.unique(columns, axis=1, return_index=True)
-    first = np.sort(first)
-    return first[instances.end_s[first] > instances.start_s[first]]
+    columns = (instances.end_s, instances.start_s, instances.labels, instances.videos)
+    order = np.lexsort(columns)  # stable: the first of equal ones stands first
+    differs = np.ones(len(instances), dtype=bool)
+    differs[1:] = np.any([np.diff(column[order]) != 0 for column in columns], axis=0)
+    return np.sort(order[differs & (instances.end_s > instances.start_s)[order]])
 
 
 def match(
@@ -178,7 +178,7 @@ def match(
         spared = overlapping_pairs(detections, ambiguous, rule.overlap, np.nextafter(0, 1)).first
         counts[:, spared] = False
         counts |= hits
-    return Matches(hits, counts, kept, found)
+    return Matches(ranking, hits, counts, kept, found)
 
 
 def _wishes(ranked: Detections, instances: Instances, rule: Rule, at_least: float) -> Pairs:
@@ -204,8 +204,7 @@ def average_precision(
         area: `Rule.area`.
     """
     labels, positives = np.unique(instances.labels[matches.instances], return_counts=True)
-    ranking = detections.ranking()
-    by_class = ranking[np.argsort(detections.labels[ranking], kind="stable")]  # by class, then by score
+    by_class = matches.by_class(detections.labels)
     begin, past = (np.searchsorted(detections.labels[by_class], labels, side) for side in ("left", "right"))
     ap = np.zeros((len(matches.hits), len(labels)))
     for at, (all_hits, all_counts) in enumerate(zip(matches.hits, matches.counts, strict=True)):

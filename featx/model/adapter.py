@@ -6,7 +6,6 @@ weights are never in it. See docs/adapter.md.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from featx.clip.text import Layout, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
-from featx.files import write_atomically
+from featx.model.learned_file import give_tensors, read_content, read_tensors, write_learned
 from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
@@ -116,10 +115,7 @@ class Adapter(nn.Module):
 
 def save_adapter(file: Path, adapter: Adapter, header: AdapterHeader) -> None:
     """Writes an adapter file, whole or not at all."""
-    from safetensors.torch import save
-
-    tensors = {name: value.detach().cpu().contiguous() for name, value in adapter.state_dict().items()}
-    write_atomically(file, save(tensors, metadata={"featx": header.model_dump_json()}))
+    write_learned(file, adapter, header)
 
 
 def read_header(file: Path) -> AdapterHeader:
@@ -128,21 +124,7 @@ def read_header(file: Path) -> AdapterHeader:
     Raises:
         FeatxError: If the file is missing or not an adapter.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(file), framework="pt") as opened:
-            metadata = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise FeatxError(f"{file}: cannot read the adapter ({error}); make one with featx train") from error
-    if "featx" not in metadata:
-        raise FeatxError(f"{file}: a safetensors file, but not an adapter of featx")
-    content = json.loads(metadata["featx"])
-    if content.get("featx_adapter") != SCHEMA_VERSION:
-        raise FeatxError(
-            f"{file}: schema version {content.get('featx_adapter')}; this featx reads version {SCHEMA_VERSION}"
-        )
-    return AdapterHeader(**content)
+    return AdapterHeader(**read_content(file, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train"))
 
 
 def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
@@ -154,15 +136,10 @@ def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
     Raises:
         FeatxError: If the file is not an adapter, or its tensors do not fit.
     """
-    from safetensors.torch import load_file
-
     header = read_header(file)
-    tensors = load_file(str(file))
+    tensors = read_tensors(file)
     table = tensors.get("prompt_table")
     text_width = header.fingerprint.width if table is None else table.shape[-1]
     adapter = Adapter(header.config, text_width, header.fingerprint.width)
-    try:
-        adapter.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise FeatxError(f"{file}: its tensors do not fit its header ({error})") from error
+    give_tensors(file, adapter, tensors)
     return adapter, header

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 from torch import Tensor
 
 from featx.dataset import rows_between
-from featx.detections import GroundTruth
+from featx.detection_scores import ScoredDetections, score_detections, score_proposals
+from featx.ground_truth import GroundTruth
 from featx.manifest import Video
 from featx.metrics.intervals import Detections
 from featx.model.adapter import Adapter
@@ -159,3 +160,18 @@ def as_detections(videos: Sequence[Video], proposals: Mapping[str, Proposals]) -
             where, label = np.full(len(found), number), np.zeros(len(found), dtype=np.int64)
             parts.append(Detections(where, found.start_s, found.end_s, label, found.score))
     return join_detections(parts)
+
+
+def proposal_metrics(
+    videos: Sequence[Video], proposals: Mapping[str, Proposals], truth: GroundTruth, scored: ScoredDetections
+) -> dict[str, float]:
+    """Returns what the proposals alone are worth: average recall, and average precision as if all were one class."""
+    alone = as_detections(videos, proposals)
+    _, recall = score_proposals(alone, truth)
+    one_class = replace(
+        truth.instances, labels=np.zeros(len(truth.instances), dtype=truth.instances.labels.dtype)
+    )
+    agnostic = score_detections(alone, replace(truth, instances=one_class), scored.rule, scored.thresholds)
+    return {f"proposals_{name}": value for name, value in recall.items()} | {
+        "proposals_average_map": agnostic.precision.average
+    }

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-TABLES = ("closed-set", "ablation", "few-shot", "open-set", "retrieval")
+LOCALISATION_TABLES = ("localisation-closed", "localisation-open")
+TABLES = ("closed-set", "ablation", "few-shot", "open-set", *LOCALISATION_TABLES, "retrieval")
 
 Method = Literal["zero-shot", "linear-probe", "adapter"]
 
@@ -23,7 +24,9 @@ class PaperRow(BaseModel):
         layers: Layers of the temporal Transformer; None as above.
         ways: Few-shot: classes of an episode, 0 for all; None elsewhere.
         shots: Few-shot: training videos of a class.
-        metrics: Metric to value in percent: `top1`, `top5`, `avg` (their mean), `t2v_r1`, …; a rank as it is.
+        seen: Open-set localisation: number of classes that are learned.
+        metrics: Metric to value in percent: `top1`, `top5`, `avg` (their mean), `map@0.5`, `average_map`, `t2v_r1`, …; a rank
+            as it is.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -34,6 +37,7 @@ class PaperRow(BaseModel):
     layers: int | None = None
     ways: int | None = None
     shots: int | None = None
+    seen: int | None = None
     metrics: dict[str, float]
 
 
@@ -64,7 +68,8 @@ class PaperSettings(BaseModel):
         split: Split that is tested, by data set.
         classes: Number of classes, by data set.
         captions: Number of captions of the test, by data set; retrieval.
-        open_set: Numbers of seen and unseen classes, by data set.
+        open_set: Numbers of seen and unseen classes, by data set; recognition.
+        class_splits: How many random class splits, by data set; open-set localisation.
         episodes: Number of few-shot episodes, by their number of classes (0: all).
     """
 
@@ -76,6 +81,7 @@ class PaperSettings(BaseModel):
     classes: dict[str, int]
     captions: dict[str, int]
     open_set: dict[str, tuple[int, int]]
+    class_splits: dict[str, int]
     episodes: dict[int, int]
 
 

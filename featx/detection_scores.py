@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featx.detections import GroundTruth
 from featx.errors import FeatxError
+from featx.ground_truth import GroundTruth
 from featx.metrics.false_positives import Breakdown, best_of_each_class, breakdown
 from featx.metrics.intervals import Detections
 from featx.metrics.localisation import (

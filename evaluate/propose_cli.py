@@ -1,0 +1,61 @@
+"""`featx propose`: when something happens in the videos of a split, whatever it is."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import FeatxError, Interrupted
+from featx.evaluate.settings import ProposeSettings
+from featx.settings import gather, with_options
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(ProposeSettings)
+def propose(
+    to: Annotated[Path, typer.Option("--to", help="The proposals file to write (.json or .parquet).")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Folder that featx train --task proposals made; none with --watershed."),
+    ] = None,
+    **options: Any,
+) -> None:
+    """Finds class-agnostic proposals in every video of a split: begin, end and score.
+
+    Videos of any length go through in bounded memory. Where the manifest has segments, average recall is printed.
+    """
+    settings = gather(ProposeSettings, None, options, [])
+    if (run is None) != settings.watershed:
+        raise FeatxError("give either RUN, made by featx train --task proposals, or --watershed")
+    from rich.console import Console
+    from rich.progress import track
+
+    from featx.evaluate.propose import ask, recall_lines
+    from featx.evaluate.propose import propose as find
+    from featx.proposals import ProposalsFile, check_ending, write_proposals
+
+    check_ending(to, "--to")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    asked = ask(run, settings)
+    try:
+        videos = dict(track(find(asked), "proposals", total=len(asked.videos), console=console))
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; nothing was kept") from None
+    found = ProposalsFile(asked.header, videos)
+    write_proposals(to, found)
+    asked_for, missing = len(asked.videos) + len(asked.missing), len(asked.missing)
+    listed = f", {missing} missing (no features): listed under 'missing' in the file" if missing else ""
+    console.print(
+        f"{to}: {len(found)} proposals of {len(videos)} of {asked_for} videos{listed}", markup=False
+    )
+    keep = int(asked.header.settings["keep"])
+    for line in recall_lines(
+        found, asked.videos, sorted({number for number in (10, 50, 100, keep) if number <= keep})
+    ):
+        console.print(line, markup=False)

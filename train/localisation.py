@@ -1,0 +1,213 @@
+"""Localisation within a sweep: proposals of the videos that are scored, and what they are worth once they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from featx.dataset import StoredParts, known_pts, present_videos, row_range
+from featx.detection_scores import score_detections
+from featx.errors import FeatxError
+from featx.ground_truth import manifest_truth
+from featx.manifest import Manifest, Video
+from featx.model.adapter import Adapter
+from featx.model.detection import propose_video
+from featx.model.detector import DETECTOR_FILE, Detector, load_detector
+from featx.model.localising import annotated_proposals, class_probabilities, localise, proposal_metrics
+from featx.proposals import (
+    GROUND_TRUTH,
+    PROPOSAL_WEIGHT,
+    TOP_CLASSES,
+    Proposals,
+    ProposalsFile,
+    ProposalsHeader,
+    read_proposals,
+    write_proposals,
+)
+from featx.results import Localisation, Videos
+from featx.settings import gather
+from featx.train.inputs import Basis
+from featx.train.proposals.learn import train_proposals
+from featx.train.proposals.settings import ProposalSettings
+from featx.train.ranks import Ranks
+from featx.train.settings import TrainSettings
+from featx.train.validation import CLIPS
+
+RULE = "official"
+EVERYTHING = "all"  # name of the detector that has learned all classes
+
+
+@dataclass(frozen=True)
+class ProposalSource:
+    """Where the proposals of a sweep come from: one of the two.
+
+    Attributes:
+        recipe: Of a detector, which is learned on the same classes as the adapters, once for each class split.
+        given: A proposals file, or `GROUND_TRUTH`.
+        folder: Of the sweep; detectors and what they propose lie in its ``detectors/``.
+    """
+
+    recipe: Path | None
+    given: str | None
+    folder: Path
+
+    @property
+    def used(self) -> bool:
+        """Whether the sweep is about localisation."""
+        return self.recipe is not None or self.given is not None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What an adapter scored: videos, metrics, and the further fields of `Results`."""
+
+    videos: Videos
+    metrics: dict[str, float]
+    about: dict[str, Any]
+
+
+def score_localisation(
+    adapter: Adapter,
+    basis: Basis,
+    asked: Manifest,
+    split: str,
+    source: ProposalSource,
+    settings: TrainSettings,
+    ranks: Ranks,
+    say: Callable[[str], None],
+) -> Scored:
+    """Scores an adapter on a split as `featx eval` does.
+
+    Args:
+        adapter: What was learned.
+        basis: What it was learned with.
+        asked: Manifest of the classes that are scored.
+        split: That is scored.
+        source: Of the proposals.
+        settings: Of the run.
+        ranks: This process.
+        say: Prints a line for the user.
+
+    Raises:
+        FeatxError: If store, manifest and proposals do not belong together.
+    """
+    present, missing = present_videos(basis.store, asked, split)
+    truth = manifest_truth(Manifest(asked.header, present, asked.file), split)
+    videos = [asked.by_id[video_id] for video_id in truth.video_ids]
+    if source.given == GROUND_TRUTH:
+        name, proposals = GROUND_TRUTH, annotated_proposals(truth)
+    else:
+        file = Path(source.given) if source.given else _propose(source, basis, split, settings, ranks, say)
+        name, proposals = str(file), read_proposals(file).videos
+    detections = localise(
+        videos,
+        proposals,
+        _scorer(adapter, basis, asked, videos, settings, ranks),
+        len(asked.labels),
+        PROPOSAL_WEIGHT,
+        TOP_CLASSES,
+    )
+    scored = score_detections(detections, truth, RULE)
+    protocol = Localisation(
+        proposals=name,
+        rule=RULE,
+        tiou=list(scored.thresholds),
+        instances=len(scored.matches.instances),
+        proposal_weight=PROPOSAL_WEIGHT,
+        top_classes=TOP_CLASSES,
+    )
+    return Scored(
+        Videos(scored=len(videos), missing=missing),
+        scored.metrics | proposal_metrics(videos, proposals, truth, scored),
+        {"localisation": protocol},
+    )
+
+
+def _scorer(
+    adapter: Adapter,
+    basis: Basis,
+    asked: Manifest,
+    videos: list[Video],
+    settings: TrainSettings,
+    ranks: Ranks,
+) -> Callable[[Video, np.ndarray, np.ndarray], np.ndarray]:
+    adapter = adapter.to(ranks.device)
+    with torch.no_grad():
+        plan = adapter.plan(adapter.config.texts_of(asked.header.classes)).to(ranks.device)
+        text = adapter.encode_texts(basis.tower(ranks.device), plan)  # (C, D)
+    stored = list(dict.fromkeys(video.stored_id for video in videos))
+    rows = np.array([basis.store.rows(one) for one in stored], dtype=np.int64)
+    source = basis.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
+    place = {video_id: index for index, video_id in enumerate(stored)}
+
+    def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
+        pts = known_pts(basis.store, video.stored_id, asked) - video.part_start_s
+        how = CLIPS, settings.strides, settings.stride_weights
+        return class_probabilities(adapter, text, source, place[video.stored_id], pts, start_s, end_s, *how)
+
+    return score
+
+
+def _propose(
+    source: ProposalSource,
+    basis: Basis,
+    split: str,
+    settings: TrainSettings,
+    ranks: Ranks,
+    say: Callable[[str], None],
+) -> Path:
+    """Returns the proposals file of a split, of a detector that has learned the same classes; makes both if need be."""
+    assert source.recipe is not None
+    name = settings.class_split_name or EVERYTHING
+    folder = source.folder / "detectors" / name
+    file = folder / f"proposals-{split}.json"
+    same = {
+        key: getattr(settings, key)
+        for key in ("store", "manifest", "class_split", "class_split_name", "device")
+    }
+    asked = gather(ProposalSettings, source.recipe, same, [])
+    train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
+    if not file.exists():
+        detector, header = load_detector(folder / DETECTOR_FILE)
+        present, missing = present_videos(basis.store, basis.whole, split)
+        found = {
+            video.id: _of_video(detector.to(ranks.device), basis, video, asked, ranks.device)
+            for video in present
+        }
+        about = ProposalsHeader(
+            made_by=str(folder),
+            data_set=basis.whole.header.name,
+            split=split,
+            fingerprint=header.fingerprint,
+            missing=missing,
+        )
+        write_proposals(file, ProposalsFile(about, found))
+        say(f"{file}: proposals of {len(found)} videos")
+    return file
+
+
+def _of_video(
+    detector: Detector, basis: Basis, video: Video, settings: ProposalSettings, device: str
+) -> Proposals:
+    first, rows = row_range(basis.store, basis.whole, video)
+    pts = known_pts(basis.store, video.stored_id, basis.whole)[first : first + rows] - video.part_start_s
+    features = basis.store.read_windows([video.stored_id], first, rows).features
+    return propose_video(detector, features, pts, settings, device)
+
+
+def check_source(source: ProposalSource, settings: TrainSettings) -> None:
+    """Refuses a sweep whose proposals cannot be had, before anything is learned.
+
+    Raises:
+        FeatxError: Naming the flag.
+    """
+    if settings.task != "localisation":
+        if source.recipe or source.given:
+            raise FeatxError("--detector and --test-proposals: are for task=localisation")
+    elif (source.recipe is None) == (source.given is None):
+        raise FeatxError("task=localisation: give either --detector RECIPE or --test-proposals FILE")

@@ -1,0 +1,1 @@
+"""Learning the detector of proposals: `featx train --task proposals`."""
