@@ -56,9 +56,10 @@ bench-train: $(VENV)/.dev
 bench-search: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_search.py $(ARGS)
 
-# Average precision against plain loops.
+# Average precision, and soft-NMS of one video's proposals, against plain loops.
 bench-localisation: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench_localisation.py $(ARGS)
+	$(BIN)/python -W ignore benchmarks/bench_suppression.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

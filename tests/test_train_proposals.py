@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from test_train_ranks import losses
 from test_train_resume import log_of, steps_logged, when
 
-from featx.manifest import Manifest, read_manifest, write_manifest
+from featx.manifest import Manifest, Segment, read_manifest, write_manifest
 from featx.model.detection import propose_video
 from featx.model.detector import load_detector
 from featx.model.detector_config import DetectorConfig
@@ -127,6 +127,29 @@ def test_only_seen_classes_are_learned(world: Path, tmp_path: Path, featx) -> No
     assert "1 videos show nothing that is learned and are left out, 'train/0.mp4'" in outcome.err
     assert "11 videos" in outcome.err
     assert load_detector(tmp_path / "run" / "detector.safetensors")[1].classes == {"jump": "jumping"}
+
+
+def test_segments_after_the_last_row_are_missing_and_too_many_are_refused(
+    world: Path, tmp_path: Path, featx
+) -> None:
+    manifest = read_manifest(world / "manifest.jsonl")
+
+    def late(count: int) -> Path:
+        videos = [
+            video.model_copy(update={"segments": [Segment(start_s=900, end_s=901, label="jump")]})
+            if number < count
+            else video
+            for number, video in enumerate(manifest.videos)
+        ]
+        file = world / f"late-{count}.jsonl"
+        write_manifest(Manifest(manifest.header, videos, file))
+        return file
+
+    outcome = featx(*command(world, tmp_path / "one", "--steps", 6, "--manifest", late(1)))
+    assert outcome.code == 0 and "1 videos of the training split have no features" in outcome.err
+    assert (tmp_path / "one" / "missing-train.txt").read_text() == "train/0.mp4\n"
+    outcome = featx(*command(world, tmp_path / "all", "--steps", 6, "--manifest", late(6)))
+    assert outcome.code == 2 and "the rows of 6 of 12 videos end before the segments" in outcome.err
 
 
 def test_dry_run_counts_and_writes_nothing(world: Path, tmp_path: Path, featx) -> None:

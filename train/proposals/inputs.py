@@ -94,29 +94,33 @@ def list_videos(
     """Lays grids over the training split's videos.
 
     Returns:
-        Videos with segments, ids of those that the store lacks, and of those without segments.
+        Videos with segments; ids of those that the store lacks, or whose rows end before the first segment begins; and ids
+        of those without segments.
 
     Raises:
-        FeatxError: If no video has segments, or the store's rows end before they begin.
+        FeatxError: If no video has segments, or the store covers less than half of them.
     """
     if not any(video.segments for video in manifest.split(settings.train_split)):
         raise FeatxError(
             f"{manifest.file}: no video of split '{settings.train_split}' has segments; proposals are learned from them"
         )
     present, missing = present_videos(store, manifest, settings.train_split)
-    videos, idle = [], []
+    videos, idle, uncovered = [], [], []
     for video in present:
         if not video.segments:
             idle.append(video.id)
             continue
         one = lay_grid(store, manifest, video, settings)
-        if not len(one.segments):
-            raise FeatxError(
-                f"{store.path}: the rows of '{video.id}' end at {one.grid.end_s:g} s, before its first segment of "
-                f"{manifest.file} begins; extract the whole video"
-            )
-        videos.append(one)
-    return videos, missing, idle
+        if len(one.segments):
+            videos.append(one)
+        else:
+            uncovered.append(video.id)
+    if len(uncovered) >= len(videos):
+        raise FeatxError(
+            f"{store.path}: the rows of {len(uncovered)} of {len(uncovered) + len(videos)} videos end before the segments "
+            f"of {manifest.file} begin, '{uncovered[0]}' first; extract the whole videos"
+        )
+    return videos, missing + uncovered, idle
 
 
 def lay_grid(store: FeatureStore, manifest: Manifest, video: Video, settings: ProposalSettings) -> GridVideo:
