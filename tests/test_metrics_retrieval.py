@@ -223,5 +223,5 @@ def test_memory_is_bounded(more: tuple[str, ...]) -> None:
 @pytest.mark.slow
 def test_a_hundred_thousand_captions_and_videos_fit_in_bounded_memory() -> None:
     """All scores would be 37 GiB."""
-    extra, _ = run_big(100_000, 2**28, 512)
+    extra, _ = run_big(100_000, 2**28, 64)
     assert extra < 2**29
