@@ -200,8 +200,8 @@ def test_wrong_use_is_one_line(
         "--ties: is not for recognition runs": ["eval", recognition, "--ties", "optimistic"],
         "--classes: is not for retrieval runs": ["eval", zero_shot, "--classes", "seen"],
         "--bank-split test: is scored": ["eval", zero_shot, "--normalise", "query-bank", "--bank-split", "test"],
-        "linear-probe is about classes": base,
-        "matches sentences, not classes": ["diagnose", zero_shot],
+        "linear-probe is for recognition": base,
+        "is about retrieval; score it with: featx eval": ["diagnose", zero_shot],
         "have no caption": ["eval", zero_shot, "--store", class_world / "features", "--manifest", class_world / "manifest.jsonl"],
         "scores classes; learn runs of task=retrieval one by one": [
             "sweep", "train/recipes/retrieval-msrvtt.toml", "--grid", "layers=0", "--to", tmp_path / "s", *where,
