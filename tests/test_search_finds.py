@@ -50,6 +50,7 @@ def plain_windows(pts: np.ndarray, window_s: float) -> list[tuple[float, float, 
         number += 1
 
 
+@settings(deadline=None)
 @given(st.lists(gaps, min_size=1, max_size=4), st.floats(0, 100), st.sampled_from([0.5, 2.0, 7.5]))
 def test_windows_are_those_of_a_plain_loop(videos: list[list[float]], start: float, window_s: float) -> None:
     pts, offsets = timeline(videos, start)
@@ -141,7 +142,7 @@ def plain_merge(units: Units, scores: np.ndarray, widen: float | None) -> list[t
     return [(find["video"], min(find["rows"]), max(find["rows"]) + 1, find["score"]) for find in finds]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([None, 0.0, 0.02, 0.3, 3.0]), st.integers(1, 12), st.booleans())
 def test_finds_are_those_of_a_plain_merge(seed: int, widen: float | None, count: int, ties: bool) -> None:
     rng = np.random.default_rng(seed)

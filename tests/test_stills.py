@@ -20,17 +20,16 @@ def frames_of(file: Path) -> list[tuple[float, np.ndarray]]:
         ]
 
 
-def check(file: Path) -> None:
+def check(file: Path, first_s: float = 0.0) -> None:
     frames = frames_of(file)
-    start = min(0.0, frames[0][0])
     for number in np.unique(np.linspace(0, len(frames) - 1, 5).astype(int)):
         time, expected = frames[number]
         height = expected.shape[0]
-        picture = decode_still(file, time - start, height) @ GREY
+        picture = decode_still(file, time - frames[0][0] + first_s, height) @ GREY
         assert picture.shape == expected.shape
         differences = [np.abs(picture - other).mean() for _, other in frames]
         assert differences[number] < 2  # limited to full range, and back
-        assert differences[number] <= min(differences) + 0.01
+        assert differences[number] <= min(differences) + 0.05
 
 
 @pytest.mark.parametrize("name", ["growing/0.mp4", "falling/2.mp4"])
@@ -38,9 +37,15 @@ def test_it_is_the_frame_of_that_time(shape_videos: Path, name: str) -> None:
     check(shape_videos / name)
 
 
-@pytest.mark.parametrize("name", ["vf1.mp4", "mm_skel.avi", "tc_h265_10bits.mp4", "tc_av1_video.mkv"])
-def test_it_is_the_frame_of_that_time_in_real_clips(real_videos: Path, name: str) -> None:
-    check(real_videos / name)
+@pytest.mark.parametrize(
+    (
+        "name",
+        "first_s",
+    ),  # an AVI has no times of its own: ffmpeg counts its two B-frames, and so does the store
+    [("vf1.mp4", 0.0), ("mm_skel.avi", 2 / 30), ("tc_h265_10bits.mp4", 0.0), ("tc_av1_video.mkv", 0.0)],
+)
+def test_it_is_the_frame_of_that_time_in_real_clips(real_videos: Path, name: str, first_s: float) -> None:
+    check(real_videos / name, first_s)
 
 
 def test_it_stands_upright_and_is_not_too_wide(real_videos: Path) -> None:

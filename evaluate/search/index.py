@@ -111,7 +111,7 @@ class SearchIndex:
 def open_index(
     folder: Path, store: FeatureStore, queries: Tensor, settings: SearchSettings
 ) -> tuple[SearchIndex, bool]:
-    """Opens an index, and makes it if it is not there; says whether it did.
+    """Opens an index, and makes it if it is not there, with some queries to measure it; says whether it did.
 
     Raises:
         FeatxError: If FAISS is not installed, the folder is no index, or it was made of something else.
