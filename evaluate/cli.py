@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted
-from featx.evaluate.localisation_settings import DetectionSettings
+from featx.evaluate.localisation.settings import DetectionSettings
 from featx.evaluate.settings import EvalSettings, LocaliseSettings, RetrieveSettings
 from featx.settings import SomeSettings, gather, with_options
 
@@ -45,7 +45,7 @@ def evaluate(
     folder as results-DATASET-SPLIT.json. With --detections and --ground-truth a file of detections is scored instead:
     average precision, or with --as-proposals average recall.
     """
-    from featx.evaluate.tables import check_format
+    from featx.evaluate.tables.table import check_format
 
     check_format(format)
     given = {name: value for name, value in options.items() if value is not None}
@@ -85,7 +85,7 @@ def _score_recognition(
     from featx.evaluate.predictions import check_parquet, write_predictions
     from featx.evaluate.recognition import evaluate as evaluate_recognition
     from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables import render
+    from featx.evaluate.tables.table import render
     from featx.results import write_results
 
     if save_predictions is not None:
@@ -103,9 +103,9 @@ def _score_recognition(
 
 
 def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) -> None:
-    from featx.evaluate.retrieval import evaluate_retrieval
-    from featx.evaluate.retrieval_rows import retrieval_table
-    from featx.evaluate.tables import render
+    from featx.evaluate.retrieval.rows import retrieval_table
+    from featx.evaluate.retrieval.runs import evaluate_retrieval
+    from featx.evaluate.tables.table import render
     from featx.results import write_results
 
     all_results = []
@@ -120,11 +120,11 @@ def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) 
 
 def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
     from featx.detections import write_detections
-    from featx.evaluate.localisation import evaluate as evaluate_localisation
-    from featx.evaluate.localisation_rows import localisation_table
-    from featx.evaluate.localisation_tables import class_table, errors_table, render_all
-    from featx.evaluate.localisation_timeline import write_timelines
-    from featx.evaluate.tables import with_notes
+    from featx.evaluate.localisation.rows import localisation_table
+    from featx.evaluate.localisation.runs import evaluate as evaluate_localisation
+    from featx.evaluate.localisation.tables import class_table, errors_table, render_all
+    from featx.evaluate.localisation.timeline import write_timelines
+    from featx.evaluate.tables.table import with_notes
     from featx.results import write_results
 
     if settings.save_detections and len(runs) > 1:
@@ -162,7 +162,7 @@ def _counting(runs: list[Path]) -> Iterator[list[Path]]:
 
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:
-    from featx.evaluate.localisation_detections import evaluate_detections
-    from featx.evaluate.localisation_tables import render_all
+    from featx.evaluate.localisation.files import evaluate_detections
+    from featx.evaluate.localisation.tables import render_all
 
     print(render_all(evaluate_detections(settings), format))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.evaluate.provenance import overlap_note
-from featx.evaluate.tables import Cell, PlusMinus, Table
+from featx.evaluate.tables.table import Cell, PlusMinus, Table
 from featx.results import Results, missing_file
 
 GENERALISED = {"seen_top1": "seen %", "unseen_top1": "unseen %", "harmonic_top1": "harmonic %"}

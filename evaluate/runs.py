@@ -16,8 +16,8 @@ from featx.clip.text import TextTower
 from featx.dataset import LabelledVideos, StoredParts, load_clip_of
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline
-from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_adapter
+from featx.evaluate.baselines.file import BASELINE_FILE, BaselineHeader, read_baseline
+from featx.evaluate.baselines.methods import linear_scores, nearest_scores, zero_shot_adapter
 from featx.evaluate.mean_features import mean_features
 from featx.evaluate.settings import ScoreSettings
 from featx.evaluate.text_cache import cached_text, text_key

@@ -49,7 +49,7 @@ def search(
     from featx.evaluate.search.contact_sheet import check_sheet
     from featx.evaluate.search.output import render_answers
     from featx.evaluate.search.queries import gather_queries
-    from featx.evaluate.tables import check_format
+    from featx.evaluate.tables.table import check_format
 
     check_format(format)
     if contact_sheet is not None:

@@ -21,16 +21,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store."),
     "sweep": ("featx.train.sweep_cli", "Learn and score a recipe with every combination of some settings."),
     "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
-    "baseline": ("featx.evaluate.baseline_cli", "Make and score what the method is compared with."),
-    "propose": ("featx.evaluate.propose_cli", "Find when something happens in videos, whatever it is."),
+    "baseline": ("featx.evaluate.baselines.cli", "Make and score what the method is compared with."),
+    "propose": (
+        "featx.evaluate.localisation.propose_cli",
+        "Find when something happens in videos, whatever it is.",
+    ),
     "eval": ("featx.evaluate.cli", "Score adapters and baselines on a split and print the table."),
     "diagnose": (
-        "featx.evaluate.diagnose_cli",
+        "featx.evaluate.diagnose.cli",
         "Say where a run goes wrong: classes, pairs, clips, prompts.",
     ),
-    "predict": ("featx.evaluate.predict_cli", "Classify your own videos, whole or by sliding windows."),
+    "predict": ("featx.evaluate.predict.cli", "Classify your own videos, whole or by sliding windows."),
     "search": ("featx.evaluate.search_cli", "Find moments, videos and frames by a sentence or a picture."),
-    "table": ("featx.evaluate.table_cli", "Print the tables of the paper with our results in them."),
+    "table": ("featx.evaluate.tables.cli", "Print the tables of the paper with our results in them."),
 }
 
 

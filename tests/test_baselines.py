@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from featx.dataset import StoredParts
 from featx.episodes import episode_manifest, read_episodes
-from featx.evaluate.baselines import class_means, fit_linear, linear_scores, nearest_scores
+from featx.evaluate.baselines.methods import class_means, fit_linear, linear_scores, nearest_scores
 from featx.evaluate.mean_features import mean_features
 from featx.manifest import Manifest, read_manifest, write_manifest
 from featx.results import read_results
@@ -91,7 +91,7 @@ def test_a_fit_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     labels = np.repeat(np.arange(3), 20)
     features = 100 * rng.standard_normal((60, 50))
     assert fit_linear(features, labels, ["a", "b", "c"], 1e-6).converged
-    monkeypatch.setattr("featx.evaluate.baselines.MOST_ITERATIONS", 1)
+    monkeypatch.setattr("featx.evaluate.baselines.methods.MOST_ITERATIONS", 1)
     assert not fit_linear(features, labels, ["a", "b", "c"], 100.0).converged
 
 

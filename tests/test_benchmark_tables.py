@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from featx.evaluate.benchmarks import benchmark_table, choose_results
-from featx.evaluate.paper_rows import paper_settings, same_settings
-from featx.evaluate.tables import EMPTY, FORMATS, PlusMinus, Table, render
+from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
+from featx.evaluate.tables.paper_rows import paper_settings, same_settings
+from featx.evaluate.tables.table import EMPTY, FORMATS, PlusMinus, Table, render
 from featx.paper.tables import TABLES, read_paper_table
 from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 

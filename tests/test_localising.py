@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.evaluate.predict import OneVideo
+from featx.evaluate.predict.classify import OneVideo
 from featx.model.adapter import Adapter, AdapterConfig
 from featx.model.localising import class_probabilities, fuse
 from featx.model.scoring import score_videos

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from order_world import tiny_fingerprint
 
 from featx.errors import FeatxError
-from featx.evaluate.own_files import options_of
-from featx.evaluate.windows import end_of, slide, whole
+from featx.evaluate.predict.own_files import options_of
+from featx.evaluate.predict.windows import end_of, slide, whole
 from featx.store.reader import FeatureStore
 
 

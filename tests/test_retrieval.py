@@ -9,8 +9,8 @@ import pytest
 from caption_world import TEST, caption
 from class_world import text_features
 
-from featx.evaluate.benchmarks import benchmark_table, choose_results
-from featx.evaluate.tables import render
+from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
+from featx.evaluate.tables.table import render
 from featx.manifest import Manifest, Video, read_manifest, write_manifest
 from featx.metrics.retrieval import corpus, plain, retrieval_metrics
 from featx.results import Results, Retrieval, TrainedOn, Videos, read_results

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from stores import FORMATS, make_store
 
 from featx.errors import FeatxError
+from featx.evaluate.predict.windows import end_of
 from featx.evaluate.search import scan as scan_module
 from featx.evaluate.search.exact import open_scans, search_exactly
 from featx.evaluate.search.finds import Rules, best_runs, merge
 from featx.evaluate.search.scan import Scan
 from featx.evaluate.search.settings import SearchSettings
 from featx.evaluate.search.units import Units, frames, moments, whole_videos
-from featx.evaluate.windows import end_of
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFeatures
 

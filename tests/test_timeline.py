@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from featx.evaluate.canvas import PNG_SCALE
-from featx.evaluate.timeline import (
+from featx.evaluate.drawing.canvas import PNG_SCALE
+from featx.evaluate.drawing.timeline import (
     LEFT,
     RIGHT,
     WIDTH,

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from featx.evaluate.watershed import FLANK, LEVELS, STEPS_AT_ONCE, actionness, contrast, groups, watershed
+from featx.evaluate.localisation.watershed import (
+    FLANK,
+    LEVELS,
+    STEPS_AT_ONCE,
+    actionness,
+    contrast,
+    groups,
+    watershed,
+)
 from featx.metrics.recall import average_recall
 from featx.model.grid import Grid
 from featx.selection import SelectionSettings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from featx.errors import printable
 from featx.evaluate.search.exact import Find
-from featx.evaluate.tables import Cell, Table, render
+from featx.evaluate.tables.table import Cell, Table, render
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Answer:
 
 
 def render_answers(answers: list[Answer], notes: list[str], format: str, title: str) -> str:
-    """Returns what was found as text, in one of the formats of `featx.evaluate.tables`."""
+    """Returns what was found as text, in one of the formats of `featx.evaluate.tables.table`."""
     if format == "json":
         return _json(answers, notes)
     return _csv(answers) if format == "csv" else render(_table(answers, notes, title), format)

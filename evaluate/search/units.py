@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from featx.errors import FeatxError
+from featx.evaluate.predict.windows import end_of, slide_each
 from featx.evaluate.search.settings import SearchSettings
-from featx.evaluate.windows import end_of, slide_each
 from featx.store.reader import FeatureStore, Stretch
 
 HOPS_A_WINDOW = 4  # a moment of a window's length lies at most an eighth of it beside the nearest window

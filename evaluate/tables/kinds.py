@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.errors import FeatxError, nearest
-from featx.evaluate.localisation_rows import ALONE
-from featx.evaluate.retrieval_rows import captions_of, scores_of
+from featx.evaluate.localisation.rows import ALONE
+from featx.evaluate.retrieval.rows import captions_of, scores_of
 from featx.evaluate.rows import GENERALISED
-from featx.evaluate.tables import Cell
+from featx.evaluate.tables.table import Cell
 from featx.paper.tables import PaperRow
 from featx.results import ALL_WAYS, Results
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from featx.evaluate.canvas import Canvas, Colour, canvas_for, text_width
+from featx.evaluate.drawing.canvas import Canvas, Colour, canvas_for, text_width
 
 WIDTH, LEFT, RIGHT, MARGIN = 1200, 170, 16, 12
 BAR, LANE_GAP, TRACK_GAP, CURVES, AXIS, FRAME_HEIGHT, FRAME_GAP = 14, 3, 16, 90, 30, 84, 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.detection_scores import AVERAGE, metric_name
-from featx.evaluate.localisation_tables import RULE_WORDS
+from featx.evaluate.localisation.tables import RULE_WORDS
 from featx.evaluate.rows import about, method_of, notes_of, percent, scored_of, summary_of
-from featx.evaluate.tables import Cell, Table
+from featx.evaluate.tables.table import Cell, Table
 from featx.results import Localisation, Results
 
 ALONE = {"proposals_ar@50": "AR@50 %", "proposals_ar@100": "AR@100 %"}

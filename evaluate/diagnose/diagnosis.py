@@ -8,13 +8,13 @@ import numpy as np
 
 from featx.dataset import load_clip_of
 from featx.errors import FeatxError
-from featx.evaluate.picture import confusion_picture
-from featx.evaluate.prompt_words import PromptWords, nearest_words, usual_length
+from featx.evaluate.diagnose.confusion_picture import confusion_picture
+from featx.evaluate.diagnose.prompt_words import PromptWords, nearest_words, usual_length
 from featx.evaluate.recognition import Scored, evaluate
 from featx.evaluate.rows import about
 from featx.evaluate.runs import AdapterRun
 from featx.evaluate.settings import EvalSettings
-from featx.evaluate.tables import Cell, Table, render
+from featx.evaluate.tables.table import Cell, Table, render
 from featx.files import write_atomically
 from featx.metrics.recognition import confusion_matrix, ranks, recognition_metrics
 from featx.results import write_results

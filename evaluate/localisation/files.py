@@ -7,15 +7,15 @@ from pathlib import Path
 from featx.detection_scores import score_detections, score_proposals
 from featx.detections import DetectionsFile, read_detections
 from featx.errors import FeatxError
-from featx.evaluate.localisation_settings import DetectionSettings
-from featx.evaluate.localisation_tables import (
+from featx.evaluate.localisation.settings import DetectionSettings
+from featx.evaluate.localisation.tables import (
     class_table,
     coverage,
     detections_table,
     errors_table,
     proposals_table,
 )
-from featx.evaluate.tables import Table
+from featx.evaluate.tables.table import Table
 from featx.files import write_atomically
 from featx.ground_truth import GroundTruth, json_truth, manifest_truth, read_blocked
 from featx.manifest import read_manifest

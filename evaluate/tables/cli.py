@@ -31,9 +31,9 @@ def table(
     Nothing is scored again. The paper's numbers stand beside ours only where data set, split, classes, CLIP and what
     was learned are the same; what is not known is a dash.
     """
-    from featx.evaluate.benchmarks import benchmark_table, choose_results
-    from featx.evaluate.table_kinds import check_kind
-    from featx.evaluate.tables import check_format, render
+    from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
+    from featx.evaluate.tables.kinds import check_kind
+    from featx.evaluate.tables.table import check_format, render
     from featx.results import read_results
 
     check_kind(kind)

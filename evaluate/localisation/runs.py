@@ -13,11 +13,11 @@ from featx.dataset import known_pts, rows_between
 from featx.detection_scores import ScoredDetections, score_detections
 from featx.errors import FeatxError
 from featx.evaluate.asked import Opened, open_asked
-from featx.evaluate.predict import WindowScorer, window_scorer
+from featx.evaluate.predict.classify import WindowScorer, window_scorer
+from featx.evaluate.predict.windows import Windows
 from featx.evaluate.provenance import trained_on
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import LocaliseSettings
-from featx.evaluate.windows import Windows
 from featx.ground_truth import GroundTruth, manifest_truth
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import Detections

@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.detection_scores import AVERAGE, ScoredDetections, metric_name
 from featx.detections import DetectionsFile
-from featx.evaluate.tables import Cell, Table, render
+from featx.evaluate.tables.table import Cell, Table, render
 from featx.ground_truth import GroundTruth
 from featx.metrics.false_positives import KINDS
 from featx.metrics.localisation import RULES, area_under_envelope

@@ -35,8 +35,8 @@ def propose(
     from rich.console import Console
     from rich.progress import track
 
-    from featx.evaluate.propose import ask, recall_lines
-    from featx.evaluate.propose import propose as find
+    from featx.evaluate.localisation.propose import ask, recall_lines
+    from featx.evaluate.localisation.propose import propose as find
     from featx.proposals import ProposalsFile, check_ending, write_proposals
 
     check_ending(to, "--to")

@@ -10,11 +10,11 @@ from PIL import Image
 
 from featx.dataset import known_pts
 from featx.errors import FeatxError, nearest
-from featx.evaluate.localisation import Localised, score_spans, with_background
-from featx.evaluate.predict import window_scorer
+from featx.evaluate.drawing.timeline import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
+from featx.evaluate.localisation.runs import Localised, score_spans, with_background
+from featx.evaluate.predict.classify import window_scorer
+from featx.evaluate.predict.windows import end_of, slide
 from featx.evaluate.settings import LocaliseSettings
-from featx.evaluate.timeline import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
-from featx.evaluate.windows import end_of, slide
 from featx.files import write_atomically
 from featx.manifest import Video
 from featx.stills import NoPicture, decode_still

@@ -8,13 +8,13 @@ import numpy as np
 
 from featx.dataset import list_labelled
 from featx.errors import FeatxError, nearest
-from featx.evaluate.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
-from featx.evaluate.baselines import MOST_ITERATIONS, class_means, fit_linear
-from featx.evaluate.few_shot import score_episodes
-from featx.evaluate.localisation import evaluate as evaluate_localisation
+from featx.evaluate.baselines.few_shot import score_episodes
+from featx.evaluate.baselines.file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
+from featx.evaluate.baselines.methods import MOST_ITERATIONS, class_means, fit_linear
+from featx.evaluate.localisation.runs import evaluate as evaluate_localisation
 from featx.evaluate.mean_features import mean_features
 from featx.evaluate.recognition import evaluate
-from featx.evaluate.retrieval import evaluate_retrieval
+from featx.evaluate.retrieval.runs import evaluate_retrieval
 from featx.evaluate.runs import BaselineRun
 from featx.evaluate.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
 from featx.evaluate.texts import PLACE, check_templates

@@ -7,8 +7,8 @@ import io
 import json
 
 from featx.errors import FeatxError, nearest
-from featx.evaluate.predict import Prediction
-from featx.evaluate.tables import Cell, Table, render
+from featx.evaluate.predict.classify import Prediction
+from featx.evaluate.tables.table import Cell, Table, render
 
 FORMATS = ("table", "json", "csv")
 

@@ -10,11 +10,11 @@ import numpy as np
 from featx.dataset import check_fingerprint, rows_between
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.localisation import with_background
-from featx.evaluate.predict import Prediction, window_scorer
+from featx.evaluate.localisation.runs import with_background
+from featx.evaluate.predict.classify import Prediction, window_scorer
+from featx.evaluate.predict.windows import Windows
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import PredictSettings
-from featx.evaluate.windows import Windows
 from featx.model.detection import propose_video
 from featx.model.detector import DETECTOR_FILE, load_detector
 from featx.model.localising import fuse

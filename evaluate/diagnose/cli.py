@@ -29,9 +29,9 @@ def diagnose(
     each learned prompt vector lies nearest to; all of it as CSV files, the confusion matrix also as a picture.
     """
     settings = gather(EvalSettings, None, options, [])
-    from featx.evaluate.diagnosis import diagnose as write_diagnosis
-    from featx.evaluate.diagnosis import shortened
-    from featx.evaluate.tables import render
+    from featx.evaluate.diagnose.diagnosis import diagnose as write_diagnosis
+    from featx.evaluate.diagnose.diagnosis import shortened
+    from featx.evaluate.tables.table import render
 
     try:
         tables, folder = write_diagnosis(run, settings, to)

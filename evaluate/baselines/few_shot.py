@@ -11,7 +11,7 @@ from featx.dataset import LabelledVideos, with_labels
 from featx.devices import choose_device
 from featx.episodes import Episode, read_episodes, ways_and_shots
 from featx.errors import FeatxError
-from featx.evaluate.baselines import (
+from featx.evaluate.baselines.methods import (
     class_means,
     fit_linear,
     linear_scores,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from featx.detection_scores import AVERAGE, metric_name
 from featx.errors import FeatxError
-from featx.evaluate.localisation_rows import protocol_notes
-from featx.evaluate.paper_rows import paper_settings, row_of, same_settings
-from featx.evaluate.retrieval_rows import retrieval_notes
+from featx.evaluate.localisation.rows import protocol_notes
+from featx.evaluate.retrieval.rows import retrieval_notes
 from featx.evaluate.rows import GENERALISED, method_of, notes_of, percent, scored_of, summary_of
-from featx.evaluate.table_kinds import KINDS, Kind
-from featx.evaluate.tables import Cell, PlusMinus, Table
+from featx.evaluate.tables.kinds import KINDS, Kind
+from featx.evaluate.tables.paper_rows import paper_settings, row_of, same_settings
+from featx.evaluate.tables.table import Cell, PlusMinus, Table
 from featx.paper.tables import PaperRow, PaperTable, read_paper_table
 from featx.results import Results
 

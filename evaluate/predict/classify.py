@@ -13,10 +13,10 @@ from torch import Tensor
 from featx.dataset import check_fingerprint
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.baselines import linear_scores, nearest_scores, zero_shot_adapter
+from featx.evaluate.baselines.methods import linear_scores, nearest_scores, zero_shot_adapter
+from featx.evaluate.predict.windows import Windows, slide, whole
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import PredictSettings, ScoreSettings
-from featx.evaluate.windows import Windows, slide, whole
 from featx.files import read_list
 from featx.model.scoring import score_videos
 from featx.store.reader import FeatureStore

@@ -37,11 +37,11 @@ def baseline(
     learned and scored on its own. featx eval and featx table take the folder like that of any run.
     """
     settings = gather(BaselineSettings, None, {**options, "template": template or None}, [])
-    from featx.evaluate.baseline import check_method, make_baseline
-    from featx.evaluate.localisation_rows import localisation_table
-    from featx.evaluate.retrieval_rows import retrieval_table
+    from featx.evaluate.baselines.make import check_method, make_baseline
+    from featx.evaluate.localisation.rows import localisation_table
+    from featx.evaluate.retrieval.rows import retrieval_table
     from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables import check_format, render, with_notes
+    from featx.evaluate.tables.table import check_format, render, with_notes
     from featx.results import write_results
 
     check_format(format)

@@ -12,8 +12,8 @@ import numpy as np
 from featx.dataset import check_fingerprint, known_pts, present_videos, row_range
 from featx.devices import choose_device
 from featx.errors import FeatxError
+from featx.evaluate.localisation.watershed import STEP_S, watershed
 from featx.evaluate.settings import ProposeSettings
-from featx.evaluate.watershed import STEP_S, watershed
 from featx.manifest import Manifest, Video, read_manifest
 from featx.metrics.recall import average_recall
 from featx.model.detection import propose_rows

@@ -40,10 +40,10 @@ def predict(
         raise FeatxError("give either VIDEOS or --store STORE")
     if ids and settings.store is None:
         raise FeatxError(f"--ids {ids[0]}: needs --store")
-    from featx.evaluate.own_files import extracted, list_files
-    from featx.evaluate.predict import Prediction, check_windows, predict, read_classes
-    from featx.evaluate.predict_output import check_output, render_predictions
-    from featx.evaluate.predict_segments import predict_segments
+    from featx.evaluate.predict.classify import Prediction, check_windows, predict, read_classes
+    from featx.evaluate.predict.output import check_output, render_predictions
+    from featx.evaluate.predict.own_files import extracted, list_files
+    from featx.evaluate.predict.segments import predict_segments
     from featx.evaluate.runs import open_run
     from featx.store.reader import FeatureStore
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import shorten
 
 from featx.evaluate.rows import method_of, notes_of, percent, summary_of
-from featx.evaluate.tables import Cell, Table
+from featx.evaluate.tables.table import Cell, Table
 from featx.metrics.retrieval import RECALLED
 from featx.results import Results
 

@@ -1,0 +1,1 @@
+"""Localisation: proposals, detections, and what runs say of them."""

@@ -1,0 +1,1 @@
+"""Retrieval: sentences and videos, in both directions."""
