@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Say where a run goes wrong: classes, pairs, clips, prompts.",
     ),
     "predict": ("featx.evaluate.predict.cli", "Classify your own videos, whole or by sliding windows."),
-    "search": ("featx.evaluate.search_cli", "Find moments, videos and frames by a sentence or a picture."),
+    "search": ("featx.evaluate.search.cli", "Find moments, videos and frames by a sentence or a picture."),
     "table": ("featx.evaluate.tables.cli", "Print the tables of the paper with our results in them."),
 }
 
