@@ -1,6 +1,7 @@
 """The wheel holds everything: built, installed alone into a fresh folder, it runs and every module imports."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -24,7 +25,18 @@ print(len(names))
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     run = [sys.executable, "-m"]
-    build = [*run, "build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), str(ROOT)]
+    # A copy: what earlier builds left in the checkout would get into the wheel.
+    not_ours = shutil.ignore_patterns(".*", "build", "demo", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, folder / "checkout", ignore=not_ours)
+    build = [
+        *run,
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder / "dist"),
+        str(folder / "checkout"),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = (folder / "dist").glob("*.whl")
     install = [
