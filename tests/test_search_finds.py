@@ -88,12 +88,12 @@ def test_frames_and_videos_cover_everything_once() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("level", ["frames", "moments", "videos"])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_cosines_are_those_of_plain_means(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, level: str, dtype: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, level: str, dtype: str, threads: int
 ) -> None:
-    monkeypatch.setattr(
-        scan_module, "BLOCK_ROWS", 100
-    )  # ends within the store's chunks of 256, and beyond them
+    monkeypatch.setattr(scan_module, "PARTS_A_BLOCK", 2)
+    monkeypatch.setattr(scan_module.torch, "get_num_threads", lambda: threads)
     rng = np.random.default_rng(0)
     videos = {}
     for number, rows in enumerate([300, 7, 1, 600, 256]):

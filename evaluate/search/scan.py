@@ -9,8 +9,11 @@ length of a unit's sum needs sums of vectors; it does not depend on the query an
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,13 +21,14 @@ from torch import Tensor
 
 from featx.evaluate.search.units import Units
 from featx.store.reader import FeatureStore, Stretch
+from featx.store.schema import CHUNK_ROWS
 
 # The store's memory maps are read-only, which torch says once; nobody writes into them here.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
-# Converted to float32, so many rows still lie in the processor's cache (1,024 x 512 numbers are 2 MB), and they
-# are enough that calls cost little. Measured in docs/search.md.
-BLOCK_ROWS = 1024
+# So many of the store's chunks of 256 rows are converted to float32 together: they still lie in the processor's cache
+# (1,024 x 512 numbers are 2 MB), and they are enough that calls cost little. Measured in docs/search.md.
+PARTS_A_BLOCK = 4
 UNITS_AT_ONCE = 8192
 COSINES_BYTES = 2**28  # of rows with queries that are held at once
 
@@ -87,31 +91,19 @@ class Scan:
             FeatxError: If rows are damaged.
         """
         if self._are_rows:
-            for first, rows in self._rows():
+            for first, rows in self._all_rows():
                 yield UnitBlock(first, rows, self._row_scale[first : first + len(rows)])
             return
         sums = _Sums(self.units, len(self.stretch), self._width)
-        for first, rows in self._rows():
+        for first, rows in self._all_rows():
             sums.add(first, rows.mul_(self._row_scale[first : first + len(rows), None]))
         for first, vectors in sums.of_units():
             yield UnitBlock(first, vectors, _inverse_lengths(vectors))
 
     def _scores(self, queries: Tensor) -> np.ndarray:
-        cosines = torch.empty(len(queries), len(self.stretch))  # (Q, N)
-        sums = _Sums(self.units, len(self.stretch), self._width) if self._unit_scale is None else None
-        for first, rows in self._rows():
-            some = slice(first, first + len(rows))
-            scale = self._row_scale[some]
-            if len(queries) == 1:  # a product of matrices would take twice as long
-                torch.mul(torch.mv(rows, queries[0]), scale, out=cosines[0, some])
-            else:
-                torch.mul(queries @ rows.T, scale, out=cosines[:, some])
-            if sums is not None:
-                sums.add(first, rows.mul_(scale[:, None]))
+        cosines = self._first_cosines(queries) if self._unit_scale is None else self._cosines(queries)
         if self._are_rows:
             return cosines.numpy()
-        if sums is not None:
-            self._unit_scale = torch.cat([_inverse_lengths(part) for _, part in sums.of_units()]).numpy()
         assert self._unit_scale is not None
         running = np.zeros((len(queries), len(self.stretch) + 1))
         np.cumsum(cosines.numpy(), axis=1, dtype=np.float64, out=running[:, 1:])
@@ -119,23 +111,92 @@ class Scan:
         products = running[:, first_row + self.units.rows] - running[:, first_row]
         return (products * self._unit_scale).astype(np.float32)
 
-    def _rows(self) -> Iterator[tuple[int, Tensor]]:
-        """Yields the first row and (B, D) rows in float32, in a buffer that is used again; knows their lengths."""
-        buffer, filled, first = torch.empty(BLOCK_ROWS, self._width), 0, 0
-        count = len(self.stretch)
-        for part in self._store.blocks(self.stretch):
-            done = 0
-            while done < len(part):
-                some = part[done : done + BLOCK_ROWS - filled]
-                buffer[filled : filled + len(some)].copy_(torch.from_numpy(some))
-                filled, done = filled + len(some), done + len(some)
-                if filled == BLOCK_ROWS or first + filled == count:
-                    rows = buffer[:filled]
-                    if not self._rows_known:
-                        self._row_scale[first : first + filled] = _inverse_lengths(rows)
-                    yield first, rows
-                    first, filled = first + filled, 0
+    def _first_cosines(self, queries: Tensor) -> Tensor:
+        """Returns (Q, N) cosines of the rows; on the way it learns the lengths of the units' sums."""
+        cosines = torch.empty(len(queries), len(self.stretch))
+        sums = _Sums(self.units, len(self.stretch), self._width)
+        for first, rows in self._all_rows():
+            some = slice(first, first + len(rows))
+            scale = self._row_scale[some]
+            _product(queries, rows, scale, cosines[:, some])
+            sums.add(first, rows.mul_(scale[:, None]))
+        self._unit_scale = torch.cat([_inverse_lengths(part) for _, part in sums.of_units()]).numpy()
+        return cosines
+
+    def _cosines(self, queries: Tensor) -> Tensor:
+        """Returns (Q, N) cosines of the rows, every thread going through a part of them with a buffer of its own."""
+        cosines = torch.empty(len(queries), len(self.stretch))
+
+        def go_through(parts: range) -> None:
+            for first, rows in self._rows(parts):
+                some = slice(first, first + len(rows))
+                _product(queries, rows, self._row_scale[some], cosines[:, some])
+
+        in_threads(go_through, len(self._parts))
         self._rows_known = True
+        return cosines
+
+    @cached_property
+    def _parts(self) -> list[Tensor]:
+        """The stretch's rows as they lie in the memory map, in parts of at most 256; opened and checked once."""
+        return [torch.from_numpy(part) for part in self._store.blocks(self.stretch)]
+
+    @cached_property
+    def _first_rows(self) -> list[int]:
+        return np.cumsum([0, *map(len, self._parts)]).tolist()
+
+    def _all_rows(self) -> Iterator[tuple[int, Tensor]]:
+        yield from self._rows(range(len(self._parts)))
+        self._rows_known = True
+
+    def _rows(self, parts: range) -> Iterator[tuple[int, Tensor]]:
+        """Yields the first row and (B, D) rows in float32, in a buffer that is used again; knows their lengths."""
+        buffer = torch.empty(PARTS_A_BLOCK * CHUNK_ROWS, self._width)
+        places = buffer.split(
+            CHUNK_ROWS
+        )  # made once: threads take turns at everything but copies and products
+        for start in parts[::PARTS_A_BLOCK]:
+            filled = 0
+            for part in self._parts[start : min(start + PARTS_A_BLOCK, parts.stop)]:
+                index, off = divmod(filled, CHUNK_ROWS)
+                is_whole = not off and len(part) == CHUNK_ROWS
+                (places[index] if is_whole else buffer[filled : filled + len(part)]).copy_(part)
+                filled += len(part)
+            rows, first = buffer[:filled], self._first_rows[start]
+            if not self._rows_known:
+                self._row_scale[first : first + filled] = _inverse_lengths(rows)
+            yield first, rows
+
+
+def _product(queries: Tensor, rows: Tensor, scale: Tensor, out: Tensor) -> None:
+    """Puts (Q, B) products of queries with (B, D) rows, times (B,) scale, into ``out``."""
+    if len(queries) == 1:  # a product of matrices would take twice as long
+        torch.mul(torch.mv(rows, queries[0]), scale, out=out[0])
+    else:
+        torch.mul(queries @ rows.T, scale, out=out)
+
+
+def in_threads(work: Callable[[range], None], count: int) -> None:
+    """Divides ``count`` things among as many threads as torch has; each computes alone.
+
+    torch's own threads would share each small block instead, and wait for each other more than they work.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or count < threads:
+        work(range(count))
+        return
+    bounds = [count * number // threads for number in range(threads + 1)]
+    torch.set_num_threads(1)  # of every thread that begins from here on, and of the BLAS
+    try:
+        list(_pool(threads).map(work, [range(*pair) for pair in pairwise(bounds)]))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that are kept: what torch and the BLAS prepare for a new one costs as much as a small search."""
+    return ThreadPoolExecutor(threads, "featx-search", torch.set_num_threads, (1,))
 
 
 class _Sums:
