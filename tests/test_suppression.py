@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.metrics.recall import average_recall
+from featx.metrics.proposals import average_recall
 from featx.metrics.suppression import overlaps, soft_nms, vote
 
 METHODS = ["gaussian", "linear", "hard"]

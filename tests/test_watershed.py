@@ -12,7 +12,7 @@ from featx.evaluate.localisation.watershed import (
     groups,
     watershed,
 )
-from featx.metrics.recall import average_recall
+from featx.metrics.proposals import average_recall
 from featx.model.grid import Grid
 from featx.selection import SelectionSettings
 

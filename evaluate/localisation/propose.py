@@ -15,7 +15,7 @@ from featx.errors import FeatxError
 from featx.evaluate.localisation.watershed import STEP_S, watershed
 from featx.evaluate.settings import ProposeSettings
 from featx.manifest import Manifest, Video, read_manifest
-from featx.metrics.recall import average_recall
+from featx.metrics.proposals import average_recall
 from featx.model.detection import propose_rows
 from featx.model.detector import DETECTOR_FILE, Detector, DetectorHeader, load_detector
 from featx.model.grid import ReadRows, make_grid, read_steps

@@ -53,4 +53,6 @@ def protocol_notes(all_results: list[Results]) -> list[str]:
         f"the {top} best classes of each proposal; score = proposal score ** {weight:g} * class probability ** {1 - weight:g}"
         for top, weight in ways
     ]
+    if all_results:
+        notes.append("AR of the proposals alone: each video gives the same share of its own, N on average")
     return notes

@@ -1,4 +1,8 @@
-"""Proposals: average recall against the average number of proposals, as ActivityNet's proposal task defines it."""
+"""Proposals: average recall, in two senses that must not be mixed.
+
+`recall_curve` is ActivityNet's: every video gives the same share of its own proposals, so that N is an average.
+`average_recall` takes the same number N of every video.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ import numpy as np
 
 from featx.metrics.intervals import Detections, Spans, overlapping_pairs, temporal_iou
 from featx.metrics.localisation import ACTIVITYNET_TIOU
+from featx.metrics.suppression import overlaps
 
+BeginsAndEnds = tuple[np.ndarray, np.ndarray]
 POINTS = 100  # of the curve, in ActivityNet's program
 
 
@@ -91,3 +97,33 @@ def _rank_in_video(videos: np.ndarray) -> np.ndarray:
     rank = np.empty(len(videos), dtype=np.int64)
     rank[by_video] = np.arange(len(videos)) - begin
     return rank
+
+
+def average_recall(
+    proposals: Sequence[BeginsAndEnds],
+    instances: Sequence[BeginsAndEnds],
+    most: int,
+    thresholds: Sequence[float] = ACTIVITYNET_TIOU,
+) -> float:
+    """Returns the share of instances that a proposal of their video overlaps enough, averaged over thresholds (AR@N).
+
+    As in ActivityNet's proposal task one proposal may find several instances. Other than there, every video has the
+    same number of proposals, not the same share of its own.
+
+    Args:
+        proposals: Of each video, begins and ends, the best first.
+        instances: Of each video, begins and ends of the ground truth.
+        most: Proposals of a video that count.
+        thresholds: Overlaps that are enough.
+
+    Raises:
+        ValueError: If there is no instance at all.
+    """
+    best = [
+        overlaps(starts, ends, found_starts[:most], found_ends[:most]).max(axis=1, initial=0.0)
+        for (found_starts, found_ends), (starts, ends) in zip(proposals, instances, strict=True)
+    ]
+    each = np.concatenate(best) if best else np.empty(0)  # (G,) best overlap of each instance
+    if not len(each):
+        raise ValueError("no instance")
+    return float((each[:, None] >= np.asarray(thresholds)).mean())

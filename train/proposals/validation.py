@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from featx.metrics.recall import average_recall
+from featx.metrics.proposals import average_recall
 from featx.model.detection import propose_steps
 from featx.model.detector import Detector
 from featx.train.proposals.inputs import GridVideo
