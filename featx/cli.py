@@ -18,7 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
     "store": ("featx.store.cli", "Look at stores, check, merge, convert, import and export them."),
-    "train": ("featx.train.cli", "Learn prompts and a temporal Transformer on a store, or a detector of proposals."),
+    "train": (
+        "featx.train.cli",
+        "Learn prompts and a temporal Transformer on a store, or a detector of proposals.",
+    ),
     "sweep": ("featx.train.sweep_cli", "Learn and score a recipe with every combination of some settings."),
     "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
     "baseline": ("featx.evaluate.baselines.cli", "Make and score what the method is compared with."),
@@ -31,7 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "featx.evaluate.diagnose.cli",
         "Say where a run goes wrong: classes, pairs, clips, prompts.",
     ),
-    "predict": ("featx.evaluate.predict.cli", "Say what your own videos show, whole, by sliding windows, or when."),
+    "predict": (
+        "featx.evaluate.predict.cli",
+        "Say what your own videos show, whole, by sliding windows, or when.",
+    ),
     "search": ("featx.evaluate.search.cli", "Find moments, videos and frames by a sentence or a picture."),
     "table": ("featx.evaluate.tables.cli", "Print the tables of the paper with our results in them."),
 }

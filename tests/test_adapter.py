@@ -1,9 +1,11 @@
 """An adapter holds what is learned and nothing else, and its file says what it belongs to."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from featx.errors import FeatxError
 from featx.model.adapter import Adapter, AdapterConfig, AdapterHeader, load_adapter, read_header, save_adapter
@@ -64,3 +66,13 @@ def test_a_file_that_is_no_adapter_is_an_error(tmp_path: Path) -> None:
         read_header(file)
     with pytest.raises(FeatxError, match="heads=8"):
         Adapter(AdapterConfig(), 32, 60)
+
+
+def test_a_header_of_another_version_is_an_error_that_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "adapter.safetensors"
+    adapter = Adapter(AdapterConfig(prompts=1, layers=0), 32, 64)
+    of_tomorrow = header(adapter.config).model_dump()
+    of_tomorrow["config"]["colour"] = "red"
+    save_file(dict(adapter.state_dict()), str(file), {"featx": json.dumps(of_tomorrow)})
+    with pytest.raises(FeatxError, match=r"config.colour: .*make it again with featx train"):
+        read_header(file)

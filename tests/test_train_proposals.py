@@ -59,6 +59,10 @@ def test_a_detector_learns_and_proposes(world: Path, tmp_path: Path, featx) -> N
     learned = recall(outcome, 20)
     found = read_proposals(file)
     assert found.header.missing == ["test/5.mp4"] and found.header.settings["keep"] == 20
+    outcome = featx("adapter", "info", run)
+    assert (
+        outcome.code == 0 and "task       proposals" in outcome.out and "grid       steps of" in outcome.out
+    )
     detector, header = load_detector(run / "detector.safetensors")
     assert header.classes == {"jump": "jumping", "wave": "waving"}
     store = FeatureStore(world / "features")

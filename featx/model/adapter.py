@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from featx.clip.text import Layout, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
-from featx.model.learned_file import give_tensors, read_content, read_tensors, write_learned
+from featx.model.learned_file import give_tensors, read_learned_header, read_tensors, write_learned
 from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
@@ -124,7 +124,7 @@ def read_header(file: Path) -> AdapterHeader:
     Raises:
         FeatxError: If the file is missing or not an adapter.
     """
-    return AdapterHeader(**read_content(file, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train"))
+    return read_learned_header(file, AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
 
 
 def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:

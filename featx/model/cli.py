@@ -22,10 +22,12 @@ def adapter() -> None:
 
 @app.command()
 def info(
-    adapter: Annotated[Path, typer.Argument(help="An adapter file, or the folder of a run.")],
+    adapter: Annotated[
+        Path, typer.Argument(help="File of an adapter or a detector, or the folder of a run.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Says what an adapter learned, on what, and with which settings."""
+    """Says what an adapter or a detector learned, on what, and with which settings."""
     from featx.model.describe import describe, lines
 
     description = describe(adapter)

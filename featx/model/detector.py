@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featx.model.detector_config import DetectorConfig
-from featx.model.learned_file import give_tensors, read_content, read_tensors, write_learned
+from featx.model.learned_file import give_tensors, read_learned_header, read_tensors, write_learned
 from featx.model.local_attention import Convolution, LocalBlock
 from featx.store.schema import Fingerprint
 
@@ -189,9 +189,8 @@ def read_detector_header(file: Path) -> DetectorHeader:
     Raises:
         FeatxError: If the file is missing or not a detector.
     """
-    return DetectorHeader(
-        **read_content(file, "featx_detector", SCHEMA_VERSION, "detector", "featx train --task proposals")
-    )
+    command = "featx train --task proposals"
+    return read_learned_header(file, DetectorHeader, "featx_detector", SCHEMA_VERSION, "detector", command)
 
 
 def load_detector(file: Path) -> tuple[Detector, DetectorHeader]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
+
+AnyHeader = TypeVar("AnyHeader", bound=BaseModel)
 
 
 def write_learned(file: Path, module: nn.Module, header: BaseModel) -> None:
@@ -21,11 +23,26 @@ def write_learned(file: Path, module: nn.Module, header: BaseModel) -> None:
     write_atomically(file, save(tensors, metadata={"featx": header.model_dump_json()}))
 
 
-def read_content(file: Path, version_key: str, version: int, what: str, made_with: str) -> dict[str, Any]:
+def kind_of(file: Path) -> str:
+    """Returns the key of the schema version in a file's header, such as ``featx_adapter``; empty if it has none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as opened:
+            content = json.loads((opened.metadata() or {}).get("featx", "{}"))
+    except (OSError, SafetensorError):
+        return ""
+    return next((key for key in content if key.startswith("featx_")), "")
+
+
+def read_learned_header(
+    file: Path, model: type[AnyHeader], version_key: str, version: int, what: str, made_with: str
+) -> AnyHeader:
     """Reads the header of a file.
 
     Args:
         file: The file.
+        model: Of the header.
         version_key: Its schema version, by which the kind of file is known.
         version: The one that is read.
         what: What the file is called in messages, such as "adapter".
@@ -49,7 +66,14 @@ def read_content(file: Path, version_key: str, version: int, what: str, made_wit
         )
     if content[version_key] != version:
         raise FeatxError(f"{file}: schema version {content[version_key]}; this featx reads version {version}")
-    return content
+    try:
+        return model(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise FeatxError(
+            f"{file}: header: {place}: {first['msg']}; another version of featx made it: make it again with {made_with}"
+        ) from error
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
