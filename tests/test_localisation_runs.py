@@ -202,3 +202,15 @@ def test_predict_says_what_happens_when(segment_world, run, tmp_path, featx) -> 
     assert sorted(one["classes"][0]["score"] for one in said) == pytest.approx(sorted(one["score"] for one in best), abs=1e-6)  # fmt: skip
     outcome = featx(*words)
     assert outcome.code == 2 and "--detector" in outcome.err
+
+
+def test_segments_are_kept_back_with_their_video(segment_world, proposals, tmp_path, featx) -> None:
+    more = ["--validation", 0.3, "--proposals", proposals, "--to", tmp_path / "run"]
+    outcome = featx("train", *words_of(segment_world), *SETTINGS, *more)
+    assert outcome.code == 0, outcome.err
+    kept = {line.rpartition("#" if "#" in line else "@") for line in (tmp_path / "run" / "validation.txt").read_text().splitlines()}  # fmt: skip
+    videos = {video for video, _, _ in kept}
+    assert len(videos) == 4  # of 12
+    for video in read_manifest(segment_world / "manifest.jsonl").split("train"):
+        listed = {number for name, mark, number in kept if name == video.id and mark == "#"}
+        assert listed == ({str(n) for n in range(len(video.segments))} if video.id in videos else set())

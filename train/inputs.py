@@ -163,12 +163,12 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
         FeatxError: If store, manifest and CLIP do not belong together.
     """
     videos = list_videos(settings, basis.store, manifest, split)
-    # without classes all videos are alike
-    groups = np.zeros(len(videos)) if isinstance(videos, CaptionedVideos) else videos.labels
-    kept_back = keep_back(groups, settings.validation, settings.seed)
+    kept_back = _keep_back(videos, settings)
     if settings.validation and not kept_back.any():
         where = (
-            f"no class of split '{split}' has" if settings.task != "retrieval" else f"split '{split}' has not"
+            f"no class of split '{split}' has"
+            if settings.task == "recognition"
+            else f"split '{split}' has not"
         )
         raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
     loaded = basis.loaded
@@ -176,6 +176,18 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
     plan = adapter.plan(texts_of(videos, manifest, adapter.config))
     return Inputs(basis, manifest, videos, kept_back, adapter, plan)
+
+
+def _keep_back(videos: LabelledVideos | CaptionedVideos, settings: TrainSettings) -> np.ndarray:
+    """Returns (V,) bool, what validates: a share of each class's videos, or of all where they have no class of their own.
+
+    Segments go with their video: those of one video look alike.
+    """
+    if settings.task == "recognition":
+        assert isinstance(videos, LabelledVideos)
+        return keep_back(videos.labels, settings.validation, settings.seed)
+    whole, video = np.unique(videos.stored, return_inverse=True)
+    return keep_back(np.zeros(len(whole)), settings.validation, settings.seed)[video]
 
 
 def config_of(settings: TrainSettings) -> AdapterConfig:

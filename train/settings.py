@@ -50,7 +50,7 @@ class LearnSettings(Settings):
         0.0,
         ge=0,
         lt=1,
-        description="Share of each class's training videos (of all, where sentences are matched) kept back to choose the "
+        description="Share of each class's training videos (of all, where segments or sentences are learned) kept back to choose the "
         "best step; 0: last.",
     )
     validate_every: int = Field(100, ge=1, description="Steps between two validations.")
