@@ -196,7 +196,7 @@ def in_threads(work: Callable[[range], None], count: int) -> None:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads that are kept: what torch and the BLAS prepare for a new one costs as much as a small search."""
-    return ThreadPoolExecutor(threads, "featx-search", torch.set_num_threads, (1,))
+    return ThreadPoolExecutor(threads, thread_name_prefix="featx-search")
 
 
 class _Sums:
