@@ -97,8 +97,11 @@ def notes_of(all_results: list[Results]) -> list[str]:
         if warning := overlap_note(results):
             notes.append(warning)
         if results.items:
+            several = "class splits (and seeds)" if results.class_split else "seeds"
             kind = (
-                "episodes, ± 95% confidence interval" if results.few_shot else "seeds, ± standard deviation"
+                "episodes, ± 95% confidence interval"
+                if results.few_shot
+                else f"{several}, ± standard deviation"
             )
             notes.append(f"{results.run}: mean of {len(results.items)} {kind}")
     return notes

@@ -1,6 +1,6 @@
 """The results file: what a run scored, on what, and of how many videos. See docs/results-file.md.
 
-A result is about one adapter on one split, or about several of them (episodes, seeds), which are its ``items``: the
+A result is about one adapter on one split, or about several of them (episodes, seeds, class splits), which are its ``items``: the
 metrics are then their means, and ``spread`` says how far they lie apart.
 """
 
@@ -98,7 +98,7 @@ class Localisation(BaseModel):
 
 
 class Item(BaseModel):
-    """One of the episodes or seeds that a result is the mean of.
+    """One of the episodes, seeds or class splits that a result is the mean of.
 
     Attributes:
         name: Name of the episode, or such as ``seed 0``.
