@@ -108,7 +108,7 @@ def kill_rounds(videos: Path, folder: Path, format: str, rounds: int) -> dict[st
                 if process.poll() is None:
                     counts[disturb(process, rng)] += 1
             _, said = process.communicate()
-            assert process.returncode in (0, 2, -signal.SIGKILL), said
+            assert process.returncode in (0, 2, -signal.SIGKILL), (process.returncode, said)
             assert not kept & set(diary.since(videos, line)), "a committed video was decoded again"
             if process.returncode == 0:
                 break
