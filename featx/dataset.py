@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,6 +164,26 @@ def row_range(store: FeatureStore, manifest: Manifest, video: Video) -> tuple[in
         )
     first, rows = rows_between(pts, video.part_start_s, video.part_end_s)
     return int(first), int(rows)
+
+
+def timed_rows(store: FeatureStore, manifest: Manifest, video: Video) -> tuple[int, np.ndarray]:
+    """Returns the first row of a video (or part), and (N,) when its rows are shown, in seconds from its begin.
+
+    Raises:
+        FeatxError: As `row_range` and `known_pts`.
+    """
+    first, rows = row_range(store, manifest, video)
+    pts = known_pts(store, video.stored_id, manifest)
+    return first, pts[first : first + rows] - video.part_start_s
+
+
+def row_reader(store: FeatureStore, video: Video, first_row: int) -> Callable[[int, int], np.ndarray]:
+    """Returns what reads (n, D) rows of a video, given the first of them and n, counted from ``first_row`` on."""
+
+    def read(first: int, rows: int) -> np.ndarray:
+        return store.read_windows([video.stored_id], first_row + first, rows).features
+
+    return read
 
 
 def known_pts(store: FeatureStore, stored_id: str, manifest: Manifest) -> np.ndarray:

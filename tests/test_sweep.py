@@ -144,6 +144,11 @@ def test_localisation_learns_a_detector_and_an_adapter_for_each_class_split(
     assert outcome.code == 0 and "mAP avg" in outcome.out and outcome.out.count("zero-shot") == 1, outcome.err
     outcome = featx("sweep", recipe, "--grid", "layers=0", "--to", tmp_path / "no")
     assert outcome.code == 2 and "--test-proposals" in outcome.err
+    strange = tmp_path / "strange.json"
+    strange.write_text('{"videos": {"test-0.mp4": {"start_s": [0], "end_s": [1], "score": [7]}}}')
+    words = ["sweep", recipe, "--grid", "layers=0", "--test-proposals", strange, "--to", tmp_path / "strange"]
+    outcome = featx(*words)  # refused as featx eval refuses it
+    assert outcome.code == 2 and f"--test-proposals {strange}: scores must be" in outcome.err
     outcome = featx(
         "sweep", recipe, "--grid", "layers=0", "--test-proposals", "ground-truth", "--to", tmp_path / "bound"
     )

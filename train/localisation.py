@@ -10,26 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx.dataset import StoredParts, known_pts, present_videos, row_range
-from featx.detection_scores import score_detections
+from featx.dataset import StoredParts, known_pts, present_videos, row_reader, timed_rows
 from featx.errors import FeatxError
-from featx.ground_truth import manifest_truth
 from featx.manifest import Manifest, Video
 from featx.model.adapter import Adapter
-from featx.model.detection import propose_video
+from featx.model.detection import propose_rows
 from featx.model.detector import DETECTOR_FILE, Detector, load_detector
-from featx.model.localising import annotated_proposals, class_probabilities, localise, proposal_metrics
+from featx.model.localising import class_probabilities
+from featx.model.named_proposals import choose_proposals, name_and_score, stored_truth
 from featx.proposals import (
-    GROUND_TRUTH,
     PROPOSAL_WEIGHT,
     TOP_CLASSES,
     Proposals,
     ProposalsFile,
     ProposalsHeader,
-    read_proposals,
     write_proposals,
 )
-from featx.results import Localisation, Videos
+from featx.results import Videos
 from featx.settings import gather
 from featx.train.inputs import Basis
 from featx.train.proposals.learn import train_proposals
@@ -48,7 +45,7 @@ class ProposalSource:
 
     Attributes:
         recipe: Of a detector, which is learned on the same classes as the adapters, once for each class split.
-        given: A proposals file, or `GROUND_TRUTH`.
+        given: A proposals file, or `featx.proposals.GROUND_TRUTH`.
         folder: Of the sweep; detectors and what they propose lie in its ``detectors/``.
     """
 
@@ -96,35 +93,15 @@ def score_localisation(
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
-    present, missing = present_videos(basis.store, asked, split)
-    truth = manifest_truth(Manifest(asked.header, present, asked.file), split)
+    truth, missing = stored_truth(basis.store, asked, split)
     videos = [asked.by_id[video_id] for video_id in truth.video_ids]
-    if source.given == GROUND_TRUTH:
-        name, proposals = GROUND_TRUTH, annotated_proposals(truth)
-    else:
-        file = Path(source.given) if source.given else _propose(source, basis, split, settings, ranks, say)
-        name, proposals = str(file), read_proposals(file).videos
-    detections = localise(
-        videos,
-        proposals,
-        _scorer(adapter, basis, asked, videos, settings, ranks),
-        len(asked.labels),
-        PROPOSAL_WEIGHT,
-        TOP_CLASSES,
-    )
-    scored = score_detections(detections, truth, RULE)
-    protocol = Localisation(
-        proposals=name,
-        rule=RULE,
-        tiou=list(scored.thresholds),
-        instances=len(scored.matches.instances),
-        proposal_weight=PROPOSAL_WEIGHT,
-        top_classes=TOP_CLASSES,
-    )
+    given = source.given or str(_propose(source, basis, split, settings, ranks, say))
+    flag = "--test-proposals" if source.given else "--detector"
+    proposals, _ = choose_proposals(given, flag, basis.store, truth)
+    score = _scorer(adapter, basis, asked, videos, settings, ranks)
+    named = name_and_score(videos, proposals, score, truth, given, flag, PROPOSAL_WEIGHT, TOP_CLASSES, RULE)
     return Scored(
-        Videos(scored=len(videos), missing=missing),
-        scored.metrics | proposal_metrics(videos, proposals, truth, scored),
-        {"localisation": protocol},
+        Videos(scored=len(videos), missing=missing), named.metrics, {"localisation": named.protocol}
     )
 
 
@@ -194,10 +171,8 @@ def _propose(
 def _of_video(
     detector: Detector, basis: Basis, video: Video, settings: ProposalSettings, device: str
 ) -> Proposals:
-    first, rows = row_range(basis.store, basis.whole, video)
-    pts = known_pts(basis.store, video.stored_id, basis.whole)[first : first + rows] - video.part_start_s
-    features = basis.store.read_windows([video.stored_id], first, rows).features
-    return propose_video(detector, features, pts, settings, device)
+    first, pts = timed_rows(basis.store, basis.whole, video)
+    return propose_rows(detector, row_reader(basis.store, video, first), pts, settings, device)
 
 
 def check_source(source: ProposalSource, settings: TrainSettings) -> None:

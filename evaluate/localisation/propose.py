@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.dataset import check_fingerprint, known_pts, present_videos, row_range
+from featx.dataset import check_fingerprint, present_videos, row_reader, timed_rows
 from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.evaluate.localisation.watershed import STEP_S, watershed
@@ -87,10 +87,8 @@ def propose(asked: Asked) -> Iterator[tuple[str, Proposals]]:
         FeatxError: If the store does not know when a video's rows are shown.
     """
     for video in asked.videos:
-        first, rows = row_range(asked.store, asked.manifest, video)
-        pts = known_pts(asked.store, video.stored_id, asked.manifest)
-        pts = pts[first : first + rows] - video.part_start_s
-        yield video.id, asked.find(_reader(asked.store, video.stored_id, first), pts)
+        first, pts = timed_rows(asked.store, asked.manifest, video)
+        yield video.id, asked.find(row_reader(asked.store, video, first), pts)
 
 
 def recall_lines(found: ProposalsFile, videos: list[Video], numbers: list[int]) -> list[str]:
@@ -121,13 +119,6 @@ def _path_of(name: str, settings: ProposeSettings, trained: DetectorHeader | Non
     if given is None and trained is None:
         raise FeatxError(f"--{name}: is needed with --watershed")
     return given or Path(str(trained and trained.settings[name]))
-
-
-def _reader(store: FeatureStore, stored: str, first_row: int) -> ReadRows:
-    def read(first: int, rows: int) -> np.ndarray:
-        return store.read_windows([stored], first_row + first, rows).features
-
-    return read
 
 
 def _with_detector(detector: Detector, selection: SelectionSettings, settings: ProposeSettings) -> Find:

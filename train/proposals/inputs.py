@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx.dataset import known_pts, present_videos, row_range
+from featx.dataset import present_videos, timed_rows
 from featx.errors import FeatxError
 from featx.manifest import Manifest, Span, Video, read_manifest
 from featx.model.detector import Detector
@@ -125,9 +125,7 @@ def list_videos(
 
 def lay_grid(store: FeatureStore, manifest: Manifest, video: Video, settings: ProposalSettings) -> GridVideo:
     """Returns a video on its grid; segments that begin after its last row are left out."""
-    first_row, rows = row_range(store, manifest, video)
-    pts = known_pts(store, video.stored_id, manifest)
-    pts = pts[first_row : first_row + rows] - video.part_start_s
+    first_row, pts = timed_rows(store, manifest, video)
     grid = make_grid(pts, settings.grid_step_s, settings.grid_steps)
     return GridVideo(
         video.id,
