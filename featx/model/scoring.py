@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -44,15 +46,11 @@ def score_videos(
     Returns:
         (V, C) float64 probabilities.
     """
-    scores = [np.empty((0, len(text)))]
-    for start in range(0, len(videos), videos_at_once):
-        some = slice(start, start + videos_at_once)
-        placed = _place(adapter, rows[some], clips, strides, stride_weights)
-        if first_rows is not None:
-            placed += np.repeat(first_rows[some], clips)[:, None]
-        features = source.gather(np.repeat(videos[some], clips), placed).to(text.device)  # (B * clips, T, D)
-        scores.append(score_clips(adapter.encode_clips(features).view(-1, clips, text.shape[1]), text))
-    return np.concatenate(scores)
+    device = str(text.device)
+    clip_features = _encode(
+        adapter, source, videos, rows, clips, strides, stride_weights, device, videos_at_once, first_rows
+    )
+    return np.concatenate([np.empty((0, len(text))), *(score_clips(some, text) for some in clip_features)])
 
 
 @torch.no_grad()
@@ -67,13 +65,29 @@ def encode_videos(
     device: str = "cpu",
 ) -> Tensor:
     """Returns (V, clips, D) clip features of unit length: what `score_clips` can score against any texts."""
-    encoded = []
-    for start in range(0, len(videos), VIDEOS_AT_ONCE):
-        some = slice(start, start + VIDEOS_AT_ONCE)
+    return torch.cat(list(_encode(adapter, source, videos, rows, clips, strides, stride_weights, device)))
+
+
+def _encode(
+    adapter: Adapter,
+    source: Source,
+    videos: np.ndarray,
+    rows: np.ndarray,
+    clips: int,
+    strides: list[int],
+    stride_weights: list[float],
+    device: str,
+    videos_at_once: int = VIDEOS_AT_ONCE,
+    first_rows: np.ndarray | None = None,
+) -> Iterator[Tensor]:
+    """Yields (B, clips, D) clip features of unit length of some videos, or windows of them, after the others."""
+    for start in range(0, len(videos), videos_at_once):
+        some = slice(start, start + videos_at_once)
         placed = _place(adapter, rows[some], clips, strides, stride_weights)
-        features = source.gather(np.repeat(videos[some], clips), placed).to(device)
-        encoded.append(adapter.encode_clips(features).view(len(placed) // clips, clips, -1))
-    return torch.cat(encoded)
+        if first_rows is not None:
+            placed += np.repeat(first_rows[some], clips)[:, None]
+        features = source.gather(np.repeat(videos[some], clips), placed).to(device)  # (B * clips, T, D)
+        yield adapter.encode_clips(features).view(len(placed) // clips, clips, -1)
 
 
 def pool_videos(
