@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.data_manifests.captions import caption_notes, read_json, text_in
-from featx.data_manifests.entries import Annotations, Entry, find_annotation
+from featx.data_manifests.entries import Annotations, Entry, check_entries, find_split_files
 from featx.data_manifests.facts.read import read_facts
 from featx.errors import FeatxError
 from featx.video_files import without_ending
@@ -29,12 +29,9 @@ def read_didemo(folder: Path, drop_repeated_stems: bool) -> Annotations:
     """
     facts = read_facts("didemo")
     entries: list[Entry] = []
-    notes, absent = [], []
-    for split, names in facts.files.items():
-        file = find_annotation(folder, names)
-        if file is None:
-            absent.append(names[0])
-            continue
+    notes = []
+    files, absent = find_split_files(folder, facts.files, "lists")
+    for split, file in files.items():
         videos, descriptions = _read_list(file)
         repeated = [stem for stem, listed in videos.items() if len(listed) > 1]
         if repeated:
@@ -48,9 +45,8 @@ def read_didemo(folder: Path, drop_repeated_stems: bool) -> Annotations:
             for stem, listed in videos.items()
             if stem not in left_out
         ]
-    if not entries:
-        raise FeatxError(f"--annotations {folder}: no {', '.join(absent)}; it must hold the official lists")
-    notes += [f"no {name} in {folder}, so that split is left out" for name in absent]
+    check_entries(entries, files.values())
+    notes += absent
     said = caption_notes(entries, facts.captions, facts.test_split)
     return Annotations(facts.name, {}, entries, facts.counts[1], [*said, *notes])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,3 +108,34 @@ def find_annotation(folder: Path, names: list[str]) -> Path | None:
         if found:
             return found[0]
     return None
+
+
+def find_split_files(
+    folder: Path, files: Mapping[str, list[str]], what: str
+) -> tuple[dict[str, Path], list[str]]:
+    """Returns the official file of each split that is there, and a note for each that is not.
+
+    Args:
+        folder: Folder of the official files, or the folder above it.
+        files: Split to the names that its file goes by; see `Facts.files`.
+        what: They are, for messages.
+
+    Raises:
+        FeatxError: If there are none; else as `find_annotation`.
+    """
+    found = {split: find_annotation(folder, names) for split, names in files.items()}
+    absent = [names[0] for split, names in files.items() if found[split] is None]
+    if len(absent) == len(files):
+        raise FeatxError(f"--annotations {folder}: no {', '.join(absent)}; it must hold the official {what}")
+    there = {split: file for split, file in found.items() if file is not None}
+    return there, [f"no {name} in {folder}, so that split is left out" for name in absent]
+
+
+def check_entries(entries: list[Entry], files: Iterable[Path]) -> None:
+    """Refuses official files that list nothing.
+
+    Raises:
+        FeatxError: Naming them.
+    """
+    if not entries:
+        raise FeatxError(f"--annotations: {', '.join(map(str, files))}: nothing is listed there")

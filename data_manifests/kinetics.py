@@ -10,7 +10,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from featx.data_manifests.entries import Annotations, Entry, find_annotation
+from featx.data_manifests.entries import Annotations, Entry, check_entries, find_split_files
 from featx.data_manifests.facts.read import Facts, read_facts
 from featx.data_manifests.names import class_texts
 from featx.errors import FeatxError
@@ -30,19 +30,11 @@ def read_kinetics(data_set: str, folder: Path) -> Annotations:
     """
     facts = read_facts(data_set)
     entries: list[Entry] = []
-    absent = []
-    for split, names in facts.files.items():
-        file = find_annotation(folder, names)
-        if file is None:
-            absent.append(names[0])
-        else:
-            entries += _read_csv(file, split, facts)
-    if not entries:
-        raise FeatxError(
-            f"--annotations {folder}: no {', '.join(absent)}; it must hold the official CSV files"
-        )
+    files, notes = find_split_files(folder, facts.files, "CSV files")
+    for split, file in files.items():
+        entries += _read_csv(file, split, facts)
+    check_entries(entries, files.values())
     labels = sorted({entry.label for entry in entries if entry.label is not None})
-    notes = [f"no {name} in {folder}, so that split is left out" for name in absent]
     unlabelled = sum(entry.label is None for entry in entries)
     if unlabelled:
         notes.append(f"{unlabelled:,} videos have no label: that split cannot be scored")

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from featx.data_manifests.captions import caption_notes
-from featx.data_manifests.entries import Annotations, Entry, find_annotation, read_lines
+from featx.data_manifests.entries import Annotations, Entry, check_entries, find_split_files, read_lines
 from featx.data_manifests.facts.read import read_facts
 from featx.errors import FeatxError
 
@@ -29,12 +29,9 @@ def read_lsmdc(folder: Path) -> Annotations:
     """
     facts = read_facts("lsmdc")
     entries: list[Entry] = []
-    notes, absent = [], []
-    for split, names in facts.files.items():
-        file = find_annotation(folder, names)
-        if file is None:
-            absent.append(names[0])
-            continue
+    notes = []
+    files, absent = find_split_files(folder, facts.files, "lists")
+    for split, file in files.items():
         captions, places, blank = _read_list(file)
         entries += [
             _entry(clip, split, said, places[clip], facts.ending) for clip, said in captions.items() if said
@@ -43,9 +40,8 @@ def read_lsmdc(folder: Path) -> Annotations:
             notes.append(
                 f"{len(blank):,} lines of {file} have no sentence and were left out, line {blank[0]} first"
             )
-    if not entries:
-        raise FeatxError(f"--annotations {folder}: no {', '.join(absent)}; it must hold the official lists")
-    notes += [f"no {name} in {folder}, so that split is left out" for name in absent]
+    check_entries(entries, files.values())
+    notes += absent
     said = caption_notes(entries, facts.captions, facts.test_split)
     return Annotations(facts.name, {}, entries, facts.counts[1], [*said, *notes])
 
