@@ -65,7 +65,9 @@ class DecodeOptions:
 
 
 INPUT = "input"  # stands for the file in the graph: ffmpeg-python takes no names that are not UTF-8
-FRAME_LOG = "showinfo=checksum=0"
+# Messages of the encoder, captions and time codes would be printed too, in pieces between which complaints get lost.
+NOT_SHOWN = ("SEI_UNREGISTERED", "A53_CC", "S12M_TIMECOD")
+FRAME_LOG = ",".join([*(f"sidedata=delete:{kind}" for kind in NOT_SHOWN), "showinfo=checksum=0"])
 # Every packet in the order of the file, its own presentation time (or, without one, its decoding time) in place of
 # `pts`, its duration kept; the running number in place of `dts`, since muxers do not take times that step back.
 FAR_BACK = 10**12
@@ -100,21 +102,20 @@ def every_frame_command(path: Path, options: DecodeOptions) -> list[str]:
     return _compile(path, [_pictures(source, options, [FRAME_LOG, *_repairs(options), *_size(options)])])
 
 
-def survey_command(path: Path, options: DecodeOptions, packet_pipe: int) -> list[str]:
-    """Returns the command that decodes as `every_frame_command` does, keeps no picture, and lists the packets."""
-    import ffmpeg
+def frame_command(path: Path, options: DecodeOptions) -> list[str]:
+    """Returns the command that decodes as `every_frame_command` does and keeps no picture, only the log of frames."""
+    return _compile(path, [_nothing(_source(options, keep_going=True), options, FRAME_LOG)])
 
+
+def complaint_command(path: Path, options: DecodeOptions, packet_pipe: int) -> list[str]:
+    """Returns the command that decodes in the same way, says only what is wrong, and lists the packets.
+
+    It is not one with `frame_command`: `showinfo` writes a line in two steps, and a complaint that gets between them
+    loses the words that say where it comes from.
+    """
     source = _source(options, keep_going=True)
-    frames = ffmpeg.output(
-        source,
-        "-",
-        map=_stream(options),
-        vf=FRAME_LOG,
-        fps_mode="passthrough",
-        format="null",
-        **_video_only(),
-    )
-    return _compile(path, [frames, _packets(source, _stream(options), packet_pipe, PACKET_ORDER)])
+    packets = _packets(source, _stream(options), packet_pipe, PACKET_ORDER)
+    return _compile(path, [_nothing(source, options, "null"), packets], level="warning")
 
 
 def packet_command(path: Path, options: DecodeOptions, all_streams: bool = False) -> list[str]:
@@ -186,17 +187,24 @@ def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
     )
 
 
+def _nothing(source: Any, options: DecodeOptions, chain: str) -> Any:
+    import ffmpeg
+
+    sink = {"vf": chain, "fps_mode": "passthrough", "format": "null"}
+    return ffmpeg.output(source, "-", map=_stream(options), **sink, **_video_only())
+
+
 def _packets(source: Any, stream: str, pipe: int, times: str) -> Any:
     import ffmpeg
 
     return ffmpeg.output(source, f"pipe:{pipe}", map=stream, **{"bsf:v": times}, **PACKET_LINES)
 
 
-def _compile(path: Path, outputs: list[Any], *more: str) -> list[str]:
+def _compile(path: Path, outputs: list[Any], *more: str, level: str = "info") -> list[str]:
     import ffmpeg
 
     # The log says of what kind each line is; lines that repeat are not summed up, since frames are counted in it.
-    talk = ("-hide_banner", "-nostdin", "-nostats", "-v", "repeat+level+info")
+    talk = ("-hide_banner", "-nostdin", "-nostats", "-v", f"repeat+level+{level}")
     command = (
         ffmpeg.merge_outputs(*outputs)
         .global_args(*talk, *more, "-filter_threads", "1")

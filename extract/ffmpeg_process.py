@@ -74,7 +74,7 @@ class FfmpegProcess:
         self._readers = [threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)]
         if on_packet_line:
             self._readers.append(
-                threading.Thread(target=_read_lines, args=(packets, on_packet_line), daemon=True)
+                threading.Thread(target=self._read_packets, args=(packets, on_packet_line), daemon=True)
             )
         else:
             packets.close()
@@ -161,8 +161,8 @@ class FfmpegProcess:
         self.log.close()
         self._has_frame.set()
 
-
-def _read_lines(stream: IO[str], take: Callable[[str], None]) -> None:
-    with stream:
-        for line in stream:
-            take(line)
+    def _read_packets(self, stream: IO[str], take: Callable[[str], None]) -> None:
+        with stream:
+            for line in stream:
+                take(line)
+                self._bytes_read += len(line)

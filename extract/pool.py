@@ -164,8 +164,9 @@ def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) ->
         keeps = options.on_damage == "keep" and decode.sampling.kind != "frames" and len(wanted) > 0
         outcome = f"{int(found.is_true.sum())} frames are sound, {found.lost} are lost; "
         outcome += "the sound ones are stored" if keeps else "nothing of it is stored"
-        reason = found.log.first_error or "something is missing in the file"
-        failure = Failure(video.id, str(video.path), "decode", reason, outcome, list(found.log.last_lines))
+        said = found.complaints
+        reason = said.first_error or "packets are missing in the file"
+        failure = Failure(video.id, str(video.path), "decode", reason, outcome, list(said.last_lines))
         if not keeps:
             yield End(video, failure=failure)
             return
