@@ -124,7 +124,7 @@ def verify(
     with _stopped(f"{store} was not changed"), Status("", console=Console(stderr=True)) as status:
         report = look(store, ids, repair, lambda done, total: status.update(f"{done} of {total} shards"))
     if as_json:
-        content = {key: getattr(report, key) for key in ("shards", "videos", "rows")}
+        content = {key: getattr(report, key) for key in ("shards", "videos", "rows", "dropped")}
         findings = [dataclasses.asdict(finding) for finding in report.findings]
         print(json.dumps({**content, "repaired": repair, "findings": findings}, indent=2))
     else:
@@ -134,12 +134,18 @@ def verify(
             print(printable(f"{finding.path}: {about}" if finding.path else about))
         print(
             f"{store}: {report.videos:,} videos, {report.rows:,} rows in {report.shards:,} shards were looked at"
+            + (f", of which {report.dropped:,} videos are no longer read" if report.dropped else "")
         )
     if not report.findings:
         return
     count = f"{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}"
     if repair:
         dropped = f"{len(report.to_drop)} shards dropped; run featx extract again to fill them"
+        if report.lost_records:
+            dropped += (
+                f". If the {report.lost_records} lost records said that videos were dropped or renamed, those are back: "
+                "featx extract compares them with their files, featx store prune finds what is gone"
+            )
         raise DamageFound(f"{store}: {count}; {dropped}")
     raise DamageFound(
         f"{store}: {count}; --repair drops damaged shards, so that featx extract computes them again"

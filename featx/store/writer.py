@@ -7,26 +7,31 @@ import errno
 import platform
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from featx import __version__
-from featx.errors import FeatxError
+from featx.errors import FeatxError, nearest
 from featx.files import sync_tree, sync_tree_entry, write_atomically
 from featx.store.checks import problem_of
 from featx.store.formats import FORMATS, chunk_tables, file_digests
-from featx.store.index import header_bytes, read_header, read_records, record_bytes, shard_numbers
+from featx.store.index import StoreIndex, header_bytes, read_header, record_bytes, shard_numbers
 from featx.store.lock import StoreLock
 from featx.store.schema import (
     ENDINGS,
+    LONGEST_GUESS,
+    SCHEMA_VERSION,
     SHARD_NAME,
     SHARDS_FOLDER,
     STORE_FILE,
+    Entry,
     Fingerprint,
     ShardArrays,
     ShardRecord,
@@ -39,6 +44,7 @@ from featx.store.schema import (
 )
 
 SHARD_BYTES = 64 * 2**20
+FILE_FACTS = ("path", "size_bytes", "mtime_ns", "complete", "root", "content_sha256")
 COMMIT_SECONDS = 600.0  # at 4 frames/s a shard would take hours to fill; nobody should lose that
 
 
@@ -46,12 +52,24 @@ class BadVideo(FeatxError):
     """A video's rows are not what a store may hold."""
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A video that is not committed yet, and the entry that is dropped with the same record."""
+
+    id: str
+    video: VideoFeatures
+    facts: VideoFacts
+    instead_of: Entry | None = None
+
+
 class StoreWriter:
-    """Adds videos to a store. One process at a time may write into a store; it holds the store's lock.
+    """Adds videos to a store, and says what has become of those in it. One process at a time may write into a store; it holds the store's lock.
 
     Used as a context manager. On a normal exit, and on Ctrl-C, the videos that are whole are committed.
 
     Attributes:
+        header: What ``store.json`` says.
+        index: The videos that were in the store when it was opened, with the facts about their files.
         done: The ids of all videos in the store; the value says whether the video is complete.
     """
 
@@ -64,6 +82,7 @@ class StoreWriter:
         shard_bytes: int = SHARD_BYTES,
         commit_seconds: float = COMMIT_SECONDS,
         versions: dict[str, str] | None = None,
+        schema_version: int = SCHEMA_VERSION,
     ) -> None:
         """Opens a store, or makes it.
 
@@ -75,6 +94,7 @@ class StoreWriter:
             shard_bytes: A shard is committed when so many bytes of features have gathered,
             commit_seconds: or so long after the last.
             versions: Of the libraries that made the features; by default those of this process.
+            schema_version: Of a new store: what its times mean. One that exists keeps its own.
 
         Raises:
             FeatxError: If the store was made with another fingerprint or format, or is being written.
@@ -83,7 +103,7 @@ class StoreWriter:
         self.format = format
         self._shard_bytes = shard_bytes
         self._commit_seconds = commit_seconds
-        self._waiting: list[tuple[str, VideoFeatures, VideoFacts]] = []
+        self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._last_commit = time.monotonic()
         try:
@@ -92,21 +112,37 @@ class StoreWriter:
             raise FeatxError(f"{path}: cannot make the store ({error.strerror})") from error
         self._lock = StoreLock(path)
         try:
-            self._header = self._check_or_write_header(fingerprint, model_source, versions)
+            self.header = self._check_or_write_header(fingerprint, model_source, versions, schema_version)
             self.clear_uncommitted()
-            self.done: dict[str, bool] = {}
-            for record in read_records(path, self._header):
-                self.done.update(zip(record.ids, record.facts.get("complete", []), strict=True))
+            self.index = StoreIndex(path, self.header, FILE_FACTS)
+            self.done: dict[str, bool] = dict(zip(self.index.ids, self.index.facts["complete"], strict=True))
+            self._moved: dict[str, Entry] = {}  # of ids that this writer has given to entries
+            self._remove_emptied()
         except BaseException:
             self._lock.release()
             raise
 
+    @staticmethod
+    def of(path: Path) -> StoreWriter:
+        """Opens a store that exists, as it is.
+
+        Raises:
+            FeatxError: If it is not a store, or is being written.
+        """
+        header = read_header(path)
+        return StoreWriter(path, header.fingerprint, header.format)
+
     def _check_or_write_header(
-        self, fingerprint: Fingerprint, model_source: str, versions: dict[str, str] | None
+        self,
+        fingerprint: Fingerprint,
+        model_source: str,
+        versions: dict[str, str] | None,
+        schema_version: int,
     ) -> StoreHeader:
         file = self.path / STORE_FILE
         if not file.exists() and next(shard_numbers(self.path), None) is None:
             header = StoreHeader(
+                featx_store=schema_version,
                 format=self.format,
                 fingerprint=fingerprint,
                 model_source=model_source,
@@ -130,27 +166,100 @@ class StoreWriter:
         for entry in uncommitted(self.path):
             remove(entry)
 
-    def add(self, video_id: str, video: VideoFeatures, facts: VideoFacts) -> None:
+    def add(
+        self,
+        video_id: str,
+        video: VideoFeatures,
+        facts: VideoFacts,
+        replaces: bool = False,
+        as_stored: bool = False,
+    ) -> None:
         """Adds one whole video; commits a shard when enough bytes or enough time have gathered.
+
+        Args:
+            video_id: Its id.
+            video: Its rows.
+            facts: About its file.
+            replaces: What is stored under this id is no longer read from the moment on that this video is there.
+            as_stored: Its times mean what they mean in this store, not what they mean in the file.
 
         Raises:
             BadVideo: If the rows are not what a store may hold, such as numbers that are not finite.
             FeatxError: If the id is in the store already, or the disk is full.
         """
-        if video_id in self.done:
+        stored = video_id in self.done
+        if stored and not replaces:
             raise FeatxError(f"{self.path}: video '{video_id}' is in the store already")
-        if self._header.featx_store == 1 and facts.start_s is not None:
+        if stored and any(each.id == video_id for each in self._waiting):
+            self.commit()  # only what is committed can be replaced
+        if self.header.featx_store == 1 and facts.start_s is not None and not as_stored:
             # Times of all rows of a store mean the same; `start_s` says what the file's own would be.
             video = dataclasses.replace(video, pts=video.pts - facts.start_s)
-        problem = problem_of(video, self._header.fingerprint)
+        problem = problem_of(video, self.header.fingerprint)
         if problem:
             raise BadVideo(f"{self.path}: cannot take video '{video_id}': {problem}")
+        instead_of = self._entry(video_id) if stored else None
         self.done[video_id] = facts.complete
-        self._waiting.append((video_id, video, facts))
+        self._waiting.append(_Waiting(video_id, video, facts, instead_of))
         self._waiting_bytes += video.features.nbytes
         if self._waiting_bytes >= self._shard_bytes:
             self.commit()
         self.commit_if_due()
+
+    def amend(
+        self,
+        drops: Iterable[str] = (),
+        updates: Mapping[str, dict[str, Any]] | None = None,
+        root_moves: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Commits, in one step, what has become of videos in the store.
+
+        Args:
+            drops: Ids of videos that are no longer read.
+            updates: By a video's id, what is different now: facts, or ``id``.
+            root_moves: Folders that have moved as a whole, and where to.
+
+        Raises:
+            FeatxError: If a video is not in the store, two would get one id, or the disk is full.
+        """
+        self.commit()
+        dropped = {video_id: self._entry(video_id) for video_id in drops}
+        changed = {video_id: (self._entry(video_id), now) for video_id, now in (updates or {}).items()}
+        moves = list(root_moves)
+        if not dropped and not changed and not moves:
+            return
+        done = {video_id: complete for video_id, complete in self.done.items() if video_id not in dropped}
+        renamed = {video_id: now["id"] for video_id, (_, now) in changed.items() if "id" in now}
+        kept = {video_id: done.pop(video_id) for video_id in renamed}
+        for video_id, new_id in renamed.items():
+            if new_id in done:
+                raise FeatxError(f"{self.path}: cannot call video '{video_id}' '{new_id}': there is one")
+            done[new_id] = kept[video_id]
+        name = shard_name(self._next_number())
+        record = ShardRecord(name, self.format, self.header.model_dump())
+        record.drops, record.updates, record.root_moves = (
+            list(dropped.values()),
+            list(changed.values()),
+            moves,
+        )
+        try:
+            write_atomically(record_path(self.path, name), record_bytes(record))
+        except OSError as error:
+            raise FeatxError(
+                f"{self.path}: cannot write record {name} ({error.strerror or error})"
+            ) from error
+        self.done = done
+        self._moved |= {renamed.get(video_id, video_id): entry for video_id, (entry, _) in changed.items()}
+
+    def _entry(self, video_id: str) -> Entry:
+        """Returns what a record names a video by."""
+        if video_id in self.done:
+            if entry := self._moved.get(video_id):
+                return entry
+            if (number := self.index.number_of.get(video_id)) is not None:
+                return self.index.entry(number)
+        hint = nearest(video_id, self.done) if len(self.done) <= LONGEST_GUESS else ""
+        raise FeatxError(f"{self.path}: no video '{video_id}'{hint}")
 
     def commit_if_due(self) -> None:
         """Commits what is waiting if the last commit is long ago."""
@@ -162,9 +271,9 @@ class StoreWriter:
         self._last_commit = time.monotonic()
         if not self._waiting:
             return
-        ids = [video_id for video_id, _, _ in self._waiting]
-        arrays = ShardArrays.join([video for _, video, _ in self._waiting])
-        facts = [dataclasses.asdict(fact) for _, _, fact in self._waiting]
+        ids = [each.id for each in self._waiting]
+        arrays = ShardArrays.join([each.video for each in self._waiting])
+        facts = [dataclasses.asdict(each.facts) for each in self._waiting]
         number = self._next_number()
         name = shard_name(number)
         target = shard_path(self.path, name, self.format)
@@ -175,12 +284,13 @@ class StoreWriter:
             record = ShardRecord(
                 name=name,
                 format=self.format,
-                store=self._header.model_dump(),
+                store=self.header.model_dump(),
                 ids=ids,
                 rows=np.diff(arrays.offsets).tolist(),
                 facts={key: [fact[key] for fact in facts] for key in facts[0]},
                 files=file_digests(partial, target.name),
                 chunks=chunk_tables(partial, self.format, arrays),
+                drops=[each.instead_of for each in self._waiting if each.instead_of is not None],
             )
             partial.rename(target)
             sync_tree_entry(target.parent)
@@ -194,17 +304,25 @@ class StoreWriter:
                     "command again: it goes on from the last committed shard"
                 ) from error
             raise FeatxError(f"{self.path}: cannot write shard {name} ({error})") from error
+        self._moved |= {video_id: Entry(name, position, video_id) for position, video_id in enumerate(ids)}
         self._waiting, self._waiting_bytes = [], 0
 
     def _forget_waiting(self) -> None:
-        for video_id, _, _ in self._waiting:
-            self.done.pop(video_id, None)
+        for each in self._waiting:
+            if each.instead_of is None:
+                self.done.pop(each.id, None)
         self._waiting, self._waiting_bytes = [], 0
 
     def _next_number(self) -> int:
-        """Returns the lowest free number: numbers without a gap show that no record was lost."""
-        taken = set(shard_numbers(self.path))
-        return next(number for number in range(len(taken) + 1) if number not in taken)
+        """Returns a number that no record has ever had: others may speak of one that is gone."""
+        return max(shard_numbers(self.path), default=-1) + 1
+
+    def _remove_emptied(self) -> None:
+        """Removes the arrays of shards that were emptied by a compaction that was killed right then."""
+        for entry in self.index.shards:
+            if not entry.videos:
+                for format in ENDINGS:
+                    remove(shard_path(self.path, entry.name, format))
 
     def __enter__(self) -> StoreWriter:
         return self
