@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import platform
@@ -18,6 +19,7 @@ import numpy as np
 from featx import __version__
 from featx.errors import FeatxError
 from featx.files import sync_tree, sync_tree_entry, write_atomically
+from featx.signals import DeferSignals
 from featx.store.checks import problem_of
 from featx.store.formats import FORMATS, chunk_tables, file_digests
 from featx.store.index import header_bytes, read_header, read_records, record_bytes, shard_numbers
@@ -127,7 +129,7 @@ class StoreWriter:
 
     def clear_uncommitted(self) -> None:
         """Removes what a killed run left: a shard without a record does not exist."""
-        for entry in uncommitted(self.path):
+        for entry in list(uncommitted(self.path)):
             remove(entry)
 
     def add(self, video_id: str, video: VideoFeatures, facts: VideoFacts) -> None:
@@ -142,9 +144,10 @@ class StoreWriter:
         problem = problem_of(video, self._header.fingerprint)
         if problem:
             raise BadVideo(f"{self.path}: cannot take video '{video_id}': {problem}")
-        self.done[video_id] = facts.complete
-        self._waiting.append((video_id, video, facts))
-        self._waiting_bytes += video.features.nbytes
+        with DeferSignals():
+            self.done[video_id] = facts.complete
+            self._waiting.append((video_id, video, facts))
+            self._waiting_bytes += video.features.nbytes
         if self._waiting_bytes >= self._shard_bytes:
             self.commit()
         self.commit_if_due()
@@ -155,43 +158,60 @@ class StoreWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Writes the waiting videos as one shard: arrays, flush, rename, record."""
-        self._last_commit = time.monotonic()
-        if not self._waiting:
-            return
+        """Writes the waiting videos as one shard. One step for signals: those that come meanwhile are acted on after.
+
+        Whatever error comes at whatever moment: the videos no longer wait if and only if they are in the store, or the
+        store cannot be written, so that they are given up.
+
+        Raises:
+            FeatxError: If the store cannot be written.
+        """
+        with DeferSignals():
+            self._last_commit = time.monotonic()
+            if not self._waiting:
+                return
+            number, count = self._next_number(), len(self._waiting)
+            try:
+                self.clear_uncommitted()  # what an attempt left that failed
+                self._write_shard(number)
+            except (OSError, RuntimeError) as error:  # h5py says both of a full disk
+                if number not in shard_numbers(self.path):
+                    self._forget_waiting()
+                    with contextlib.suppress(OSError):
+                        self.clear_uncommitted()
+                if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+                    raise FeatxError(
+                        f"{self.path}: the disk is full; {count} videos were not stored. Make room and run the same "
+                        "command again: it goes on from the last committed shard"
+                    ) from error
+                raise FeatxError(f"{self.path}: cannot write {shard_name(number)} ({error})") from error
+            finally:
+                if number in shard_numbers(self.path):
+                    self._waiting, self._waiting_bytes = [], 0
+
+    def _write_shard(self, number: int) -> None:
+        """Writes the waiting videos: arrays, flush, rename, record."""
         ids = [video_id for video_id, _, _ in self._waiting]
         arrays = ShardArrays.join([video for _, video, _ in self._waiting])
         facts = [dataclasses.asdict(fact) for _, _, fact in self._waiting]
-        number = self._next_number()
         name = shard_name(number)
         target = shard_path(self.path, name, self.format)
         partial = target.with_name(target.name + ".partial")
-        try:
-            FORMATS[self.format].write(partial, arrays)
-            sync_tree(partial)
-            record = ShardRecord(
-                name=name,
-                format=self.format,
-                store=self._header.model_dump(),
-                ids=ids,
-                rows=np.diff(arrays.offsets).tolist(),
-                facts={key: [fact[key] for fact in facts] for key in facts[0]},
-                files=file_digests(partial, target.name),
-                chunks=chunk_tables(partial, self.format, arrays),
-            )
-            partial.rename(target)
-            sync_tree_entry(target.parent)
-            write_atomically(record_path(self.path, name), record_bytes(record))
-        except OSError as error:
-            self._forget_waiting()
-            self.clear_uncommitted()
-            if error.errno == errno.ENOSPC or "No space left" in str(error):
-                raise FeatxError(
-                    f"{self.path}: the disk is full; {len(ids)} videos were not stored. Make room and run the same "
-                    "command again: it goes on from the last committed shard"
-                ) from error
-            raise FeatxError(f"{self.path}: cannot write shard {name} ({error})") from error
-        self._waiting, self._waiting_bytes = [], 0
+        FORMATS[self.format].write(partial, arrays)
+        sync_tree(partial)
+        record = ShardRecord(
+            name=name,
+            format=self.format,
+            store=self._header.model_dump(),
+            ids=ids,
+            rows=np.diff(arrays.offsets).tolist(),
+            facts={key: [fact[key] for fact in facts] for key in facts[0]},
+            files=file_digests(partial, target.name),
+            chunks=chunk_tables(partial, self.format, arrays),
+        )
+        partial.rename(target)
+        sync_tree_entry(target.parent)
+        write_atomically(record_path(self.path, name), record_bytes(record))
 
     def _forget_waiting(self) -> None:
         for video_id, _, _ in self._waiting:
@@ -199,9 +219,8 @@ class StoreWriter:
         self._waiting, self._waiting_bytes = [], 0
 
     def _next_number(self) -> int:
-        """Returns the lowest free number: numbers without a gap show that no record was lost."""
-        taken = set(shard_numbers(self.path))
-        return next(number for number in range(len(taken) + 1) if number not in taken)
+        """Returns the number after the highest. A gap is never filled: it shows that a record was lost."""
+        return max(shard_numbers(self.path), default=-1) + 1
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -224,11 +243,13 @@ def own_versions() -> dict[str, str]:
 
 def uncommitted(path: Path) -> Iterator[Path]:
     """Yields what lies in a store's shards without a record, and halves of files; nothing that is not a store's."""
-    for entry in sorted((path / SHARDS_FOLDER).iterdir()):
+    entries = sorted((path / SHARDS_FOLDER).iterdir())
+    there = {entry.name for entry in entries}
+    for entry in entries:
         name = entry.name.split(".")[0]
         if not SHARD_NAME.fullmatch(name):
             continue
-        is_arrays = entry.suffix in ENDINGS.values() and not record_path(path, name).exists()
+        is_arrays = entry.suffix in ENDINGS.values() and record_path(path, name).name not in there
         if entry.suffix == ".partial" or is_arrays:
             yield entry
 
