@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from featx.extract.pipeline import Counts
 from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.settings import ExtractSettings
 from featx.extract.videos import find_videos
+from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
 from featx.store.writer import BadVideo, StoreWriter
 
@@ -32,6 +35,23 @@ class Tally:
     finished: int = 0
     seconds: float = 0.0
     frames: Counts = field(default_factory=Counts)
+
+
+@contextlib.contextmanager
+def _put_in_order(writer: StoreWriter, failures: FailureList) -> Iterator[None]:
+    """At the end, whatever ended it, commits what is whole, and strikes off the list what no longer fails."""
+
+    def put_in_order() -> None:
+        writer.commit()
+        failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
+
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(FeatxError):  # a full disk: what was said first says it better
+            put_in_order()
+        raise
+    put_in_order()
 
 
 def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Tally, Path]:
@@ -72,28 +92,33 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
             fail(failure)
         enough = settings.max_failures + len(found.refused) if settings.max_failures else 0
         began = time.monotonic()
-        try:
-            with ProgressBar(console, len(todo)) as bar:
-                for message in crew.work(todo):
-                    if isinstance(message, Whole):
-                        try:
-                            writer.add(message.video.id, message.rows, message.facts)
-                            tally.added += 1
-                        except BadVideo as error:
-                            path, outcome = str(message.video.path), "nothing of it is stored"
-                            fail(Failure(message.video.id, path, "store", str(error), outcome, []))
-                        tally.finished += message.facts.complete
-                    elif isinstance(message, Failed):
-                        fail(message.failure)
-                        tally.finished += 1
-                    if 0 < enough <= tally.failed:
-                        crew.finish()
-                    writer.commit_if_due()
-                    tally.seconds = time.monotonic() - began
-                    tally.frames = crew.counts
-                    bar.update(tally)
-        finally:
-            failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
+        # A signal waits until a message is dealt with, and all that is whole is committed. A second one does not, as a
+        # worker may hang; only a commit is never interrupted.
+        with (
+            DeferSignals(only_first=True) as signals,
+            _put_in_order(writer, failures),
+            ProgressBar(console, len(todo)) as bar,
+        ):
+            for message in crew.work(todo):
+                if isinstance(message, Whole):
+                    try:
+                        writer.add(message.video.id, message.rows, message.facts)
+                        tally.added += 1
+                    except BadVideo as error:
+                        path, outcome = str(message.video.path), "nothing of it is stored"
+                        fail(Failure(message.video.id, path, "store", str(error), outcome, []))
+                    tally.finished += message.facts.complete
+                elif isinstance(message, Failed):
+                    fail(message.failure)
+                    tally.finished += 1
+                if 0 < enough <= tally.failed:
+                    crew.finish()
+                writer.commit_if_due()
+                tally.seconds = time.monotonic() - began
+                tally.frames = crew.counts
+                bar.update(tally)
+                if signals.came is not None:
+                    break
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))

@@ -124,7 +124,7 @@ def options_of(fingerprint: Fingerprint) -> list[str]:
 
 def _run(words: list[str]) -> None:
     shown = sys.stderr.isatty()  # a terminal gets the progress of the extraction
-    command = [sys.executable, "-m", "featx.cli", *words]
+    command = [sys.executable, "-m", "featx", *words]
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

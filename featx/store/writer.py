@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import platform
@@ -20,6 +21,7 @@ import numpy as np
 from featx import __version__
 from featx.errors import FeatxError, nearest
 from featx.files import sync_tree, sync_tree_entry, write_atomically
+from featx.signals import DeferSignals
 from featx.store.checks import problem_of
 from featx.store.formats import FORMATS, chunk_tables, file_digests
 from featx.store.index import StoreIndex, header_bytes, read_header, record_bytes, shard_numbers
@@ -163,7 +165,7 @@ class StoreWriter:
 
     def clear_uncommitted(self) -> None:
         """Removes what a killed run left: a shard without a record does not exist."""
-        for entry in uncommitted(self.path):
+        for entry in list(uncommitted(self.path)):
             remove(entry)
 
     def add(
@@ -198,10 +200,11 @@ class StoreWriter:
         problem = problem_of(video, self.header.fingerprint)
         if problem:
             raise BadVideo(f"{self.path}: cannot take video '{video_id}': {problem}")
-        instead_of = self._entry(video_id) if stored else None
-        self.done[video_id] = facts.complete
-        self._waiting.append(_Waiting(video_id, video, facts, instead_of))
-        self._waiting_bytes += video.features.nbytes
+        with DeferSignals():
+            instead_of = self._entry(video_id) if stored else None
+            self.done[video_id] = facts.complete
+            self._waiting.append(_Waiting(video_id, video, facts, instead_of))
+            self._waiting_bytes += video.features.nbytes
         if self._waiting_bytes >= self._shard_bytes:
             self.commit()
         self.commit_if_due()
@@ -229,27 +232,27 @@ class StoreWriter:
         if not dropped and not changed and not moves:
             return
         done = {video_id: complete for video_id, complete in self.done.items() if video_id not in dropped}
-        renamed = {video_id: now["id"] for video_id, (_, now) in changed.items() if "id" in now}
-        kept = {video_id: done.pop(video_id) for video_id in renamed}
-        for video_id, new_id in renamed.items():
-            if new_id in done:
+        new_ids = {video_id: now.get("id", video_id) for video_id, (_, now) in changed.items()}
+        renamed = {new_id: done.pop(video_id) for video_id, new_id in new_ids.items()}
+        for video_id, new_id in new_ids.items():
+            if new_id in done or len(renamed) < len(new_ids):
                 raise FeatxError(f"{self.path}: cannot call video '{video_id}' '{new_id}': there is one")
-            done[new_id] = kept[video_id]
-        name = shard_name(self._next_number())
-        record = ShardRecord(name, self.format, self.header.model_dump())
+        number = self._next_number()
+        record = ShardRecord(shard_name(number), self.format, self.header.model_dump())
         record.drops, record.updates, record.root_moves = (
             list(dropped.values()),
             list(changed.values()),
             moves,
         )
-        try:
-            write_atomically(record_path(self.path, name), record_bytes(record))
-        except OSError as error:
-            raise FeatxError(
-                f"{self.path}: cannot write record {name} ({error.strerror or error})"
-            ) from error
-        self.done = done
-        self._moved |= {renamed.get(video_id, video_id): entry for video_id, (entry, _) in changed.items()}
+        with DeferSignals():
+            try:
+                write_atomically(record_path(self.path, record.name), record_bytes(record))
+            except OSError as error:
+                raise self._cannot_write(error, "nothing was changed", number) from error
+            finally:
+                if number in shard_numbers(self.path):
+                    self.done = done | renamed
+                    self._moved |= {new_ids[video_id]: entry for video_id, (entry, _) in changed.items()}
 
     def _entry(self, video_id: str) -> Entry:
         """Returns what a record names a video by."""
@@ -267,45 +270,68 @@ class StoreWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Writes the waiting videos as one shard: arrays, flush, rename, record."""
-        self._last_commit = time.monotonic()
-        if not self._waiting:
-            return
+        """Writes the waiting videos as one shard. One step for signals: those that come meanwhile are acted on after.
+
+        Whatever error comes at whatever moment: the videos no longer wait if and only if they are in the store, or the
+        store cannot be written, so that they are given up.
+
+        Raises:
+            FeatxError: If the store cannot be written.
+        """
+        with DeferSignals():
+            self._last_commit = time.monotonic()
+            if not self._waiting:
+                return
+            number, count = self._next_number(), len(self._waiting)
+            try:
+                self.clear_uncommitted()  # what an attempt left that failed
+                self._write_shard(number)
+            except (OSError, RuntimeError) as error:  # h5py says both of a full disk
+                if number not in shard_numbers(self.path):
+                    self._forget_waiting()
+                    with contextlib.suppress(OSError):
+                        self.clear_uncommitted()
+                raise self._cannot_write(error, f"{count} videos were not stored", number) from error
+            finally:
+                if number in shard_numbers(self.path):
+                    self._moved |= {
+                        each.id: Entry(shard_name(number), position, each.id)
+                        for position, each in enumerate(self._waiting)
+                    }
+                    self._waiting, self._waiting_bytes = [], 0
+
+    def _cannot_write(self, error: Exception, lost: str, number: int) -> FeatxError:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+            return FeatxError(
+                f"{self.path}: the disk is full; {lost}. Make room and run the same command again: it goes on from the "
+                "last committed shard"
+            )
+        return FeatxError(f"{self.path}: cannot write {shard_name(number)} ({error})")
+
+    def _write_shard(self, number: int) -> None:
+        """Writes the waiting videos: arrays, flush, rename, record."""
         ids = [each.id for each in self._waiting]
         arrays = ShardArrays.join([each.video for each in self._waiting])
         facts = [dataclasses.asdict(each.facts) for each in self._waiting]
-        number = self._next_number()
         name = shard_name(number)
         target = shard_path(self.path, name, self.format)
         partial = target.with_name(target.name + ".partial")
-        try:
-            FORMATS[self.format].write(partial, arrays)
-            sync_tree(partial)
-            record = ShardRecord(
-                name=name,
-                format=self.format,
-                store=self.header.model_dump(),
-                ids=ids,
-                rows=np.diff(arrays.offsets).tolist(),
-                facts={key: [fact[key] for fact in facts] for key in facts[0]},
-                files=file_digests(partial, target.name),
-                chunks=chunk_tables(partial, self.format, arrays),
-                drops=[each.instead_of for each in self._waiting if each.instead_of is not None],
-            )
-            partial.rename(target)
-            sync_tree_entry(target.parent)
-            write_atomically(record_path(self.path, name), record_bytes(record))
-        except OSError as error:
-            self._forget_waiting()
-            self.clear_uncommitted()
-            if error.errno == errno.ENOSPC or "No space left" in str(error):
-                raise FeatxError(
-                    f"{self.path}: the disk is full; {len(ids)} videos were not stored. Make room and run the same "
-                    "command again: it goes on from the last committed shard"
-                ) from error
-            raise FeatxError(f"{self.path}: cannot write shard {name} ({error})") from error
-        self._moved |= {video_id: Entry(name, position, video_id) for position, video_id in enumerate(ids)}
-        self._waiting, self._waiting_bytes = [], 0
+        FORMATS[self.format].write(partial, arrays)
+        sync_tree(partial)
+        record = ShardRecord(
+            name=name,
+            format=self.format,
+            store=self.header.model_dump(),
+            ids=ids,
+            rows=np.diff(arrays.offsets).tolist(),
+            facts={key: [fact[key] for fact in facts] for key in facts[0]},
+            files=file_digests(partial, target.name),
+            chunks=chunk_tables(partial, self.format, arrays),
+            drops=[each.instead_of for each in self._waiting if each.instead_of is not None],
+        )
+        partial.rename(target)
+        sync_tree_entry(target.parent)
+        write_atomically(record_path(self.path, name), record_bytes(record))
 
     def _forget_waiting(self) -> None:
         for each in self._waiting:
@@ -314,7 +340,7 @@ class StoreWriter:
         self._waiting, self._waiting_bytes = [], 0
 
     def _next_number(self) -> int:
-        """Returns a number that no record has ever had: others may speak of one that is gone."""
+        """Returns the number after the highest. A gap is never filled: a record was lost, of which others may speak."""
         return max(shard_numbers(self.path), default=-1) + 1
 
     def _remove_emptied(self) -> None:
@@ -345,11 +371,13 @@ def own_versions() -> dict[str, str]:
 
 def uncommitted(path: Path) -> Iterator[Path]:
     """Yields what lies in a store's shards without a record, and halves of files; nothing that is not a store's."""
-    for entry in sorted((path / SHARDS_FOLDER).iterdir()):
+    entries = sorted((path / SHARDS_FOLDER).iterdir())
+    there = {entry.name for entry in entries}
+    for entry in entries:
         name = entry.name.split(".")[0]
         if not SHARD_NAME.fullmatch(name):
             continue
-        is_arrays = entry.suffix in ENDINGS.values() and not record_path(path, name).exists()
+        is_arrays = entry.suffix in ENDINGS.values() and record_path(path, name).name not in there
         if entry.suffix == ".partial" or is_arrays:
             yield entry
 
