@@ -75,6 +75,12 @@ def merge(stores: list[Path], to: Path, format: str | None = None) -> int:
                 f"{source.path}: not made as {first.path} was ({'; '.join(differences)}); only stores with equal "
                 "fingerprints can be merged"
             )
+        if source.header.featx_store != first.header.featx_store:
+            old, new = sorted((first, source), key=lambda store: store.header.featx_store)
+            raise FeatxError(
+                f"{old.path}: its times count from the start of each video, those of {new.path} are the files' own; "
+                "extract the videos of the first anew, or keep the two apart"
+            )
         common = [video_id for video_id in source if video_id in owner]
         if common:
             raise FeatxError(
@@ -111,13 +117,20 @@ def _copy(sources: list[FeatureStore], to: Path, fingerprint: Fingerprint, forma
         for name in sorted(names)
     }
     with made_whole(to) as partial:
-        with StoreWriter(partial, fingerprint, format, header.model_source, versions=versions) as writer:
+        with StoreWriter(
+            partial,
+            fingerprint,
+            format,
+            header.model_source,
+            versions=versions,
+            schema_version=header.featx_store,
+        ) as writer:
             failures = FailureList(partial)
             for source in sources:
                 for video_id, video, facts in source.videos():
                     with np.errstate(over="ignore"):  # the writer says which video and row
                         features = video.features.astype(fingerprint.dtype, copy=False)
-                    writer.add(video_id, dataclasses.replace(video, features=features), facts)
+                    writer.add(video_id, dataclasses.replace(video, features=features), facts, as_stored=True)
                 failures.take(FailureList(source.path))
             writer.commit()
             failures.tidy({video_id for video_id, complete in writer.done.items() if complete})

@@ -5,19 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Container, Iterator, KeysView
+from collections.abc import Container, Iterable, Iterator, KeysView
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
 from featx.signals import DeferSignals
 from featx.store.schema import FAILURES_FILE
+from featx.store.source_files import FileState, state_of
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a video has no features, or not all: at which stage, what was said, what became of its good frames."""
+    """Why a video has no features, or not all.
+
+    Attributes:
+        id: The video's.
+        path: Its file; below ``root`` if that is known.
+        stage: What was done with it then.
+        error: What was said.
+        outcome: What became of its good frames.
+        stderr: The last lines of ffmpeg.
+        attempts: How often it was tried.
+        root: Absolute path of the folder that was extracted.
+        size_bytes: Of the file; None if there was none, or if nobody knows.
+        mtime_ns: When the file was last changed; likewise.
+        accepted: Whether it is known to be bad, and so not tried again while its file stays as it is.
+        tried_with: The options and the ffmpeg on which it depends what is kept of a damaged video.
+    """
 
     id: str
     path: str
@@ -26,6 +43,18 @@ class Failure:
     outcome: str
     stderr: list[str]
     attempts: int = 1
+    root: str | None = None
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    accepted: bool = False
+    tried_with: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> FileState | None:
+        """Of its file when it failed."""
+        if self.size_bytes is None or self.mtime_ns is None:
+            return None
+        return FileState(self.size_bytes, self.mtime_ns)
 
 
 class FailureList:
@@ -63,6 +92,36 @@ class FailureList:
         """The videos that failed."""
         return self._by_id.keys()
 
+    @property
+    def accepted(self) -> list[str]:
+        """Those of them that are known to be bad."""
+        return [failure.id for failure in self._by_id.values() if failure.accepted]
+
+    def __getitem__(self, video_id: str) -> Failure:
+        return self._by_id[video_id]
+
+    def get(self, video_id: str) -> Failure | None:
+        """Returns a video's failure, if there is one."""
+        return self._by_id.get(video_id)
+
+    def is_accepted(self, video_id: str, state: FileState | None) -> bool:
+        """Tells whether a video is known to be bad, if its file is in this state."""
+        failure = self._by_id.get(video_id)
+        return failure is not None and failure.accepted and failure.state == state
+
+    def accept(self, ids: Iterable[str], accepted: bool) -> None:
+        """Notes that videos are known to be bad, or that they no longer are.
+
+        Raises:
+            FeatxError: If the list cannot be written.
+        """
+        for video_id in ids:
+            failure = self._by_id[video_id]
+            if failure.root is None and failure.state is None and (state := state_of(Path(failure.path))):
+                failure = replace(failure, size_bytes=state.size_bytes, mtime_ns=state.mtime_ns)
+            self._by_id[video_id] = replace(failure, accepted=accepted)
+        self.tidy(())
+
     def take(self, other: FailureList) -> None:
         """Takes over the failures of another store; `tidy` writes them."""
         self._by_id |= other._by_id
@@ -83,7 +142,7 @@ class FailureList:
         """Writes one line a video that still fails.
 
         Args:
-            complete: Ids of videos that are whole in the store now.
+            complete: Ids of videos that are whole in the store now, or that are gone.
         """
         self._by_id = {key: value for key, value in self._by_id.items() if key not in complete}
         content = b"".join(_line(failure) for failure in self._by_id.values())
@@ -102,4 +161,7 @@ class FailureList:
 
 
 def _line(failure: Failure) -> bytes:
-    return (json.dumps(asdict(failure)) + "\n").encode()  # ASCII only: a path need not be UTF-8
+    content = {
+        name: value for name, value in asdict(failure).items() if value is not None and value is not False
+    }
+    return (json.dumps(content) + "\n").encode()  # ASCII only: a path need not be UTF-8
