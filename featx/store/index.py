@@ -36,7 +36,9 @@ def read_header(path: Path) -> StoreHeader:
     file = path / STORE_FILE
     try:
         content = read_sealed(file)
-        if content.get("featx_store") != SCHEMA_VERSION:
+        if "featx_store" not in content:
+            raise Damaged(f"{file}: not what describes a store")
+        if content["featx_store"] != SCHEMA_VERSION:
             raise FeatxError(
                 f"{file}: schema version {content.get('featx_store')}; this featx reads version {SCHEMA_VERSION}"
             )
@@ -55,7 +57,10 @@ def read_header(path: Path) -> StoreHeader:
             f"{error}; featx store verify --repair makes it again from the shards' records"
         ) from error
     except ValidationError as error:
-        raise FeatxError(f"{file}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        problem = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        raise Damaged(
+            f"{file}: {problem}; featx store verify --repair makes it again from the shards' records"
+        ) from error
 
 
 def header_bytes(header: StoreHeader) -> bytes:
@@ -130,8 +135,8 @@ def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
             ) from error
         if record.store != store:
             raise Damaged(
-                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); take it away, "
-                "or see featx store merge"
+                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); featx "
+                "store verify tells which of them is the odd one"
             )
         yield record
 
