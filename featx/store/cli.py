@@ -125,7 +125,8 @@ def verify(
     from featx.store.verify import verify as look
 
     ids = list(dict.fromkeys(v.stored_id for v in read_manifest(manifest).videos)) if manifest else None
-    with stopped(f"{store} was not changed"), Status("", console=Console(stderr=True)) as status:
+    changed = "what was repaired stays so; the same command goes on" if repair else f"{store} was not changed"
+    with stopped(changed), Status("", console=Console(stderr=True)) as status:
         report = look(store, ids, repair, lambda done, total: status.update(f"{done} of {total} shards"))
     if as_json:
         content = {key: getattr(report, key) for key in ("shards", "videos", "rows", "dropped")}

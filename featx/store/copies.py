@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.files import sync_tree_entry
 from featx.store.failures import FailureList
-from featx.store.lock import StoreLock
+from featx.store.new_folder import made_whole
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint
-from featx.store.writer import StoreWriter, remove
-
-MAKING = "making"  # the lock of a folder that is being filled; a store in it has its own
-
-
-@contextlib.contextmanager
-def made_whole(to: Path) -> Iterator[Path]:
-    """Gives a folder to fill; it gets the name ``to`` when all went well, and is removed when not.
-
-    Raises:
-        FeatxError: If ``to`` exists, or another process is filling it.
-    """
-    if to.exists():
-        raise FeatxError(f"{to}: exists; choose another --to or delete it")
-    partial = to.with_name(f"{to.name}.partial")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        lock = StoreLock(partial, MAKING)
-        try:
-            for entry in partial.iterdir():  # what a killed run left
-                if entry.name != MAKING:
-                    remove(entry)
-            yield partial
-            (partial / MAKING).unlink()
-            partial.rename(to)
-            sync_tree_entry(to.parent)
-        except BaseException:
-            remove(partial)
-            raise
-        finally:
-            lock.release()
-    except OSError as error:
-        raise FeatxError(f"{to}: cannot be written ({error.strerror or error})") from error
+from featx.store.writer import StoreWriter
 
 
 def merge(stores: list[Path], to: Path, format: str | None = None) -> int:

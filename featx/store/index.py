@@ -41,7 +41,9 @@ def read_header(path: Path) -> StoreHeader:
     file = path / STORE_FILE
     try:
         content = read_sealed(file)
-        _check_version(file, content.get("featx_store"))
+        if "featx_store" not in content:
+            raise Damaged(f"{file}: not what describes a store")
+        _check_version(file, content["featx_store"])
         return StoreHeader.model_validate(content)
     except OSError as error:
         if next(shard_numbers(path), None) is not None:
@@ -57,7 +59,10 @@ def read_header(path: Path) -> StoreHeader:
             f"{error}; featx store verify --repair makes it again from the shards' records"
         ) from error
     except ValidationError as error:
-        raise FeatxError(f"{file}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        problem = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        raise Damaged(
+            f"{file}: {problem}; featx store verify --repair makes it again from the shards' records"
+        ) from error
 
 
 def _check_version(file: Path, version: object) -> None:
@@ -154,8 +159,8 @@ def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
             ) from error
         if record.store != store:
             raise Damaged(
-                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); take it away, "
-                "or see featx store merge"
+                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); featx "
+                "store verify tells which of them is the odd one"
             )
         yield record
 

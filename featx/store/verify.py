@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
+from featx.signals import DeferSignals
 from featx.store.checks import problem_of
 from featx.store.entries import Entries, Live, without_videos
 from featx.store.failures import FailureList
 from featx.store.formats import FORMATS, file_digests
+from featx.store.identity import Identity, identity_of
 from featx.store.index import (
     header_bytes,
     read_header,
@@ -73,7 +76,7 @@ class Report:
         default_factory=dict
     )  # those that say something of other shards' videos
     findings: list[Finding] = field(default_factory=list)
-    header: StoreHeader | None = None  # as store.json says, or else the records
+    identity: Identity = field(default_factory=lambda: Identity(None))
 
     @property
     def to_drop(self) -> list[int]:
@@ -93,7 +96,8 @@ def verify(
         path: The store.
         expected_ids: The videos that should be in it, or among its failures.
         repair: Drop what is damaged: an empty record takes the place of a bad shard, whose videos are then computed
-            by the next extract; ``store.json`` is made again from the records.
+            by the next extract; ``store.json`` is made again from the records if it is damaged, or of another store
+            than they are.
         progress: Called with the shards done and their total.
 
     Raises:
@@ -130,7 +134,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
         found.append(Finding(SHARDS_FOLDER, "is missing"))
         return report
     numbers = sorted(shard_numbers(path))
-    report.header = _header(path, numbers, found)
+    report.identity = _identity(path, numbers, found)
     _look_around(path, found)
     entries = Entries()
     for number in range(max(numbers, default=-1) + 1):
@@ -165,7 +169,7 @@ def _record(path: Path, number: int, report: Report) -> ShardRecord:
         report.findings.append(Finding(place, problem, number))
         report.lost_records += 1
         return empty
-    problems = _of_record(record, report.header)
+    problems = _of_record(record, report.identity.header)
     report.findings += [Finding(place, problem, number) for problem in problems]
     report.findings += _of_shard(path, number, record)
     if problems:
@@ -196,20 +200,26 @@ def _of_changes(live: Live) -> Iterator[Finding]:
         yield Finding(f"{SHARDS_FOLDER}/{shard_name(number)}.json", "a video is in it twice", number)
 
 
-def _header(path: Path, numbers: list[int], found: list[Finding]) -> StoreHeader | None:
+def _identity(path: Path, numbers: list[int], found: list[Finding]) -> Identity:
+    stated: StoreHeader | None = None
     try:
-        return read_header(path)
+        stated = read_header(path)
     except Damaged as error:
         problem = (
             "is missing" if not (path / STORE_FILE).exists() else str(error).split(": ", 1)[1].split(";")[0]
         )
         found.append(Finding(STORE_FILE, problem))
+    of_shards = {}
     for number in numbers:
-        try:
-            return StoreHeader.model_validate(read_record(record_path(path, shard_name(number))).store)
-        except (FeatxError, ValueError):
-            continue
-    return None
+        with contextlib.suppress(FeatxError, ValueError):  # damaged records are found one by one
+            record = read_record(record_path(path, shard_name(number)))
+            of_shards[record.name] = StoreHeader.model_validate(record.store)
+    identity = identity_of(stated, of_shards)
+    if identity.problem:
+        found.append(Finding(STORE_FILE, identity.problem))
+    if identity.undecided:
+        found.append(Finding(SHARDS_FOLDER, identity.undecided))
+    return identity
 
 
 def _look_around(path: Path, found: list[Finding]) -> None:
@@ -316,20 +326,27 @@ def _against(expected_ids: list[str], seen: set[str], failed: set[str]) -> list[
 
 
 def _repair(path: Path, report: Report) -> None:
-    if report.header is None:
+    header = report.identity.header
+    if report.identity.undecided:
+        raise FeatxError(
+            f"{path}: cannot be repaired: {report.identity.undecided}; move what is not this store's away, each shard with its "
+            "record, and repair again"
+        )
+    if header is None:
         raise FeatxError(
             f"{path}: cannot be repaired: neither {STORE_FILE} nor the record of any shard is whole; start a new store"
         )
     (path / SHARDS_FOLDER).mkdir(exist_ok=True)
     if any(finding.path == STORE_FILE for finding in report.findings):
-        write_atomically(path / STORE_FILE, header_bytes(report.header))
+        write_atomically(path / STORE_FILE, header_bytes(header))
     for number in report.to_drop:
         name = shard_name(number)
-        empty = ShardRecord(name, report.header.format, report.header.model_dump())
+        empty = ShardRecord(name, header.format, header.model_dump())
         if number in report.kept:
             empty = without_videos(report.kept[number])
-        write_atomically(record_path(path, name), record_bytes(empty))
-        for format in ENDINGS:
-            remove(shard_path(path, name, format))
+        with DeferSignals():
+            write_atomically(record_path(path, name), record_bytes(empty))
+            for format in ENDINGS:
+                remove(shard_path(path, name, format))
     for entry in list(uncommitted(path)):
         remove(entry)
