@@ -66,7 +66,7 @@ def without_ending(path: str) -> str:
 def is_video(path: str) -> bool:
     """Says whether a file is a video by its ending, and where that means something else too, by its first bytes."""
     ending = ending_of(path)
-    if ending not in TEXT_TOO | DATA_TOO:
+    if ending not in TEXT_TOO and ending not in DATA_TOO:
         return ending in ENDINGS
     if not os.path.isfile(path):  # noqa: PTH113 as above; a pipe must not be opened
         return True
