@@ -64,7 +64,9 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         FeatxError: If inputs, settings and store do not go together, or the disk is full.
     """
     console = Console(stderr=True, soft_wrap=True)
-    found = find_videos(inputs, settings.follow_links)
+    found = find_videos(inputs, settings.follow_links, settings.hidden, settings.also)
+    for line in found.left_out:
+        console.print(line, markup=False, highlight=False)
     with (
         Crew(settings) as crew,
         StoreWriter(

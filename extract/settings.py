@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from featx.settings import Settings
 
@@ -105,4 +105,19 @@ class ExtractSettings(Settings):
     follow_links: bool = Field(
         False, description="Take symbolic links that lead out of the folder; else they are failures."
     )
+    hidden: bool = Field(
+        False,
+        description="Take hidden files and folders too, such as .Trash or @eaDir; else they are left out and counted.",
+    )
+    also: list[str] = Field(
+        [],
+        description="Further endings of videos in folders, as .xyz or .xyz,.abc; a file that is named is always taken.",
+    )
     stats: Path | None = Field(None, description="Write the run's figures into this JSON file.")
+
+    @field_validator("also")
+    @classmethod
+    def _dots_and_small_letters(cls, endings: list[str]) -> list[str]:
+        if not all(ending.strip(".") for ending in endings):
+            raise ValueError("must be endings such as .xyz")
+        return [f".{ending.strip().lstrip('.').lower()}" for ending in endings]

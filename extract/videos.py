@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, printable
 from featx.manifest import read_manifest
 from featx.store.failures import Failure
-from featx.video_files import ENDINGS
+from featx.video_folder import reason_to_refuse, search_folder
 
 MANIFEST_ENDING = ".jsonl"
+LINK_WAY = "--follow-links takes it"
+HIDDEN_WAY = "--hidden takes them"
+ENDING_WAY = "--also .xyz takes an ending too, and a file that is named is always taken"
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,22 @@ class SourceVideo:
 
 @dataclass
 class Found:
-    """What was found: videos to extract, and files that are refused before anything opens them."""
+    """What was found.
+
+    Attributes:
+        videos: Those to extract.
+        refused: Files that are refused before anything opens them.
+        left_out: What was not looked at in the folders, as lines for the user.
+    """
 
     videos: list[SourceVideo] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
-def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
+def find_videos(
+    inputs: list[Path], follow_links: bool = False, hidden: bool = False, also: Collection[str] = ()
+) -> Found:
     """Lists the videos of folders (recursively), files, and manifests (``.jsonl``).
 
     A video's id is its path relative to the folder that was given, with the ending; for a single file its name;
@@ -39,6 +51,8 @@ def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
     Args:
         inputs: Folders, files and manifests.
         follow_links: Whether a file may lie, through a symbolic link, outside the folder that was given.
+        hidden: Whether hidden files and folders are taken; see `search_folder`.
+        also: Further endings of videos in folders.
 
     Raises:
         FeatxError: If an input does not exist or holds no video, or two videos would get the same id.
@@ -47,9 +61,17 @@ def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
     for given in inputs:
         if given.is_dir():
             root = given
-            videos, linked = _search(given)
+            below = search_folder(given, hidden, also)
+            left_out = below.left_out(HIDDEN_WAY, ENDING_WAY)
+            if not below.videos and not below.linked_folders:
+                raise FeatxError("; ".join([f"{given}: no video in this folder", *left_out]))
+            found.left_out += [f"{printable(given)}: {line}" for line in left_out]
+            videos = [SourceVideo(path, given / path) for path in below.videos]
             reason = "a symbolic link to a folder; give that folder itself"
-            found.refused += [Failure(v.id, str(v.path), "find", reason, "not opened", []) for v in linked]
+            found.refused += [
+                Failure(path, str(given / path), "find", reason, "not opened", [])
+                for path in below.linked_folders
+            ]
         elif given.suffix == MANIFEST_ENDING and given.is_file():
             manifest = read_manifest(given)
             # The manifest's author chose the paths; only its links are looked at.
@@ -61,7 +83,7 @@ def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
         else:
             raise FeatxError(f"{given}: no such file or folder")
         for video in videos:
-            reason = _reason_to_refuse(video.path, root, follow_links or given == video.path)
+            reason = reason_to_refuse(video.path, root, follow_links or given == video.path, LINK_WAY)
             if reason:
                 outcome = "not opened"
                 found.refused.append(Failure(video.id, str(video.path), "find", reason, outcome, []))
@@ -81,34 +103,3 @@ def _without_twins(videos: list[SourceVideo]) -> list[SourceVideo]:
                 "holds both"
             )
     return list(by_id.values())
-
-
-def _reason_to_refuse(path: Path, root: Path, follow_links: bool) -> str:
-    """Says why a file must not be opened: a fifo or a device would never end, a link may lead anywhere."""
-    if not path.exists():
-        return "no such file"
-    if not path.is_file():
-        return "not a regular file"
-    if not follow_links and path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        return "a symbolic link that leads out of the folder; --follow-links takes it"
-    return ""
-
-
-def _search(folder: Path) -> tuple[list[SourceVideo], list[SourceVideo]]:
-    """Returns the videos below a folder, and the links to folders, which are not entered: they may lead in circles."""
-
-    def refuse(error: OSError) -> None:
-        raise FeatxError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
-
-    videos, linked = [], []
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders.sort()
-        links = [path for name in folders if (path := Path(parent, name)).is_symlink()]
-        linked += [SourceVideo(path.relative_to(folder).as_posix(), path) for path in links]
-        for name in sorted(files):
-            path = Path(parent, name)
-            if path.suffix.lower() in ENDINGS:
-                videos.append(SourceVideo(path.relative_to(folder).as_posix(), path))
-    if not videos and not linked:
-        raise FeatxError(f"{folder}: no video in this folder (looked for {', '.join(sorted(ENDINGS))})")
-    return videos, linked

@@ -67,13 +67,15 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
     unknown = [video_id for video_id in ids if not np.isfinite(store.pts(video_id)).all()]
     wanted = {find: _times(store.pts(find.video), find, settings.pictures) for find in finds}
 
+    file_times = store.header.file_times
+
     def take(video_id: str, time_s: float) -> Picture:
         if math.isnan(time_s):
             return Picture(time_s, problem="the store does not know the times")
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT)))
+            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT, file_times)))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
 

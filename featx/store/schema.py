@@ -76,6 +76,11 @@ class StoreHeader(BaseModel):
     versions: dict[str, str]
     created: str
 
+    @property
+    def file_times(self) -> bool:
+        """Whether times are what the files say; in the first version they are seconds since each file's start."""
+        return self.featx_store >= 2
+
 
 @dataclass(frozen=True)
 class VideoFacts:
