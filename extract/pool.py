@@ -23,6 +23,7 @@ from featx.extract.sampling import chosen_frames, rows_of
 from featx.extract.videos import SourceVideo
 from featx.store.failures import Failure
 from featx.store.schema import VideoFacts
+from featx.store.source_files import FileState, content_sha256, state_of
 
 CHUNK_FRAMES = 32  # frames that a decoder hands over at once
 CHUNKS_WAITING = 16  # bound of the queue: decoded frames must not pile up in memory
@@ -77,15 +78,35 @@ class End:
 
 def decode_video(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:
     """Decodes one video into chunks of cropped frames, then says how it ended."""
+    before = state_of(video.path)
     for attempt in range(options.retries + 1):
         for item in _attempt(video, options):
             if isinstance(item, Chunk) or (item.failure is None and item.rows is None):
                 yield item
                 continue
+            if item.facts is not None:
+                item = _with_content(item, before)
             item.again = item.again and attempt < options.retries
             yield item
             if not item.again:
                 return
+
+
+def _with_content(end: End, before: FileState | None) -> End:
+    """Notes the content of the file that was decoded; one that was written meanwhile has not been decoded as it is."""
+    video = end.video
+    assert end.facts is not None
+    try:
+        facts = replace(end.facts, content_sha256=content_sha256(video.path))
+    except OSError as error:
+        problem = f"cannot be read any more ({error.strerror})"
+    else:
+        after = state_of(video.path)
+        if after == before == FileState(facts.size_bytes, facts.mtime_ns):
+            return replace(end, facts=facts)
+        problem = "changed while it was read"
+    failure = Failure(video.id, str(video.path), "decode", problem, "nothing of it is stored", [])
+    return End(video, failure=failure)
 
 
 def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +16,11 @@ from featx.extract.messages import Failed, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.settings import ExtractSettings
+from featx.extract.todo import find_todo, lines_about, tried_with
 from featx.extract.videos import find_videos
 from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
+from featx.store.source_files import recorded_file
 from featx.store.writer import BadVideo, StoreWriter
 
 
@@ -31,6 +33,7 @@ class Tally:
 
     there_already: int = 0
     added: int = 0
+    accepted: int = 0
     failed: int = 0
     finished: int = 0
     seconds: float = 0.0
@@ -38,12 +41,13 @@ class Tally:
 
 
 @contextlib.contextmanager
-def _put_in_order(writer: StoreWriter, failures: FailureList) -> Iterator[None]:
+def _put_in_order(writer: StoreWriter, failures: FailureList, gone_failures: list[str]) -> Iterator[None]:
     """At the end, whatever ended it, commits what is whole, and strikes off the list what no longer fails."""
 
     def put_in_order() -> None:
         writer.commit()
-        failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
+        complete = {video_id for video_id, complete in writer.done.items() if complete}
+        failures.tidy(complete.union(gone_failures))
 
     try:
         yield
@@ -55,7 +59,7 @@ def _put_in_order(writer: StoreWriter, failures: FailureList) -> Iterator[None]:
 
 
 def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Tally, Path]:
-    """Extracts all videos that are not in the store yet.
+    """Extracts all videos that are not in the store yet, or whose files have changed since.
 
     Returns:
         What was done, and the file that lists failures.
@@ -79,32 +83,49 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         ) as writer,
     ):
         failures = FailureList(to)
-        todo = [video for video in found.videos if video.id not in writer.done]
-        tally = Tally(there_already=len(found.videos) - len(todo))
-        if tally.there_already:
-            console.print(f"{tally.there_already} of {len(found.videos)} videos are in {to} already")
+        todo = find_todo(found, writer, failures, settings)
+        for line in lines_about(todo, to, len(found.videos)):
+            console.print(line, markup=False, highlight=False)
+        changes = todo.changes
+        # At once: what is not true any more must not be read while the new rows are computed.
+        writer.amend(changes.drops, changes.updates, changes.root_moves)
+        tally = Tally(len(found.videos) - len(todo.videos) - len(todo.accepted), accepted=len(todo.accepted))
+        sources = {video.id: video for video in todo.videos}
 
         def fail(failure: Failure) -> None:
             tally.failed += 1
+            if (video := sources.get(failure.id)) is not None:
+                size_bytes, mtime_ns = todo.states[video.id] or (None, None)
+                failure = replace(
+                    failure,
+                    path=video.recorded_path,
+                    root=video.root,
+                    size_bytes=size_bytes,
+                    mtime_ns=mtime_ns,
+                )
+            if failure.id in writer.done:  # some of it is kept
+                failure = replace(failure, tried_with=tried_with(settings))
             failures.record(failure)
-            line = f"failed: {printable(failure.path)}: {printable(failure.error)} ({failure.outcome})"
+            shown = printable(recorded_file(failure))
+            line = f"failed: {shown}: {printable(failure.error)} ({failure.outcome})"
             console.print(line, markup=False, highlight=False)
 
-        for failure in found.refused:
+        for failure in todo.refused:
             fail(failure)
-        enough = settings.max_failures + len(found.refused) if settings.max_failures else 0
+        enough = settings.max_failures + len(todo.refused) if settings.max_failures else 0
         began = time.monotonic()
         # A signal waits until a message is dealt with, and all that is whole is committed. A second one does not, as a
         # worker may hang; only a commit is never interrupted.
         with (
             DeferSignals(only_first=True) as signals,
-            _put_in_order(writer, failures),
-            ProgressBar(console, len(todo)) as bar,
+            _put_in_order(writer, failures, todo.gone_failures),
+            ProgressBar(console, len(todo.videos)) as bar,
         ):
-            for message in crew.work(todo):
+            for message in crew.work(todo.videos):
                 if isinstance(message, Whole):
                     try:
-                        writer.add(message.video.id, message.rows, message.facts)
+                        is_kept = writer.done.get(message.video.id) is False  # a damaged one, tried again
+                        writer.add(message.video.id, message.rows, message.facts, replaces=is_kept)
                         tally.added += 1
                     except BadVideo as error:
                         path, outcome = str(message.video.path), "nothing of it is stored"

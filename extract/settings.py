@@ -83,6 +83,11 @@ class ExtractSettings(Settings):
         "drop",
         description="What becomes of the sound frames of a damaged video, in front of the damage and behind it.",
     )
+    retry_kept: bool = Field(
+        False,
+        description="Try damaged videos again of which the sound frames were kept, although neither the file nor anything "
+        "else has changed on which it depends what is sound.",
+    )
     retries: int = Field(
         2,
         ge=0,
@@ -102,6 +107,11 @@ class ExtractSettings(Settings):
     )
     max_duration: float = Field(48 * 3600.0, gt=0, description="Longest video in seconds.")
     max_frames: int = Field(20_000_000, ge=1, description="Most frames of one video.")
+    check: Literal["time", "content"] = Field(
+        "time",
+        description="By what files are compared with those that the store was made of: size and time of last change, or "
+        "the content of every file.",
+    )
     follow_links: bool = Field(
         False, description="Take symbolic links that lead out of the folder; else they are failures."
     )

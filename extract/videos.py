@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from featx.errors import FeatxError, printable
 from featx.manifest import read_manifest
 from featx.store.failures import Failure
+from featx.store.folder_changes import FoundFile
+from featx.store.source_files import state_of
 from featx.video_folder import reason_to_refuse, search_folder
 
 MANIFEST_ENDING = ".jsonl"
@@ -19,10 +22,28 @@ ENDING_WAY = "--also .xyz takes an ending too, and a file that is named is alway
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """A video file and the id under which its features are stored."""
+    """A video file and the id under which its features are stored.
+
+    Attributes:
+        id: The id.
+        path: The file, to open it.
+        root: Absolute path of the folder that was given; None if nobody knows.
+        below: The file's path below that folder.
+    """
 
     id: str
     path: Path
+    root: str | None = None
+    below: str = ""
+
+    @property
+    def recorded_path(self) -> str:
+        """What the store notes as its path: below the folder, so that it stays true when the folder moves."""
+        return str(self.path) if self.root is None else self.below
+
+    def found(self) -> FoundFile:
+        """Returns the file as it is now."""
+        return FoundFile(self.id, self.path, self.recorded_path, self.root, state_of(self.path))
 
 
 @dataclass
@@ -32,11 +53,13 @@ class Found:
     Attributes:
         videos: Those to extract.
         refused: Files that are refused before anything opens them.
+        folders: Absolute paths of all folders that were searched, or that a manifest's videos are in.
         left_out: What was not looked at in the folders, as lines for the user.
     """
 
     videos: list[SourceVideo] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -66,31 +89,48 @@ def find_videos(
             if not below.videos and not below.linked_folders:
                 raise FeatxError("; ".join([f"{given}: no video in this folder", *left_out]))
             found.left_out += [f"{printable(given)}: {line}" for line in left_out]
-            videos = [SourceVideo(path, given / path) for path in below.videos]
+            absolute = os.path.realpath(root)
+            found.folders.add(absolute)
+            videos = [SourceVideo(path, given / path, absolute, path) for path in below.videos]
             reason = "a symbolic link to a folder; give that folder itself"
-            found.refused += [
-                Failure(path, str(given / path), "find", reason, "not opened", [])
-                for path in below.linked_folders
-            ]
+            for path in below.linked_folders:
+                found.refused.append(_refusal(SourceVideo(path, given / path, absolute, path), reason))
         elif given.suffix == MANIFEST_ENDING and given.is_file():
             manifest = read_manifest(given)
             # The manifest's author chose the paths; only its links are looked at.
             root = manifest.root
             # Parts of one video are extracted once, as a whole.
-            videos = [SourceVideo(video.stored_id, root / video.path) for video in manifest.videos]
+            absolute = os.path.realpath(root)
+            found.folders.add(absolute)
+            videos = [SourceVideo(v.stored_id, root / v.path, absolute, v.path) for v in manifest.videos]
         elif given.exists():
-            root, videos = given.parent, [SourceVideo(given.name, given)]
+            root = given.parent
+            videos = [SourceVideo(given.name, given, os.path.realpath(root), given.name)]
         else:
             raise FeatxError(f"{given}: no such file or folder")
         for video in videos:
             reason = reason_to_refuse(video.path, root, follow_links or given == video.path, LINK_WAY)
             if reason:
-                outcome = "not opened"
-                found.refused.append(Failure(video.id, str(video.path), "find", reason, outcome, []))
+                found.refused.append(_refusal(video, reason))
             else:
                 found.videos.append(video)
     found.videos = _without_twins(found.videos)
     return found
+
+
+def _refusal(video: SourceVideo, reason: str) -> Failure:
+    size_bytes, mtime_ns = state_of(video.path) or (None, None)
+    return Failure(
+        video.id,
+        video.recorded_path,
+        "find",
+        reason,
+        "not opened",
+        [],
+        root=video.root,
+        size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
+    )
 
 
 def _without_twins(videos: list[SourceVideo]) -> list[SourceVideo]:

@@ -35,6 +35,15 @@ def ffmpeg_path() -> str:
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
+def ffmpeg_version() -> str:
+    """Returns the version of the ffmpeg that is run."""
+    said = subprocess.run(
+        [ffmpeg_path(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    words = said.stdout.split()
+    return words[2] if len(words) > 2 else "unknown"
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kills a process that leads its own group, and everything that it started."""
     if process.poll() is None:  # once it was waited for, its number may belong to somebody else
