@@ -14,6 +14,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from featx.errors import FeatxError
 from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Want, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.videos import SourceVideo
+from featx.signals import DeferSignals
 from featx.store.failures import Failure
 
 if TYPE_CHECKING:
@@ -191,7 +193,8 @@ class Crew:
         share = max(cores // len(self._devices), 1)
         duty = Duty(self._settings, device, self._settings.decoders or share, share, dict(os.environ))
         process = self._context.Process(target=_serve, args=(theirs, duty), daemon=True)
-        process.start()
+        with _deaf_to_the_terminal():
+            process.start()
         theirs.close()
         return Worker(device, process, ours)
 
@@ -208,15 +211,30 @@ class Crew:
         worker.ready = message
 
     def __exit__(self, *details: object) -> None:
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join(END_SECONDS)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join()
-            worker.connection.close()
-        self._workers = []
+        with DeferSignals():
+            for worker in self._workers:
+                worker.process.terminate()
+            for worker in self._workers:
+                worker.process.join(END_SECONDS)
+                if worker.process.is_alive():
+                    worker.process.kill()
+                    worker.process.join()
+                worker.connection.close()
+            self._workers = []
+
+
+@contextlib.contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """What is started within never sees Ctrl-C or a hang-up, which reach every process: the run decides what they mean.
+
+    Blocked, not ignored: a signal that comes meanwhile reaches this process after.
+    """
+    resource_tracker.ensure_running()  # starting it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, duty: Duty) -> None:

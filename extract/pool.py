@@ -26,6 +26,7 @@ from featx.extract.times import FrameTimes
 from featx.extract.videos import SourceVideo
 from featx.store.failures import Failure
 from featx.store.schema import VideoFacts
+from featx.store.source_files import FileState, content_sha256, state_of
 
 CHUNK_FRAMES = 32  # frames that a decoder hands over at once
 CHUNKS_WAITING = 16  # bound of the queue: decoded frames must not pile up in memory
@@ -80,15 +81,35 @@ class End:
 
 def decode_video(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:
     """Decodes one video into chunks of cropped frames, then says how it ended."""
+    before = state_of(video.path)
     for attempt in range(options.retries + 1):
         for item in _attempt(video, options):
             if isinstance(item, Chunk) or (item.failure is None and item.rows is None):
                 yield item
                 continue
+            if item.facts is not None:
+                item = _with_content(item, before)
             item.again = item.again and attempt < options.retries
             yield item
             if not item.again:
                 return
+
+
+def _with_content(end: End, before: FileState | None) -> End:
+    """Notes the content of the file that was decoded; one that was written meanwhile has not been decoded as it is."""
+    video = end.video
+    assert end.facts is not None
+    try:
+        facts = replace(end.facts, content_sha256=content_sha256(video.path))
+    except OSError as error:
+        problem = f"cannot be read any more ({error.strerror})"
+    else:
+        after = state_of(video.path)
+        if after == before == FileState(facts.size_bytes, facts.mtime_ns):
+            return replace(end, facts=facts)
+        problem = "changed while it was read"
+    failure = Failure(video.id, str(video.path), "decode", problem, "nothing of it is stored", [])
+    return End(video, failure=failure)
 
 
 def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:
@@ -159,14 +180,16 @@ def _regular_end(
 
 def decode_small_videos(videos: list[SourceVideo], options: PictureOptions) -> Iterator[Chunk | End]:
     """Decodes small videos together, or, where that will not do, one after another."""
+    before = [state_of(video.path) for video in videos]
     decoded = decode_batch([video.path for video in videos], options.decode) if len(videos) > 1 else None
     if decoded is None:
         for video in videos:
             yield from decode_video(video, options)
         return
-    for video, small in zip(videos, decoded, strict=True):
+    for video, small, state in zip(videos, decoded, before, strict=True):
         yield from _chunks(video, small.pictures, options)
-        yield _regular_end(video, small.log, small.times, 0, len(small.pictures), options)
+        end = _regular_end(video, small.log, small.times, 0, len(small.pictures), options)
+        yield _with_content(end, state)
 
 
 def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk | End]:

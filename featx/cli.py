@@ -11,7 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from featx import __version__
-from featx.errors import FeatxError, nearest, printable
+from featx.errors import FeatxError, Interrupted, nearest, printable
+from featx.signals import interrupt_on_signals
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -58,6 +59,13 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the sub-command; most say themselves what an interruption means for what they make."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped") from None
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Lists the sub-commands without importing them."""
         with formatter.section("Commands"):
@@ -93,6 +101,7 @@ def featx(
 
 def main() -> None:
     """Runs the command line; a `FeatxError` becomes one line and its exit code."""
+    interrupt_on_signals()
     try:
         app()
     except FeatxError as error:

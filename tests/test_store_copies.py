@@ -3,6 +3,9 @@
 import io
 import itertools
 import json
+import os
+import shutil
+import signal
 import tarfile
 from pathlib import Path
 
@@ -14,10 +17,11 @@ from stores import FORMATS, assert_equal, fingerprint, make_store, numbered, vid
 
 from featx.errors import FeatxError
 from featx.store import export as export_module
-from featx.store.copies import convert, made_whole, merge
+from featx.store.copies import convert, merge
 from featx.store.export import export
 from featx.store.failures import Failure, FailureList
 from featx.store.imports import ImportSettings, import_folder
+from featx.store.new_folder import made_whole
 from featx.store.reader import FeatureStore
 from featx.store.verify import verify
 
@@ -89,10 +93,8 @@ def test_a_type_that_values_do_not_fit_is_an_error_and_leaves_nothing(tmp_path: 
     assert [each.name for each in tmp_path.iterdir()] == ["s"]
 
 
-def test_damage_ends_a_copy_and_a_killed_one_is_done_again(tmp_path: Path) -> None:
+def test_damage_ends_a_copy_and_leaves_nothing(tmp_path: Path) -> None:
     make_store(tmp_path / "s", numbered([20, 30]), shard_bytes=1)
-    (tmp_path / "t.partial" / "shards").mkdir(parents=True)
-    (tmp_path / "t.partial" / "shards" / "shard-00000.h5").write_bytes(b"left by a killed run")
     file = tmp_path / "s" / "shards" / "shard-00001.zarr" / "features" / "c" / "0" / "0"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1])
@@ -110,6 +112,71 @@ def test_two_copies_to_one_place_are_refused(tmp_path: Path) -> None:
         with pytest.raises(FeatxError, match="another featx is writing"):
             convert(tmp_path / "s", tmp_path / "t")
     assert [each.name for each in (tmp_path / "t").iterdir()] == ["mine"]
+
+
+def test_a_folder_in_the_way_is_named_and_not_touched(tmp_path: Path, featx) -> None:
+    make_store(tmp_path / "s", numbered([20]))
+    way, elsewhere = tmp_path / "t.partial", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".featx-making").write_bytes(b"")
+    (elsewhere / "mine").write_text("mine")
+
+    def folder() -> None:
+        way.mkdir()
+        (way / "mine").write_text("mine")
+
+    def empty_folder() -> None:
+        way.mkdir()
+
+    def folder_with_a_file_of_that_name() -> None:
+        folder()
+        (way / ".featx-making").write_text("mine too")
+
+    for make in (
+        folder,
+        empty_folder,
+        folder_with_a_file_of_that_name,
+        lambda: way.write_text("mine"),
+        lambda: way.symlink_to(elsewhere),
+        lambda: way.symlink_to(tmp_path / "nowhere"),
+    ):
+        make()
+        before = {each: each.lstat().st_mtime_ns for each in tmp_path.rglob("*")}
+        for words in (["convert", tmp_path / "s"], ["export", tmp_path / "s", "--as", "npy"]):
+            outcome = featx("store", *words, "--to", tmp_path / "t")
+            assert outcome.code == 2
+            assert outcome.err.startswith(f"featx: {way}: is in the way") and "another --to" in outcome.err
+        assert {each: each.lstat().st_mtime_ns for each in tmp_path.rglob("*")} == before
+        way.unlink() if way.is_symlink() or way.is_file() else shutil.rmtree(way)
+    (tmp_path / "t").symlink_to(tmp_path / "nowhere")
+    assert "t: exists" in featx("store", "convert", tmp_path / "s", "--to", tmp_path / "t").err
+
+
+def test_what_a_killed_copy_left_is_taken_over(tmp_path: Path) -> None:
+    make_store(tmp_path / "s", numbered([20]))
+    child = os.fork()
+    if child == 0:
+        with made_whole(tmp_path / "t") as partial:
+            (partial / "half").mkdir()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (tmp_path / "t.partial" / "half").is_dir()
+    assert convert(tmp_path / "s", tmp_path / "t") == 1
+    assert sorted(each.name for each in (tmp_path / "t").iterdir()) == [
+        "failures.jsonl",
+        "lock",
+        "shards",
+        "store.json",
+    ]
+    assert not (tmp_path / "t.partial").exists()
+
+
+def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), made_whole(tmp_path / "t") as partial:
+            (partial / "half").mkdir()
+            signal.raise_signal(signal.SIGINT)
+    assert list(tmp_path.iterdir()) == []
 
 
 @settings(max_examples=10, deadline=None)

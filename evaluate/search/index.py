@@ -247,11 +247,8 @@ def _vectors(scans: list[Scan], numbers: np.ndarray) -> np.ndarray:
 
 
 def _shards_of(store: FeatureStore) -> dict[str, str]:
-    return {
-        shard.name: checksum_in(record_path(store.path, shard.name))
-        for shard in store.index.shards
-        if shard.videos
-    }
+    # Also those without videos: they may say that videos of others are no longer read.
+    return {shard.name: checksum_in(record_path(store.path, shard.name)) for shard in store.index.shards}
 
 
 def _check(header: IndexHeader, folder: Path, store: FeatureStore, settings: SearchSettings) -> None:

@@ -19,6 +19,7 @@ from featx.evaluate.search.settings import SearchSettings
 from featx.manifest import read_manifest
 from featx.stills import NoPicture, decode_still
 from featx.store.reader import FeatureStore
+from featx.store.source_files import source_file
 
 HEIGHT = 160  # pixels
 QUALITY = 85
@@ -66,13 +67,15 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
     unknown = [video_id for video_id in ids if not np.isfinite(store.pts(video_id)).all()]
     wanted = {find: _times(store.pts(find.video), find, settings.pictures) for find in finds}
 
+    file_times = store.header.file_times
+
     def take(video_id: str, time_s: float) -> Picture:
         if math.isnan(time_s):
             return Picture(time_s, problem="the store does not know the times")
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT)))
+            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT, file_times)))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
 
@@ -124,7 +127,8 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
     if settings.videos:
         if not settings.videos.is_dir():
             raise FeatxError(f"--videos {settings.videos}: no such folder")
-        return {video_id: settings.videos / video_id for video_id in ids}
+        folder = settings.videos
+        return {video_id: source_file(video_id, one, folder) for video_id, one in store.facts(ids).items()}
     if settings.manifest:
         manifest = read_manifest(settings.manifest)
         paths = {video.stored_id: manifest.root / video.path for video in manifest.videos}
@@ -132,7 +136,7 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
         if strange:
             raise FeatxError(f"--manifest {settings.manifest}: has no video '{strange[0]}'")
         return {video_id: paths[video_id] for video_id in ids}
-    return {video_id: Path(one.path) for video_id, one in store.facts(ids).items()}
+    return {video_id: source_file(video_id, one) for video_id, one in store.facts(ids).items()}
 
 
 def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:

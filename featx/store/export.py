@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.store.copies import made_whole
+from featx.store.new_folder import made_whole
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
