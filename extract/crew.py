@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,7 @@ class Crew:
         """
         self._settings = settings
         self._devices = [device.strip() for device in settings.device.split(",")]
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["featx.extract.worker"])
+        self._context = worker_context()
         self._workers: list[Worker] = []
         self._past = Counts()  # of workers that have ended
         self._todo: deque[SourceVideo] = deque()
@@ -217,6 +217,17 @@ class Crew:
                 worker.process.join()
             worker.connection.close()
         self._workers = []
+
+
+def worker_context() -> ForkServerContext:
+    """Returns what worker processes are started with.
+
+    They are forked from a process that has imported torch, so that a second worker does not pay for that again, and
+    that has not asked for a GPU, so that each of them can use one.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["featx.extract.worker"])
+    return context
 
 
 def _serve(connection: Connection, duty: Duty) -> None:

@@ -34,10 +34,13 @@ from featx.extract.videos import SourceVideo
 from featx.store.failures import Failure
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
-# Imported here, not within: the process that all workers are forked from imports this module, and so CLIP, once.
+# Imported here, not within: the process that all workers are forked from imports this module, and so nearly all that
+# CLIP takes seconds to import, once. CLIP itself must stay out: at its import it asks whether there is a GPU, and what
+# is forked from a process that has asked can never use one (`torch._C._cuda_isInBadFork`).
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # clip imports pkg_resources, which warns about itself
-    import clip  # noqa: F401
+    warnings.simplefilter("ignore")  # pkg_resources warns about itself
+    import pkg_resources  # noqa: F401
+    import torchvision  # noqa: F401
 
 PROGRESS_SECONDS = 0.2
 MESSAGES_WAITING = 64  # bound of what waits for the run, which may be busy writing a shard
