@@ -26,6 +26,7 @@ class DecodeOptions:
         sampling: Which frames become pictures.
         fast_size: Side of the pictures when ffmpeg scales and crops them; None for whole frames.
         hwaccel: ffmpeg's name of a decoding device, such as `cuda`; empty for none.
+        hwaccel_device: Which of them, such as `1`; empty for ffmpeg's choice.
         threads: Decoding threads of one ffmpeg.
         timeout_s: How long ffmpeg may be waited for in one video; waiting for the encoder does not count.
         max_pixels: Largest picture, width times height.
@@ -36,6 +37,7 @@ class DecodeOptions:
     sampling: Sampling = field(default_factory=Sampling)
     fast_size: int | None = None
     hwaccel: str = ""
+    hwaccel_device: str = ""
     threads: int = 1
     timeout_s: float = 600.0
     max_pixels: int = 16_384 * 16_384
@@ -55,6 +57,8 @@ def _source(options: DecodeOptions) -> Any:
         given["skip_frame"] = "nokey"
     if options.hwaccel:
         given["hwaccel"] = options.hwaccel
+        if options.hwaccel_device:
+            given["hwaccel_device"] = options.hwaccel_device
     return ffmpeg.input(INPUT, **given)
 
 

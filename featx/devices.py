@@ -12,6 +12,12 @@ from pathlib import Path
 from featx.errors import FeatxError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+NO_MEMORY = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator",
+)
 SMI_SECONDS = 20.0  # a driver in trouble lets nvidia-smi hang
 
 
@@ -105,15 +111,14 @@ def nvidia_gpus(root: Path = Path("/")) -> list[str]:
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether a GPU had no memory left; imports nothing, so that it may be asked of any error."""
+    """Whether a device had no memory left; imports nothing, so that it may be asked of any error."""
+    if isinstance(error, MemoryError):
+        return True
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(error, RuntimeError):
         return False
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    # of page-locked memory, of a context, and of cuBLAS' and cuDNN's workspaces
-    words = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
-    return any(word in str(error) for word in words)
+    # the words are those of page-locked memory and contexts, of cuBLAS' and cuDNN's workspaces, and of the CPU
+    return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in NO_MEMORY)
 
 
 def full_fp32() -> None:
