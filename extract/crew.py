@@ -10,96 +10,21 @@ run says so in the end.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
-import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
+from dataclasses import replace
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError
-from featx.extract.messages import (
-    Duty,
-    Failed,
-    Lost,
-    Message,
-    Over,
-    Progress,
-    Ready,
-    Starting,
-    Want,
-    Whole,
-)
+from featx.extract.messages import Failed, Lost, Message, Over, Progress, Ready, Starting, Want, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.videos import SourceVideo
+from featx.extract.worker_process import Worker, start_worker, usable_cores
 from featx.store.failures import Failure
 
 if TYPE_CHECKING:
     from featx.extract.settings import ExtractSettings
-
-END_SECONDS = 10.0
-FIRST_WORD_SECONDS = 600.0  # importing torch from a slow disk
-
-
-@dataclass
-class Worker:
-    """One worker process as the run sees it.
-
-    Attributes:
-        slot: The place of its device among those that were given; one may be given twice.
-        device: Where it computes.
-        process: The process.
-        connection: The run's end of the pipe to it.
-        ready: What it said when its encoder stood.
-        in_hand: Videos that were handed out and have not come back.
-        asked: How often it asked for a video.
-        takes_no_more: Whether it gets none any more.
-        over: Whether it has ended in peace.
-        error: What it or its device could not go on from.
-        counts: Frames so far.
-        doing: What it does until it is ready.
-        deadline: When it must have spoken again (of `time.monotonic`); None: whenever it likes.
-    """
-
-    slot: int
-    device: str
-    process: BaseProcess
-    connection: Connection
-    ready: Ready | None = None
-    in_hand: dict[str, SourceVideo] = field(default_factory=dict)
-    asked: int = 0
-    takes_no_more: bool = False
-    over: bool = False
-    error: Exception | None = None
-    counts: Counts = field(default_factory=Counts)
-    doing: str = "starts"
-    deadline: float | None = field(default_factory=lambda: time.monotonic() + FIRST_WORD_SECONDS)
-
-    def hear(self, message: Starting | Ready) -> None:
-        """Takes what it says before it works."""
-        if isinstance(message, Ready):
-            self.ready, self.deadline = message, None
-        else:
-            self.doing = message.what
-            self.deadline = None if message.within_s is None else time.monotonic() + message.within_s
-
-    @property
-    def seconds_left(self) -> float | None:
-        """How long it may still be silent; None: for ever."""
-        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
-
-    @property
-    def late(self) -> FeatxError:
-        """What to say when it was silent for too long."""
-        return FeatxError(
-            f"--device {self.device}: its process {self.doing}, and does not come to an end; the driver may hang (see "
-            "whether nvidia-smi answers). Give other devices"
-        )
 
 
 class Crew:
@@ -113,7 +38,6 @@ class Crew:
         """
         self._settings = settings
         self._devices = [device.strip() for device in settings.device.split(",")]
-        self._context = worker_context()
         self._workers: list[Worker] = []
         self._past = Counts()  # of workers that have ended
         self._todo: deque[SourceVideo] = deque()
@@ -230,12 +154,11 @@ class Crew:
 
     def _bury(self, worker: Worker) -> Iterator[Failed | Lost]:
         """Lets go of a worker that has ended; what it had in hand when it died is tried again, or fails."""
-        worker.process.join(END_SECONDS)
+        how = worker.how_it_ended
         self._workers.remove(worker)
         worker.connection.close()
         self._past.add(worker.counts)
         if not worker.over and worker.error is None:
-            how = _how_it_ended(worker.process.exitcode)
             if not worker.in_hand:
                 self._idle_deaths[worker.slot] += 1
                 if self._idle_deaths[worker.slot] > self._settings.retries:
@@ -271,14 +194,8 @@ class Crew:
         self._workers.append(self._start(slot))
 
     def _start(self, slot: int) -> Worker:
-        device = self._devices[slot]
-        ours, theirs = self._context.Pipe()
         share = max(usable_cores() // len(self._devices), 1)
-        duty = Duty(self._settings, device, self._settings.decoders or share, share, dict(os.environ))
-        process = self._context.Process(target=_serve, args=(theirs, duty), daemon=True)
-        process.start()
-        theirs.close()
-        return Worker(slot, device, process, ours)
+        return start_worker(self._settings, slot, self._devices[slot], share)
 
     def _await_ready(self, worker: Worker) -> None:
         while worker.ready is None:
@@ -287,8 +204,7 @@ class Crew:
             try:
                 message = worker.connection.recv()
             except EOFError:
-                worker.process.join(END_SECONDS)
-                how = _how_it_ended(worker.process.exitcode)
+                how = worker.how_it_ended
                 raise FeatxError(f"--device {worker.device}: its process {how} before it was ready") from None
             if isinstance(message, Over):
                 assert message.error is not None
@@ -299,45 +215,10 @@ class Crew:
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
-            worker.process.join(END_SECONDS)
-            if worker.process.is_alive():
-                worker.process.kill()
-                worker.process.join(
-                    END_SECONDS
-                )  # a process that waits for a hung driver cannot even be killed
-            worker.connection.close()
+            worker.end()
         self._workers = []
-
-
-def usable_cores() -> int:
-    """Returns how many cores this process may use, which a batch system may have made fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def worker_context() -> ForkServerContext:
-    """Returns what worker processes are started with.
-
-    They are forked from a process that has imported torch, so that a second worker does not pay for that again, and
-    that has not asked for a GPU, so that each of them can use one.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["featx.extract.worker"])
-    return context
-
-
-def _serve(connection: Connection, duty: Duty) -> None:
-    from featx.extract.worker import serve  # only the worker loads torch
-
-    serve(connection, duty)
 
 
 def _told(device: str, error: Exception) -> str:
     """Returns an error with the option in front, once."""
     return str(error) if str(error).startswith("--") else f"--device {device}: {error}"
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"was killed by signal {-code}{hint}"
-    return f"ended with status {code}"
