@@ -31,11 +31,6 @@ def device_of(hwaccel: str, device: str) -> str:
     return number or "0" if hwaccel == kind == "cuda" else ""
 
 
-def decoding_of(hwaccel: str) -> str:
-    """Returns what a fingerprint says of it: the colours of a device's pictures come out a little differently."""
-    return f"hwaccel {hwaccel}" if hwaccel else ""
-
-
 def check_hwaccel(hwaccel: str, device: str = "") -> None:
     """Opens the device, and has it decode a small H.264 video if that can be seen.
 

@@ -26,7 +26,7 @@ from featx.clip.load import LoadedClip, load_clip
 from featx.devices import choose_device, first_line, ran_out_of_memory
 from featx.errors import FeatxError
 from featx.extract.command import DecodeOptions
-from featx.extract.hwaccel import check_hwaccel, decoding_of, device_of
+from featx.extract.hwaccel import check_hwaccel, device_of
 from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Starting, Want, Whole
 from featx.extract.pipeline import Counts, run
 from featx.extract.pool import DecoderPool, PictureOptions
@@ -125,8 +125,22 @@ def fingerprint_of(settings: ExtractSettings, loaded: LoadedClip, device: str) -
         sampling=str(sampling_of(settings)),
         precision=choose_precision(settings.precision, device),
         dtype=settings.dtype,
-        decoding=decoding_of(settings.decode_hwaccel),
+        decoding=decoding_of(settings),
     )
+
+
+def decoding_of(settings: ExtractSettings) -> str:
+    """Returns what is asked of the decoder beside plain pictures, as it stands in the fingerprint.
+
+    A decoding device is among it: the colours of its pictures come out a little differently.
+    """
+    asked = {
+        "square pixels": settings.square_pixels,
+        "deinterlaced": settings.deinterlace,
+        f"stream {settings.stream}": settings.stream is not None,
+        f"hwaccel {settings.decode_hwaccel}": bool(settings.decode_hwaccel),
+    }
+    return ", ".join(words for words, wanted in asked.items() if wanted)
 
 
 def picture_options(settings: ExtractSettings, input_size: int, device: str = "cpu") -> PictureOptions:
@@ -134,6 +148,9 @@ def picture_options(settings: ExtractSettings, input_size: int, device: str = "c
     decode = DecodeOptions(
         sampling=sampling_of(settings),
         fast_size=input_size if settings.preprocess == "fast" else None,
+        stream=settings.stream,
+        square_pixels=settings.square_pixels,
+        deinterlace=settings.deinterlace,
         hwaccel=settings.decode_hwaccel,
         hwaccel_device=device_of(settings.decode_hwaccel, device),
         threads=settings.decoder_threads,

@@ -126,12 +126,17 @@ def options_of(fingerprint: Fingerprint) -> list[str]:
 
 def _decoding_options(decoding: str) -> list[str] | None:
     """Returns the options behind what a fingerprint says of the decoder, or None if there are none."""
+    plain = {"square pixels": "--square-pixels", "deinterlaced": "--deinterlace"}
+    with_value = {"stream": "--stream", "hwaccel": "--decode-hwaccel"}
     options: list[str] = []
     for words in decoding.split(", ") if decoding else []:
         kind, _, value = words.partition(" ")
-        if kind != "hwaccel":
+        if words in plain:
+            options.append(plain[words])
+        elif kind in with_value:
+            options += [with_value[kind], value]
+        else:
             return None
-        options += ["--decode-hwaccel", value]
     return options
 
 
