@@ -29,6 +29,7 @@ class DecodeOptions:
         square_pixels: Stretch frames whose pixels are not square to the width that they are shown with.
         deinterlace: Make whole frames of those that are marked as two fields.
         hwaccel: ffmpeg's name of a decoding device, such as `cuda`; empty for none.
+        hwaccel_device: Which of them, such as `1`; empty for ffmpeg's choice.
         threads: Decoding threads of one ffmpeg.
         timeout_s: How long there may be no further frame; waiting for the encoder does not count.
         max_pixels: Largest picture, width times height.
@@ -42,6 +43,7 @@ class DecodeOptions:
     square_pixels: bool = False
     deinterlace: bool = False
     hwaccel: str = ""
+    hwaccel_device: str = ""
     threads: int = 1
     timeout_s: float = 600.0
     max_pixels: int = MAX_PIXELS
@@ -172,6 +174,8 @@ def _input_options(options: DecodeOptions, keep_going: bool = False) -> dict[str
         given["skip_frame"] = "nokey"
     if options.hwaccel:
         given["hwaccel"] = options.hwaccel
+        if options.hwaccel_device:
+            given["hwaccel_device"] = options.hwaccel_device
     return given
 
 
