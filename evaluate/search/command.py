@@ -113,7 +113,12 @@ def _encode(
         features.append(texts)
     if asked.images:
         features.append(encode_images(asked.images, loaded, store.header.fingerprint, device))
-    return torch.cat(features), truncated
+    queries = torch.cat(features)
+    if not torch.isfinite(queries).all():  # cosines with them would be no numbers, and their order chance
+        raise FeatxError(
+            f"{settings.adapter or store.path}: its CLIP gives features of QUERY that are not finite"
+        )
+    return queries, truncated
 
 
 def _search_index(
