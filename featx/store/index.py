@@ -14,7 +14,7 @@ from featx.store.schema import (
     ARRAY_NAMES,
     CHUNK_ROWS,
     ENDINGS,
-    SCHEMA_VERSION,
+    READABLE_VERSIONS,
     SHARD_NAME,
     SHARDS_FOLDER,
     STORE_FILE,
@@ -36,10 +36,7 @@ def read_header(path: Path) -> StoreHeader:
     file = path / STORE_FILE
     try:
         content = read_sealed(file)
-        if content.get("featx_store") != SCHEMA_VERSION:
-            raise FeatxError(
-                f"{file}: schema version {content.get('featx_store')}; this featx reads version {SCHEMA_VERSION}"
-            )
+        _check_version(file, content.get("featx_store"))
         return StoreHeader.model_validate(content)
     except OSError as error:
         if next(shard_numbers(path), None) is not None:
@@ -56,6 +53,12 @@ def read_header(path: Path) -> StoreHeader:
         ) from error
     except ValidationError as error:
         raise FeatxError(f"{file}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+
+
+def _check_version(file: Path, version: object) -> None:
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
+        raise FeatxError(f"{file}: schema version {version}; this featx reads versions {known}")
 
 
 def header_bytes(header: StoreHeader) -> bytes:
@@ -83,9 +86,7 @@ def read_record(file: Path) -> ShardRecord:
     """
     try:
         content = read_sealed(file)
-        version = content.get("featx_shard")
-        if version != SCHEMA_VERSION:
-            raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
+        _check_version(file, content.get("featx_shard"))
         chunks = {name: ChunkTable(**table) for name, table in content.pop("chunks").items()}
         record = ShardRecord(chunks=chunks, **content)
         _check_counts(record, file.stem)

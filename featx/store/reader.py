@@ -169,8 +169,7 @@ class FeatureStore:
             record = read_record(record_path(self.path, entry.name))
             arrays = entry.read(self.path, self.header.fingerprint)
             for number, video_id in enumerate(record.ids):
-                facts = {name: column[number] for name, column in record.facts.items()}
-                yield video_id, arrays.video(number), VideoFacts(**facts)
+                yield video_id, arrays.video(number), VideoFacts.from_columns(record.facts, number)
 
     def stretches(self, ids: Sequence[str] | None = None) -> list[Stretch]:
         """Returns where rows lie: a stretch for each shard, or for each of some videos.
@@ -227,9 +226,7 @@ class FeatureStore:
             record = read_record(record_path(self.path, self.index.shards[shard].name))
             number_of = {video_id: number for number, video_id in enumerate(record.ids)}
             for name in names:
-                found[name] = VideoFacts(
-                    **{key: column[number_of[name]] for key, column in record.facts.items()}
-                )
+                found[name] = VideoFacts.from_columns(record.facts, number_of[name])
         return found
 
     def _place(self, video_id: str) -> tuple[int, int, int]:

@@ -5,15 +5,17 @@ The layout on disk is described in docs/store.md.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # in stores of version 1, times count from the start of each file
 STORE_FILE = "store.json"
 SHARDS_FOLDER = "shards"
 FAILURES_FILE = "failures.jsonl"
@@ -26,7 +28,11 @@ ENDINGS = {"zarr": ".zarr", "hdf5": ".h5"}
 
 
 class Fingerprint(BaseModel):
-    """Everything that decides a feature's value: two stores with equal ones hold comparable features."""
+    """Everything that decides a feature's value: two stores with equal ones hold comparable features.
+
+    ``decoding`` says what was asked of the decoder beside plain pictures, such as ``square pixels``; while it is empty
+    it is not written, so that fingerprints of before it was known stay equal to the letter.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,11 +45,19 @@ class Fingerprint(BaseModel):
     sampling: str = "every frame"
     precision: str = "fp32"
     dtype: Literal["float16", "float32"] = "float16"
+    decoding: str = ""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if not self.decoding:
+            content.pop("decoding", None)
+        return content
 
     def differences(self, other: Fingerprint) -> list[str]:
         """Returns ``field: mine, not theirs`` for every field that differs."""
         return [
-            f"{name}: {getattr(self, name)}, not {getattr(other, name)}"
+            f"{name}: {getattr(self, name) or 'plain'}, not {getattr(other, name) or 'plain'}"
             for name in type(self).model_fields
             if getattr(self, name) != getattr(other, name)
         ]
@@ -64,7 +78,27 @@ class StoreHeader(BaseModel):
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What was found out about a video's file while it was decoded; None is what nobody knows (imported features)."""
+    """What was found out about a video's file while it was decoded; None is what nobody knows (imported features).
+
+    Attributes:
+        path: The file; below ``root`` if that is known.
+        size_bytes: Of the file.
+        mtime_ns: When the file was last changed.
+        width: Of an upright frame in pixels; of the first frame if frames differ.
+        height: Likewise.
+        duration_s: Seconds from the first frame to the end of the last one.
+        complete: Whether the rows are those of the whole video; False for a damaged one that was kept.
+        root: Absolute path of the folder that was extracted.
+        content_sha256: Of the file's bytes.
+        start_s: Where the file begins on its own timeline: what players subtract from the times of its frames.
+        stream: Number of the stream in the file, as ffmpeg counts.
+        streams: How many video streams the file has.
+        concealed: Frames that are not in the store because damage kept them from being decoded truly.
+        time_jumps: How often the file's times step back; times go on from there.
+        sample_aspect: Shape of a pixel, such as ``4:3``; pixels are taken as they are stored.
+        interlaced: Whether frames are made of two fields.
+        transfer: Transfer characteristic that the file names, such as ``smpte2084`` for HDR.
+    """
 
     path: str
     size_bytes: int
@@ -73,6 +107,25 @@ class VideoFacts:
     height: int | None
     duration_s: float | None
     complete: bool = True
+    root: str | None = None
+    content_sha256: str | None = None
+    start_s: float | None = None
+    stream: int | None = None
+    streams: int | None = None
+    concealed: int | None = None
+    time_jumps: int | None = None
+    sample_aspect: str | None = None
+    interlaced: bool | None = None
+    transfer: str | None = None
+
+    @staticmethod
+    def from_columns(columns: dict[str, list], number: int) -> VideoFacts:
+        """Takes those of one video out of a record's columns; a record of before may lack some."""
+        return VideoFacts(**{name: columns[name][number] for name in FACT_NAMES if name in columns})
+
+
+FACT_NAMES = tuple(each.name for each in dataclasses.fields(VideoFacts))
+REQUIRED_FACTS = FACT_NAMES[:7]  # those that records of version 1 have
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,12 +26,12 @@ from featx.store.schema import (
     ARRAY_NAMES,
     ENDINGS,
     FAILURES_FILE,
+    REQUIRED_FACTS,
     SHARD_NAME,
     SHARDS_FOLDER,
     STORE_FILE,
     ShardRecord,
     StoreHeader,
-    VideoFacts,
     record_path,
     shard_name,
     shard_path,
@@ -40,8 +39,6 @@ from featx.store.schema import (
 from featx.store.sealed import Damaged
 from featx.store.shard import ShardEntry
 from featx.store.writer import remove, uncommitted
-
-FACTS = {each.name for each in dataclasses.fields(VideoFacts)}
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,7 @@ def _of_record(record: ShardRecord, header: StoreHeader | None, seen: Container[
     if header is not None and record.store != header.model_dump():
         differences = "; ".join(store_differences(record.store, header.model_dump()))
         problems.append(f"belongs to another store ({differences})")
-    if record.ids and set(record.facts) != FACTS:
+    if record.ids and not set(REQUIRED_FACTS) <= set(record.facts):
         problems.append(f"facts are {', '.join(record.facts)}")
     twice = [video_id for video_id in record.ids if video_id in seen]
     if twice:

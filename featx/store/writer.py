@@ -139,6 +139,9 @@ class StoreWriter:
         """
         if video_id in self.done:
             raise FeatxError(f"{self.path}: video '{video_id}' is in the store already")
+        if self._header.featx_store == 1 and facts.start_s is not None:
+            # Times of all rows of a store mean the same; `start_s` says what the file's own would be.
+            video = dataclasses.replace(video, pts=video.pts - facts.start_s)
         problem = problem_of(video, self._header.fingerprint)
         if problem:
             raise BadVideo(f"{self.path}: cannot take video '{video_id}': {problem}")
