@@ -19,9 +19,11 @@ from featx.evaluate.search.settings import SearchSettings
 from featx.manifest import read_manifest
 from featx.stills import NoPicture, decode_still
 from featx.store.reader import FeatureStore
+from featx.store.schema import VideoFacts
 
 HEIGHT = 160  # pixels
 QUALITY = 85
+NAMED = 20  # missing files in a note; the page says it of each
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         where = "--videos FOLDER or --manifest FILE says where they are"
         if settings.videos or settings.manifest:
             where = f"looked in {settings.videos or settings.manifest}"
-        problems.append(
-            f"{len(missing)} of {len(ids)} video files are not there, {files[missing[0]]} first; {where}"
-        )
+        names = ", ".join(str(files[video_id]) for video_id in missing[:NAMED])
+        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        problems.append(f"{len(missing):,} of {len(ids):,} video files are not there; {where}: {names}{more}")
     if unknown:
         problems.append(
             f"{len(unknown)} of {len(ids)} videos have no pictures: the store does not know the times of their rows, "
@@ -124,7 +126,9 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
     if settings.videos:
         if not settings.videos.is_dir():
             raise FeatxError(f"--videos {settings.videos}: no such folder")
-        return {video_id: settings.videos / video_id for video_id in ids}
+        return {
+            video_id: _moved(settings.videos, video_id, one) for video_id, one in store.facts(ids).items()
+        }
     if settings.manifest:
         manifest = read_manifest(settings.manifest)
         paths = {video.stored_id: manifest.root / video.path for video in manifest.videos}
@@ -132,7 +136,18 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
         if strange:
             raise FeatxError(f"--manifest {settings.manifest}: has no video '{strange[0]}'")
         return {video_id: paths[video_id] for video_id in ids}
-    return {video_id: Path(one.path) for video_id, one in store.facts(ids).items()}
+    return {video_id: Path(one.root or "", one.path) for video_id, one in store.facts(ids).items()}
+
+
+def _moved(folder: Path, video_id: str, facts: VideoFacts) -> Path:
+    """Returns where a video's file is when the folder that was extracted is another one now.
+
+    The file lies there as it lay below the recorded root; where none is recorded, as its id says. An id that a
+    manifest gave need not be a path, and a video that was moved after it was extracted may have got another id.
+    """
+    places = [folder / facts.path] if facts.root is not None else []
+    places.append(folder / video_id)
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:
