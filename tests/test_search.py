@@ -296,6 +296,7 @@ def test_wrong_use_is_said_in_one_line(class_world: Path, made_run, tmp_path: Pa
         ([store, "x", "--video", "red-star/test-99.mp4"], "did you mean 'red-star/"),
         ([store, "x", "--video", "a", "--level", "videos"], "--level videos"),
         ([store, "x", "--video", "a", "--index", tmp_path / "i"], "--index"),
+        ([store, "x", "--stats", "--index", tmp_path / "i"], "--stats"),
         ([store, "x", "--windows", "2,0"], "--windows 2,0: must be seconds"),
         ([store, "x", "--contact-sheet", "a.pdf"], "must end in .html or .png"),
         ([store, "x", "--format", "tabel"], "did you mean 'table'"),
@@ -314,6 +315,19 @@ def test_wrong_use_is_said_in_one_line(class_world: Path, made_run, tmp_path: Pa
     assert outcome.code == 0
     outcome = featx("search", store, "x", "--adapter", baseline)
     assert outcome.code == 2 and "a baseline; take a run of featx train" in outcome.err
+
+
+def test_queries_that_are_not_finite_are_an_error(class_world: Path, made_run, tmp_path: Path, featx) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    run = made_run("train", "--prompts", 2, "--layers", 0, "--steps", 1)
+    with safe_open(run / "adapter.safetensors", "pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    broken = tmp_path / "broken.safetensors"
+    save_file({name: torch.full_like(one, torch.nan) for name, one in tensors.items()}, broken, header)
+    outcome = featx("search", class_world / "features", "a red star", "--adapter", broken)
+    assert outcome.code == 2 and "not finite" in outcome.err and str(broken) in outcome.err
 
 
 def test_stats_say_how_fast_the_store_was_read(class_world: Path, featx) -> None:

@@ -175,6 +175,20 @@ def test_it_finds_what_a_new_index_and_brute_force_find(level: str, format: str,
             check(opened, store, level, folder / f"fresh-{step}")
 
 
+def test_of_equally_good_ones_the_first_in_the_store_is_found(tmp_path: Path) -> None:
+    """Also where more of one cell are as good as the tenth than FAISS is asked for at first."""
+    query, asked = queries()[:1], everything("frames")
+    two = np.stack([query[0].numpy()] * 2) * 2
+    for row, place, to in zip(two, np.flatnonzero(two[0])[:2], np.flatnonzero(two[0] == 0)[:2], strict=True):
+        row[place], row[to] = 0, 1  # both have three of the query's four numbers
+    rows = np.tile(two, (400, 1)).astype(np.float16)
+    times, frames = np.arange(len(rows)) / 25, np.arange(len(rows), dtype=np.int32)
+    path = add(tmp_path / "s", {"0.mp4": VideoFeatures(rows, times, frames)})
+    opened, _ = open_index(tmp_path / "i", FeatureStore(path), query, asked)
+    (finds,) = opened.search(query, 10, asked)
+    assert [(one.first_row, one.score) for one in finds] == [(row, 0.75) for row in range(10)]
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("format", FORMATS)
 def test_only_new_rows_are_read(tmp_path: Path, level: str, format: str) -> None:
