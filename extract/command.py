@@ -1,8 +1,8 @@
 """The ffmpeg command lines of extraction.
 
-One process decodes a video once and writes two things: the chosen frames as pictures to its standard output, and
-one line of text for every frame of the source (ffmpeg's framecrc format: size, time base, presentation time,
-duration) into a pipe. So a row's time and frame number never depend on what a filter made of them.
+One process decodes a video and writes the chosen frames, as plain RGB pixels, to its standard output. What each
+frame of the source is (time, size, kind) it says in its log (see `featx.extract.decoder_log`). So a row's time and
+frame number never depend on what a filter made of them. Times are those of the file itself (``-copyts``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from featx.clip.preprocess import fast_filter
 from featx.extract.sampling import Sampling, filter_of
 from featx.ffmpeg import DEMUXERS, PROTOCOLS, ffmpeg_path
 
-FRAME_LINES = {"format": "framecrc", "an": None, "sn": None, "dn": None}
+MAX_PIXELS = 2**26  # 8K and 360-degree footage up to 11520 x 5760; four times that takes gigabytes to decode
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,12 @@ class DecodeOptions:
     Attributes:
         sampling: Which frames become pictures.
         fast_size: Side of the pictures when ffmpeg scales and crops them; None for whole frames.
+        stream: Number of the stream in the file, as ffmpeg counts; None lets `featx.extract.streams` choose.
+        square_pixels: Stretch frames whose pixels are not square to the width that they are shown with.
+        deinterlace: Make whole frames of those that are marked as two fields.
         hwaccel: ffmpeg's name of a decoding device, such as `cuda`; empty for none.
         threads: Decoding threads of one ffmpeg.
-        timeout_s: How long ffmpeg may be waited for in one video; waiting for the encoder does not count.
+        timeout_s: How long there may be no further frame; waiting for the encoder does not count.
         max_pixels: Largest picture, width times height.
         max_duration_s: Longest video.
         max_frames: Most frames of a video.
@@ -35,89 +38,178 @@ class DecodeOptions:
 
     sampling: Sampling = field(default_factory=Sampling)
     fast_size: int | None = None
+    stream: int | None = None
+    square_pixels: bool = False
+    deinterlace: bool = False
     hwaccel: str = ""
     threads: int = 1
     timeout_s: float = 600.0
-    max_pixels: int = 16_384 * 16_384
+    max_pixels: int = MAX_PIXELS
     max_duration_s: float = 48 * 3600.0
     max_frames: int = 20_000_000
 
+    def picture_size(self, frame_size: tuple[int, int], sample_aspect: str) -> tuple[int, int]:
+        """Returns width and height of the picture that a frame becomes.
+
+        Args:
+            frame_size: Width and height of the upright frame; zeros if there is none.
+            sample_aspect: Width to height of its pixels, such as ``4/3``; ``0/1`` if not known.
+        """
+        width, height = frame_size
+        if self.fast_size:
+            return (self.fast_size, self.fast_size) if width else (0, 0)
+        upper, lower = (int(word) for word in (sample_aspect or "0/1").split("/"))
+        if self.square_pixels and upper:
+            width = int(width * (upper / lower) + 0.5)
+        return width, height
+
 
 INPUT = "input"  # stands for the file in the graph: ffmpeg-python takes no names that are not UTF-8
+# Messages of the encoder, captions and time codes would be printed too, in pieces between which complaints get lost.
+NOT_SHOWN = ("SEI_UNREGISTERED", "A53_CC", "S12M_TIMECOD")
+FRAME_LOG = ",".join([*(f"sidedata=delete:{kind}" for kind in NOT_SHOWN), "showinfo=checksum=0"])
+# Every packet in the order of the file, its own presentation time (or, without one, its decoding time) in place of
+# `pts`, its duration kept; the running number in place of `dts`, since muxers do not take times that step back.
+FAR_BACK = 10**12
+PACKET_TIMES = f"setts=pts=if(eq(PTS\\,NOPTS)\\,DTS\\,PTS):dts=N-{FAR_BACK}"
+# The same with `dts`, moved by as much, in place of the duration.
+PACKET_ORDER = f"setts=pts=PTS:dts=N-{FAR_BACK}:duration=if(eq(DTS\\,NOPTS)\\,0\\,DTS+{FAR_BACK})"
+PACKET_LINES = {"vcodec": "copy", "copyinkf": None, "format": "framecrc", "an": None, "sn": None, "dn": None}
 
 
-def _source(options: DecodeOptions) -> Any:
+def picture_command(
+    path: Path, options: DecodeOptions, frames: int = 0, packet_pipe: int | None = None
+) -> list[str]:
+    """Returns the command that decodes the chosen frames of an undamaged video; any damage ends it with an error.
+
+    Args:
+        path: The file.
+        options: How.
+        frames: Frames of the video; only sampling ``frames`` needs it.
+        packet_pipe: File descriptor for the lines about packets; used for key frames only.
+    """
+    source = _source(options)
+    chain = [FRAME_LOG, *_repairs(options), filter_of(options.sampling, frames), *_size(options)]
+    outputs = [_pictures(source, options, chain)]
+    if options.sampling.kind == "keyframes" and packet_pipe is not None:
+        outputs.append(_packets(source, _stream(options), packet_pipe, PACKET_TIMES))
+    return _compile(path, outputs, "-xerror")
+
+
+def every_frame_command(path: Path, options: DecodeOptions) -> list[str]:
+    """Returns the command that decodes all frames that can be decoded, each in its own size, past any damage."""
+    source = _source(options, keep_going=True)
+    return _compile(path, [_pictures(source, options, [FRAME_LOG, *_repairs(options), *_size(options)])])
+
+
+def frame_command(path: Path, options: DecodeOptions) -> list[str]:
+    """Returns the command that decodes as `every_frame_command` does and keeps no picture, only the log of frames."""
+    return _compile(path, [_nothing(_source(options, keep_going=True), options, FRAME_LOG)])
+
+
+def complaint_command(path: Path, options: DecodeOptions, packet_pipe: int) -> list[str]:
+    """Returns the command that decodes in the same way, says only what is wrong, and lists the packets.
+
+    It is not one with `frame_command`: `showinfo` writes a line in two steps, and a complaint that gets between them
+    loses the words that say where it comes from.
+    """
+    source = _source(options, keep_going=True)
+    packets = _packets(source, _stream(options), packet_pipe, PACKET_ORDER)
+    return _compile(path, [_nothing(source, options, "null"), packets], level="warning")
+
+
+def packet_command(path: Path, options: DecodeOptions, all_streams: bool = False) -> list[str]:
+    """Returns the command that lists packets on standard output, without decoding them.
+
+    Args:
+        path: The file.
+        options: How.
+        all_streams: Of all video streams in turn, not only of the one that the options name, or else the first.
+    """
     import ffmpeg
 
-    given: dict[str, Any] = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS}
+    streams = "0:v" if all_streams else _stream(options)
+    lines = ffmpeg.output(_source(options), "pipe:1", map=streams, **{"bsf:v": PACKET_TIMES}, **PACKET_LINES)
+    return _compile(path, [lines])
+
+
+def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
+    import ffmpeg
+
+    given: dict[str, Any] = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS, "copyts": None}
     given |= {"max_pixels": options.max_pixels, "threads": options.threads}
-    if options.sampling.kind == "keyframes":
+    if keep_going:
+        given["err_detect:v"] = "explode"  # a decoder must rather give no frame than make one up
+    elif options.sampling.kind == "keyframes":
         given["skip_frame"] = "nokey"
     if options.hwaccel:
         given["hwaccel"] = options.hwaccel
     return ffmpeg.input(INPUT, **given)
 
 
-def _compile(path: Path, *outputs: Any) -> list[str]:
+def _repairs(options: DecodeOptions) -> list[str]:
+    return ["bwdif=mode=send_frame:deint=interlaced"] if options.deinterlace else []
+
+
+def _size(options: DecodeOptions) -> list[str]:
+    filters = []
+    if options.square_pixels:
+        filters.append("scale=w=if(sar\\,round(iw*sar)\\,iw):h=ih:flags=bicubic,setsar=1")
+    if options.fast_size:
+        filters.append(fast_filter(options.fast_size))
+    return filters
+
+
+def _stream(options: DecodeOptions) -> str:
+    return "0:v:0" if options.stream is None else f"0:{options.stream}"
+
+
+def _video_only() -> dict[str, None]:
+    return {"an": None, "sn": None, "dn": None}
+
+
+def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
     import ffmpeg
 
-    # -xerror ends at the first damaged frame: ffmpeg would otherwise invent what is missing and report success
-    quiet = ("-nostdin", "-nostats", "-v", "error", "-xerror", "-filter_threads", "1")
-    command = ffmpeg.merge_outputs(*outputs).global_args(*quiet).compile(cmd=ffmpeg_path())
+    # Without passthrough, frames of a variable rate would be doubled or dropped to make the rate constant. Without
+    # noautoscale, frames of another size would be stretched to the first one's.
+    return ffmpeg.output(
+        source,
+        "pipe:1",
+        **({} if options.stream is None else {"map": _stream(options)}),
+        vf=",".join(word for word in chain if word),
+        pix_fmt="rgb24",
+        fps_mode="passthrough",
+        noautoscale=None,
+        vcodec="rawvideo",
+        format="rawvideo",
+        **_video_only(),
+    )
+
+
+def _nothing(source: Any, options: DecodeOptions, chain: str) -> Any:
+    import ffmpeg
+
+    sink = {"vf": chain, "fps_mode": "passthrough", "format": "null"}
+    return ffmpeg.output(source, "-", map=_stream(options), **sink, **_video_only())
+
+
+def _packets(source: Any, stream: str, pipe: int, times: str) -> Any:
+    import ffmpeg
+
+    return ffmpeg.output(source, f"pipe:{pipe}", map=stream, **{"bsf:v": times}, **PACKET_LINES)
+
+
+def _compile(path: Path, outputs: list[Any], *more: str, level: str = "info") -> list[str]:
+    import ffmpeg
+
+    # The log says of what kind each line is; lines that repeat are not summed up, since frames are counted in it.
+    talk = ("-hide_banner", "-nostdin", "-nostats", "-v", f"repeat+level+{level}")
+    command = (
+        ffmpeg.merge_outputs(*outputs)
+        .global_args(*talk, *more, "-filter_threads", "1")
+        .compile(cmd=ffmpeg_path())
+    )
     # `file:` keeps names such as `-x.mp4`, `concat:a|b` or `http://…` file names
     command[command.index("-i") + 1] = f"file:{path}"
     return command
-
-
-def decode_command(
-    path: Path, options: DecodeOptions, frames: int, frame_pipe: int, packet_pipe: int
-) -> list[str]:
-    """Returns the command that decodes the largest video stream of a file.
-
-    Args:
-        path: The file.
-        options: How.
-        frames: Frames of the video; only sampling ``frames`` needs it.
-        frame_pipe: File descriptor for the lines about frames.
-        packet_pipe: File descriptor for the lines about packets; used for key frames only.
-    """
-    import ffmpeg
-
-    source = _source(options)
-    filters = [filter_of(options.sampling, frames)]
-    if options.fast_size:
-        filters.append(fast_filter(options.fast_size))
-        picture = {"format": "rawvideo", "vcodec": "rawvideo"}
-    else:
-        # A PPM carries its own size: what comes out of a rotated video says how large it is, without a probe.
-        picture = {"format": "image2pipe", "vcodec": "ppm"}
-    chain = ",".join(word for word in filters if word)
-    # No stream is named: ffmpeg takes the largest picture, for every output the same one.
-    # Without passthrough, frames of a variable rate would be doubled or dropped to make the rate constant.
-    pictures = ffmpeg.output(
-        source,
-        "pipe:1",
-        pix_fmt="rgb24",
-        fps_mode="passthrough",
-        **picture,
-        **({"vf": chain} if chain else {}),
-    )
-    lines = ffmpeg.output(
-        source,
-        f"pipe:{frame_pipe}",
-        vcodec="wrapped_avframe",  # hands frames on without a copy
-        fps_mode="passthrough",
-        enc_time_base="demux",
-        **FRAME_LINES,
-    )
-    if options.sampling.kind != "keyframes":
-        return _compile(path, pictures, lines)
-    packets = ffmpeg.output(source, f"pipe:{packet_pipe}", vcodec="copy", **FRAME_LINES)
-    return _compile(path, pictures, lines, packets)
-
-
-def count_command(path: Path, options: DecodeOptions) -> list[str]:
-    """Returns the command that lists the packets of a video without decoding them."""
-    import ffmpeg
-
-    return _compile(path, ffmpeg.output(_source(options), "pipe:1", vcodec="copy", **FRAME_LINES))

@@ -1,242 +1,129 @@
-"""Decoding one video with an ffmpeg process: its pictures one by one, then what they are, or a clear error."""
+"""Decoding one regular video with an ffmpeg process: its pictures one by one, then what they are, or a clear error.
+
+A file that is damaged, whose frames change their size on the way, or whose times step back where frames are chosen by
+time, is noticed here and decoded by `featx.extract.salvage`.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
-import re
-import subprocess
-import threading
-import time
-from collections import deque
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
-from featx.extract.command import DecodeOptions, count_command, decode_command
-from featx.extract.sampling import FrameTimes
-from featx.ffmpeg import kill
-
-STDERR_LINES = 20
-STDERR_LINE_BYTES = 400
-MEMORY_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
-PIPE_BYTES = (
-    2**20
-)  # the largest that an unprivileged process may ask for; fewer switches between the processes
-KEY_FLAG, DISCARD_FLAG = 1, 4  # AV_PKT_FLAG_KEY; AV_PKT_FLAG_DISCARD: cut off by the file's edit list
-NO_TIME = -(2**63)  # how ffmpeg writes a time that it does not know
-
-
-class DecodeError(Exception):
-    """A video could not be decoded to its end.
-
-    Attributes:
-        stage: `open` if no picture came out, else `decode`.
-        stderr: The last lines that ffmpeg printed.
-        killed: Whether ffmpeg was killed by somebody else, so that another attempt may succeed.
-    """
-
-    def __init__(self, message: str, stage: str, stderr: list[str], killed: bool = False) -> None:
-        super().__init__(message)
-        self.stage = stage
-        self.stderr = stderr
-        self.killed = killed
-
-
-class FrameLines:
-    """What ffmpeg says of each frame or packet (framecrc format), gathered while it runs."""
-
-    def __init__(self) -> None:
-        self.size = (0, 0)  # width, height of an upright frame
-        self.time_base = Fraction(1)
-        self.pts: list[int] = []
-        self.key: list[bool] = []
-        self.duration = 0
-
-    def read(self, line: str) -> None:
-        """Takes one line."""
-        if line.startswith("#"):
-            name, _, value = line[1:].partition(": ")
-            if name == "tb 0":
-                self.time_base = Fraction(value.strip())
-            elif name == "dimensions 0":
-                width, height = value.strip().split("x")
-                self.size = int(width), int(height)
-            return
-        words = line.split(",")
-        flags = [int(word.strip()[2:], 16) for word in words[6:] if word.strip().startswith("F=")]
-        flag = flags[0] if flags else KEY_FLAG  # nothing is written when there is no other flag
-        if flag & DISCARD_FLAG:
-            return
-        dts, pts, self.duration = (int(word) for word in words[1:4])
-        self.pts.append(dts if pts == NO_TIME else pts)
-        self.key.append(bool(flag & KEY_FLAG))
-
-    def times(self, count: int | None = None, packets: FrameLines | None = None) -> FrameTimes:
-        """Returns the times of the first ``count`` frames (of all); ``packets`` if these are key frames only."""
-        pts = np.array(self.pts[:count], dtype=np.int64)
-        if packets is None:
-            return FrameTimes(pts, self.duration, self.time_base)
-        all_pts = np.array(packets.pts)
-        key = np.array(packets.key)
-        # a packet's place in the order of presentation is the index of its frame
-        index = np.argsort(np.argsort(all_pts, kind="stable"))[key]
-        return FrameTimes(pts, self.duration, self.time_base, np.sort(index))
+from featx.extract.command import DecodeOptions, packet_command, picture_command
+from featx.extract.decoder_log import DecoderLog
+from featx.extract.errors import Irregular, check_end, is_out_of_bounds
+from featx.extract.ffmpeg_process import FfmpegProcess
+from featx.extract.packets import PacketLines
+from featx.extract.streams import choose_stream
+from featx.extract.times import FrameTimes, going_on
+from featx.extract.transport_stream import ends_within_picture
 
 
 class Decoding:
-    """One video being decoded: iterate over its pictures, then ask `times` and `size` what they are."""
+    """One video being decoded: iterate over its pictures; at the end, the attributes say what they are.
+
+    Attributes:
+        options: How it is decoded; names the stream once it is chosen.
+        log: What ffmpeg said of it.
+        times: When all its frames are shown (all key frames, if only they were asked for).
+        jumps: How often the times of the file step back.
+        pictures: How many pictures came out.
+    """
+
+    times: FrameTimes
 
     def __init__(self, path: Path, options: DecodeOptions, expected_frames: int = 0) -> None:
         """Prepares; nothing runs before the first picture is asked for.
 
         Args:
             path: A local video file.
-            options: How to decode it.
+            options: How to decode it; if they name no stream, it is chosen.
             expected_frames: How many frames the video has; only sampling ``frames`` needs it, see `count_packets`.
         """
+        self.options = options
+        self.log = DecoderLog()
+        self.jumps = 0
+        self.pictures = 0
         self._path = path
         self._expected_frames = expected_frames
-        self._options = options
-        self._frames = FrameLines()
-        self._packets = FrameLines()
-        self._excess = ""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the video's upright frames in pixels."""
-        return self._frames.size
-
-    @property
-    def times(self) -> FrameTimes:
-        """The times of all frames decoded so far (of all key frames, if only they were asked for)."""
-        return self._frames.times(
-            packets=self._packets if self._options.sampling.kind == "keyframes" else None
-        )
+        self._packets = PacketLines()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields the chosen frames, (height, width, 3) uint8 RGB, in order of presentation.
 
         Raises:
             DecodeError: After the good frames, if the file is damaged, not a video, out of bounds, or takes too long.
+            Irregular: If the file needs a closer look, and what was yielded must be forgotten.
         """
-        options = self._options
-        ends = [os.pipe(), os.pipe()]
-        (frame_in, frame_out), (packet_in, packet_out) = ends
-        try:
-            process = subprocess.Popen(
-                decode_command(self._path, options, self._expected_frames, frame_out, packet_out),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(frame_out, packet_out),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(frame_in)
-            os.close(packet_in)
-            raise
-        finally:
-            os.close(frame_out)
-            os.close(packet_out)
-        assert process.stdout is not None and process.stderr is not None
-        last_words: deque[str] = deque(maxlen=STDERR_LINES)
-        readers = [
-            threading.Thread(target=_keep_last_lines, args=(process.stderr, last_words), daemon=True),
-            threading.Thread(target=self._read_frames, args=(os.fdopen(frame_in), process), daemon=True),
-            threading.Thread(target=_read_lines, args=(os.fdopen(packet_in), self._packets), daemon=True),
-        ]
-        watchdog = Watchdog(process, options.timeout_s)
-        for thread in [*readers, watchdog]:
-            thread.start()
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-        count = 0
-        try:
-            while True:
-                with watchdog.waiting():
-                    picture = _read_picture(process.stdout, options.fast_size)
-                if picture is None:
-                    break
-                yield picture
-                count += 1
-            with watchdog.waiting():
-                status = process.wait()
-            for thread in readers:
-                thread.join()
-            stage = "decode" if count else "open"
-            if watchdog.expired:
-                raise DecodeError(f"took longer than {options.timeout_s:.0f} s", stage, list(last_words))
-            if self._excess:
-                raise DecodeError(self._excess, stage, list(last_words))
-            if status != 0:
-                raise DecodeError(_reason(last_words, status), stage, list(last_words), killed=status < 0)
-            if not self._frames.pts:
-                what = "no video frame in the file"
-                if self._packets.pts:
-                    what = "no key frame is shown: an edit list cuts them off; sample with --fps or --every"
-                raise DecodeError(what, "open", list(last_words))
-        finally:
-            watchdog.stop()
-            kill(process)
-            process.stdout.close()
+        with self._start() as process:
+            if (stream := self._other_stream(process)) is None:
+                yield from self._read_pictures(process)
+        if stream is not None:
+            self.options = replace(self.options, stream=stream)
+            with self._start() as process:
+                yield from self._read_pictures(process)
+        self._conclude()
 
-    def _read_frames(self, stream: IO[str], process: subprocess.Popen[bytes]) -> None:
-        """Gathers what ffmpeg says of each frame; ends the process when the video is out of bounds."""
-        options, frames = self._options, self._frames
-        with stream:
-            for line in stream:
-                frames.read(line)
-                if not frames.pts:
-                    continue
-                if len(frames.pts) > options.max_frames:
-                    self._excess = f"more than {options.max_frames} frames; --max-frames allows more"
-                elif (frames.pts[-1] - frames.pts[0]) * frames.time_base > options.max_duration_s:
-                    self._excess = f"longer than {options.max_duration_s:.0f} s; --max-duration allows more"
-                if self._excess:
-                    kill(process)
-                    return
+    def _start(self) -> FfmpegProcess:
+        self._packets = PacketLines()
+        self.log = DecoderLog()
 
+        def command(pipe: int) -> list[str]:
+            return picture_command(self._path, self.options, self._expected_frames, pipe)
 
-class Watchdog(threading.Thread):
-    """Kills a process that has been waited for too long in all; time spent elsewhere does not count."""
+        def is_enough(log: DecoderLog) -> bool:
+            return is_out_of_bounds(log, self.options)
 
-    def __init__(self, process: subprocess.Popen[bytes], timeout_s: float) -> None:
-        super().__init__(daemon=True)
-        self.expired = False
-        self._process = process
-        self._timeout_s = timeout_s
-        self._waited_s = 0.0
-        self._since: float | None = None
-        self._stopped = threading.Event()
+        return FfmpegProcess(command, self.log, self.options.timeout_s, self._packets.read, is_enough)
 
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Counts the time within as waiting."""
-        began = self._since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._since = None
-            self._waited_s += time.monotonic() - began
+    def _other_stream(self, process: FfmpegProcess) -> int | None:
+        """Returns the stream to take, if ffmpeg has begun with another one."""
+        if self.options.stream is not None:
+            return None
+        process.wait_for_frame()
+        choice = choose_stream(self._path, self.options, self.log)
+        if choice == self.log.stream or choice is None:
+            return None
+        return choice
 
-    def run(self) -> None:
-        """Looks at the clock now and then."""
-        while not self._stopped.wait(min(self._timeout_s / 4, 1.0)):
-            since = self._since
-            now = 0.0 if since is None else time.monotonic() - since
-            if self._waited_s + now > self._timeout_s:
-                self.expired = True
-                kill(self._process)
-                return
+    def _read_pictures(self, process: FfmpegProcess) -> Iterator[np.ndarray]:
+        process.wait_for_frame()
+        width, height = self.options.picture_size(self.log.first_size, self.log.sample_aspect)
+        while width:
+            picture = np.empty((height, width, 3), np.uint8)
+            if not process.read_into(picture.data.cast("B")):
+                break
+            yield picture
+            self.pictures += 1
+            self._check_regular()
+        status = process.wait()
+        self._check_regular()
+        check_end(self.log, status, process.stalled, self.options, self.pictures)
+        if self.log.errors:
+            # Some decoders complain of what is missing, make it up, and call that success.
+            raise Irregular(self.log.first_error)
+        if self.log.container == "mpegts" and ends_within_picture(self._path, self.log.packet_id):
+            raise Irregular("its last picture may be cut off")
 
-    def stop(self) -> None:
-        """Ends the watch."""
-        self._stopped.set()
+    def _check_regular(self) -> None:
+        if self.log.graphs > 1:
+            raise Irregular("its frames change their size or colours")
+
+    def _conclude(self) -> None:
+        frames = self.log.source_frames()
+        pts, self.jumps = going_on(frames.pts, frames.durations)
+        kind, index = self.options.sampling.kind, None
+        if self.jumps and kind in ("fps", "keyframes"):
+            raise Irregular("its times step back")
+        if kind == "keyframes":
+            packets = self._packets.of().shown
+            # a packet's place in the order of presentation is the index of its frame
+            places = np.argsort(np.argsort(packets.pts, kind="stable"), kind="stable")
+            index = np.sort(places[packets.key])[: len(frames)]
+        self.times = FrameTimes(pts, int(frames.durations[-1]), frames.time_base, index)
 
 
 def count_packets(path: Path, options: DecodeOptions) -> int:
@@ -245,62 +132,10 @@ def count_packets(path: Path, options: DecodeOptions) -> int:
     Raises:
         DecodeError: If the file cannot be read.
     """
-    try:
-        done = subprocess.run(
-            count_command(path, options),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=options.timeout_s,
-        )
-    except subprocess.TimeoutExpired:
-        raise DecodeError(f"took longer than {options.timeout_s:.0f} s", "open", []) from None
-    if done.returncode:
-        words = deque(_clean(line) for line in done.stderr[-4000:].splitlines()[-STDERR_LINES:])
-        raise DecodeError(_reason(words, done.returncode), "open", list(words), killed=done.returncode < 0)
-    packets = FrameLines()
-    for line in done.stdout.decode().splitlines():
-        packets.read(line)
-    return len(packets.pts)
-
-
-def _reason(last_words: deque[str], status: int) -> str:
-    if status < 0:
-        return f"the decoder was killed by signal {-status}"
-    return last_words[0] if last_words else f"ffmpeg ended with status {status}"
-
-
-def _clean(line: bytes) -> str:
-    return MEMORY_ADDRESS.sub("", line.decode(errors="replace")).strip()
-
-
-def _keep_last_lines(stream: IO[bytes], lines: deque[str]) -> None:
-    """Drains stderr: an undrained pipe would hang ffmpeg, and a broken file can make it talk for ever."""
-    with stream:
-        while line := stream.readline(STDERR_LINE_BYTES):
-            if text := _clean(line):
-                lines.append(text)
-
-
-def _read_lines(stream: IO[str], lines: FrameLines) -> None:
-    with stream:
-        for line in stream:
-            lines.read(line)
-
-
-def _read_picture(stream: IO[bytes], fast_size: int | None) -> np.ndarray | None:
-    """Reads one binary PPM, or raw pixels of a known size; None at the end or for a half-written last picture."""
-    height = width = fast_size or 0
-    if fast_size is None:
-        if stream.readline() != b"P6\n":
-            return None
-        width, height = (int(number) for number in stream.readline().split())
-        stream.readline()  # the largest value, 255
-    picture = np.empty((height, width, 3), np.uint8)
-    view = picture.data.cast("B")
-    read = 0
-    while read < len(view):
-        got = stream.readinto(view[read:])  # type: ignore[attr-defined]
-        if not got:
-            return None
-        read += got
-    return picture
+    lines, log = PacketLines(), DecoderLog()
+    with FfmpegProcess(lambda pipe: packet_command(path, options), log, options.timeout_s) as process:
+        process.read_lines(lines.read)
+        status = process.wait()
+        if status or process.stalled:
+            check_end(log, status, process.stalled, options, 0)
+    return len(lines.of().shown)

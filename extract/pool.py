@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,8 +15,11 @@ import numpy as np
 
 from featx.clip.preprocess import scale_and_crop
 from featx.extract.command import DecodeOptions
-from featx.extract.decode import DecodeError, Decoding, count_packets
-from featx.extract.sampling import rows_of
+from featx.extract.decode import Decoding, count_packets
+from featx.extract.errors import DecodeError, Irregular
+from featx.extract.facts import facts_of
+from featx.extract.salvage import pictures, survey
+from featx.extract.sampling import chosen_frames, rows_of
 from featx.extract.videos import SourceVideo
 from featx.store.failures import Failure
 from featx.store.schema import VideoFacts
@@ -76,64 +79,62 @@ def decode_video(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk 
     """Decodes one video into chunks of cropped frames, then says how it ended."""
     for attempt in range(options.retries + 1):
         for item in _attempt(video, options):
-            if isinstance(item, End) and item.again and attempt == options.retries:
-                item.again = False
+            if isinstance(item, Chunk) or (item.failure is None and item.rows is None):
+                yield item
+                continue
+            item.again = item.again and attempt < options.retries
             yield item
-            if isinstance(item, End) and not item.again:
+            if not item.again:
                 return
 
 
 def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:
-    decoding: Decoding | None = None
-    waiting: list[np.ndarray] = []
-    count = 0
+    decode = options.decode
+    decoding = Decoding(video.path, decode)
     try:
-        expected = 0
-        if options.decode.sampling.kind == "frames":
-            expected = count_packets(video.path, options.decode)
-            # Packets are not always frames (hidden or split ones). What really comes out is counted on the way,
-            # and if it is another number the middle frames are chosen again; so nothing is handed on before.
-            decoding = Decoding(video.path, options.decode, expected)
-            waiting = [_crop(picture, options) for picture in decoding]
-            if len(decoding.times.pts) != expected:
-                decoding = Decoding(video.path, options.decode, len(decoding.times.pts))
-                waiting = [_crop(picture, options) for picture in decoding]
-            count = len(waiting)
-            yield Chunk(video, np.stack(waiting))
-        else:
-            decoding = Decoding(video.path, options.decode)
-            for picture in decoding:
-                waiting.append(_crop(picture, options))
-                count += 1
-                if len(waiting) == CHUNK_FRAMES:
-                    yield Chunk(video, np.stack(waiting))
-                    waiting = []
-            if waiting:
-                yield Chunk(video, np.stack(waiting))
-        yield _whole(video, decoding, count, options)
+        try:
+            if decode.sampling.kind == "frames":
+                decoding = yield from _even_frames(video, options)
+            else:
+                yield from _chunks(video, decoding, options)
+            yield _regular_end(video, decoding, options)
+        except (Irregular, DecodeError) as trouble:
+            if isinstance(trouble, DecodeError) and (trouble.killed or trouble.is_final):
+                raise
+            yield End(video, again=True)  # what came so far is looked at once more, frame by frame
+            yield from _salvage(video, decoding, options)
     except DecodeError as error:
-        keeps = count > 0 and options.on_damage == "keep" and options.decode.sampling.kind != "frames"
-        keeps = keeps and not error.killed
-        outcome = f"{count} frames decoded before the error; {'they are' if keeps else 'none of them'} stored"
-        failure = Failure(
-            video.id,
-            str(video.path),
-            error.stage,
-            str(error),
-            outcome if count else "no frame decoded",
-            error.stderr,
-        )
-        if keeps and decoding is not None:
-            if waiting:
-                yield Chunk(video, np.stack(waiting))
-            end = _whole(video, decoding, count, options)
-            assert end.facts is not None
-            yield replace(end, facts=replace(end.facts, complete=False), failure=failure)
-        else:
-            yield End(video, failure=failure, again=error.killed)
+        outcome = "no frame decoded" if error.stage == "open" else "nothing of it is stored"
+        failure = Failure(video.id, str(video.path), error.stage, str(error), outcome, error.stderr)
+        yield End(video, failure=failure, again=error.killed)
     except OSError as error:
-        outcome = "no frame decoded"
-        yield End(video, failure=Failure(video.id, str(video.path), "open", str(error), outcome, []))
+        yield End(
+            video, failure=Failure(video.id, str(video.path), "open", str(error), "no frame decoded", [])
+        )
+
+
+def _chunks(video: SourceVideo, pictures: Iterable[np.ndarray], options: PictureOptions) -> Iterator[Chunk]:
+    waiting: list[np.ndarray] = []
+    for picture in pictures:
+        waiting.append(_crop(picture, options))
+        if len(waiting) == CHUNK_FRAMES:
+            yield Chunk(video, np.stack(waiting))
+            waiting = []
+    if waiting:
+        yield Chunk(video, np.stack(waiting))
+
+
+def _even_frames(video: SourceVideo, options: PictureOptions) -> Generator[Chunk, None, Decoding]:
+    # Packets are not always frames (hidden or split ones). What really comes out is counted on the way, and if it is
+    # another number the middle frames are chosen again; so nothing is handed on before.
+    expected = count_packets(video.path, options.decode)
+    decoding = Decoding(video.path, options.decode, expected)
+    cropped = [_crop(picture, options) for picture in decoding]
+    if len(decoding.times.pts) != expected:
+        decoding = Decoding(video.path, decoding.options, len(decoding.times.pts))
+        cropped = [_crop(picture, options) for picture in decoding]
+    yield Chunk(video, np.stack(cropped))
+    return decoding
 
 
 def _crop(picture: np.ndarray, options: PictureOptions) -> np.ndarray:
@@ -142,23 +143,40 @@ def _crop(picture: np.ndarray, options: PictureOptions) -> np.ndarray:
     return picture[..., ::-1] if options.channel_order == "bgr" else picture
 
 
-def _whole(video: SourceVideo, decoding: Decoding, pictures: int, options: PictureOptions) -> End:
+def _regular_end(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> End:
     times = decoding.times
-    picture, frame_index = rows_of(options.decode.sampling, times, pictures)
+    picture, frame_index = rows_of(options.decode.sampling, times, decoding.pictures)
     # with key frames only, times has an entry a picture; otherwise an entry a frame of the source
     entry = picture if times.index is not None else frame_index
     rows = Rows(picture, times.seconds[entry], frame_index.astype(np.int32))
-    status = video.path.stat()
-    width, height = decoding.size
-    facts = VideoFacts(
-        path=str(video.path),
-        size_bytes=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        width=width,
-        height=height,
-        duration_s=times.duration_s,
-    )
-    return End(video, rows, facts)
+    return End(video, rows, facts_of(video, decoding.log, times, decoding.jumps))
+
+
+def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk | End]:
+    """Decodes a video that is damaged, joined, or changes on the way: its true frames, and how much is missing."""
+    # the stream that ffmpeg has chosen, or was told to take
+    decode = replace(decoding.options, stream=decoding.log.stream)
+    found = survey(video.path, decode, decoding.log.frames)
+    wanted = chosen_frames(decode.sampling, found.times, found.frames.key)
+    wanted = wanted[found.is_true[wanted]]
+    failure = None
+    if found.is_damaged:
+        keeps = options.on_damage == "keep" and decode.sampling.kind != "frames" and len(wanted) > 0
+        outcome = f"{int(found.is_true.sum())} frames are sound, {found.lost} are lost; "
+        outcome += "the sound ones are stored" if keeps else "nothing of it is stored"
+        said = found.complaints
+        reason = said.first_error or "packets are missing in the file"
+        failure = Failure(video.id, str(video.path), "decode", reason, outcome, list(said.last_lines))
+        if not keeps:
+            yield End(video, failure=failure)
+            return
+    frames, picture = np.unique(wanted, return_inverse=True)
+    is_wanted = np.isin(np.arange(len(found.frames)), frames)
+    yield from _chunks(video, (p for n, p in pictures(video.path, decode, found) if is_wanted[n]), options)
+    rows = Rows(picture, found.times.seconds[wanted], wanted.astype(np.int32))
+    concealed = found.lost + int(np.argmax(found.is_true))
+    facts = facts_of(video, found.log, found.times, found.jumps, concealed, not found.is_damaged)
+    yield End(video, rows, facts, failure)
 
 
 class DecoderPool:

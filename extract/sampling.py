@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from featx.errors import FeatxError
+from featx.extract.times import FrameTimes
 
 Kind = Literal["every frame", "fps", "every", "frames", "keyframes"]
 
@@ -23,29 +24,6 @@ class Sampling:
     def __str__(self) -> str:
         """Returns what stands in a store's fingerprint, e.g. ``fps 2`` or ``every frame``."""
         return f"{self.kind} {self.value}" if self.value else self.kind
-
-
-@dataclass(frozen=True)
-class FrameTimes:
-    """When the N frames of a video are shown: ``pts`` (N,) and the last frame's duration, in ``time_base`` seconds.
-
-    ``pts`` are increasing. With key frames only, ``index`` (N,) says which of the video's frames they are.
-    """
-
-    pts: np.ndarray
-    last_duration: int
-    time_base: Fraction
-    index: np.ndarray | None = None
-
-    @property
-    def seconds(self) -> np.ndarray:
-        """(N,) presentation times in seconds."""
-        return np.array([float(pts * self.time_base) for pts in self.pts.tolist()])
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds from the first frame to the end of the last one."""
-        return float((int(self.pts[-1] - self.pts[0]) + self.last_duration) * self.time_base)
 
 
 def choose_sampling(
@@ -132,6 +110,28 @@ def rows_of(sampling: Sampling, times: FrameTimes, pictures: int) -> tuple[np.nd
     if sampling.kind == "every":
         return picture, picture * int(sampling.value)
     return picture, picture if times.index is None else times.index[:pictures]
+
+
+def chosen_frames(sampling: Sampling, times: FrameTimes, is_key: np.ndarray) -> np.ndarray:
+    """Returns (R,) frame indices: which of a video's N frames its rows show, where every frame was looked at.
+
+    The same rows as `filter_of` and `rows_of` give where ffmpeg chooses.
+
+    Args:
+        sampling: How frames are chosen.
+        times: All N frames of the video.
+        is_key: (N,) bool, which are key frames.
+    """
+    count = len(times.pts)
+    if sampling.kind == "frames":
+        return even_frames(count, int(sampling.value))
+    if sampling.kind == "fps":
+        units = int(times.pts[-1] - times.pts[0]) + max(times.last_duration, 0)
+        rows = -(-units * times.time_base * sampling.value // 1)
+        return frames_on_screen(times, sampling.value, max(int(rows), 1))
+    if sampling.kind == "keyframes":
+        return np.flatnonzero(is_key)
+    return np.arange(0, count, int(sampling.value) or 1)
 
 
 def filter_of(sampling: Sampling, frames: int) -> str:

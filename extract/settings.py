@@ -32,6 +32,20 @@ class ExtractSettings(Settings):
     channel_order: Literal["rgb", "bgr"] = Field(
         "rgb", description="bgr only to reproduce features that were made with swapped colours."
     )
+    stream: int | None = Field(
+        None,
+        ge=0,
+        description="Take the stream of this number, as ffmpeg counts the streams of a file. Without it: of the video "
+        "streams that cover the file's time, the one with the largest frames.",
+    )
+    square_pixels: bool = Field(
+        False,
+        description="Stretch frames whose pixels are not square to the width that players show. Without it, and in the "
+        "method's own features, pixels are taken as they are stored.",
+    )
+    deinterlace: bool = Field(
+        False, description="Make whole frames of interlaced ones. Without it both fields stay in one picture."
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="What the encoder computes in. auto: fp16 on a GPU, fp32 on a CPU. On a CPU with bf16 instructions "
@@ -66,7 +80,8 @@ class ExtractSettings(Settings):
 
     # what goes wrong
     on_damage: Literal["drop", "keep"] = Field(
-        "drop", description="What becomes of the good first part of a damaged video."
+        "drop",
+        description="What becomes of the sound frames of a damaged video, in front of the damage and behind it.",
     )
     retries: int = Field(
         2,
@@ -75,10 +90,15 @@ class ExtractSettings(Settings):
     )
     max_failures: int = Field(0, ge=0, description="Stop after this many failed videos; 0: never.")
     timeout: float = Field(
-        600.0, gt=0, description="Seconds that the decoder of one video may be waited for."
+        600.0,
+        gt=0,
+        description="Give a video up when its decoder gives no further frame for so many seconds.",
     )
     max_pixels: int = Field(
-        16_384 * 16_384, ge=1, description="Largest picture (width times height) that is decoded."
+        2**26,
+        ge=1,
+        description="Largest frame (width times height) that is decoded; the default takes 8K and 360-degree footage "
+        "up to 11520x5760.",
     )
     max_duration: float = Field(48 * 3600.0, gt=0, description="Longest video in seconds.")
     max_frames: int = Field(20_000_000, ge=1, description="Most frames of one video.")

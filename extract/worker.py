@@ -102,7 +102,18 @@ def fingerprint_of(settings: ExtractSettings, loaded: LoadedClip, device: str) -
         sampling=str(sampling_of(settings)),
         precision=choose_precision(settings.precision, device),
         dtype=settings.dtype,
+        decoding=decoding_of(settings),
     )
+
+
+def decoding_of(settings: ExtractSettings) -> str:
+    """Returns what is asked of the decoder beside plain pictures, as it stands in the fingerprint."""
+    asked = {
+        "square pixels": settings.square_pixels,
+        "deinterlaced": settings.deinterlace,
+        f"stream {settings.stream}": settings.stream is not None,
+    }
+    return ", ".join(words for words, wanted in asked.items() if wanted)
 
 
 def picture_options(settings: ExtractSettings, input_size: int) -> PictureOptions:
@@ -110,6 +121,9 @@ def picture_options(settings: ExtractSettings, input_size: int) -> PictureOption
     decode = DecodeOptions(
         sampling=sampling_of(settings),
         fast_size=input_size if settings.preprocess == "fast" else None,
+        stream=settings.stream,
+        square_pixels=settings.square_pixels,
+        deinterlace=settings.deinterlace,
         hwaccel=settings.decode_hwaccel,
         threads=settings.decoder_threads,
         timeout_s=settings.timeout,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from featx.extract.command import DecodeOptions
-from featx.extract.decode import DecodeError, Decoding
+from featx.extract.decode import Decoding
+from featx.extract.errors import DecodeError
 
 FRAMES = {
     "cve1.mp4": 56,
@@ -36,7 +37,7 @@ def test_every_frame_at_pyavs_time(real_videos: Path, name: str) -> None:
 def test_a_rotated_video_comes_out_upright(real_videos: Path) -> None:
     decoding = Decoding(real_videos / "dc_video_90.mov", DecodeOptions())
     assert {picture.shape for picture in decoding} == {(568, 320, 3)}
-    assert decoding.size == (320, 568)
+    assert decoding.log.first_size == (320, 568)
 
 
 def test_damage_is_an_error_after_the_good_frames(real_videos: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_good_clips_are_whole_and_the_damaged_one_is_reported(stores: dict[s
     assert {video_id: store.rows(video_id) for video_id in store} == GOOD_FRAMES
     (failure,) = [json.loads(line) for line in (stores["zarr"] / "failures.jsonl").read_text().splitlines()]
     assert failure["id"] == "dc_corrupted.mp4"
-    assert failure["outcome"] == "28 frames decoded before the error; none of them stored"
+    assert failure["outcome"] == "29 frames are sound, 21 are lost; nothing of it is stored"
     assert "Invalid NAL unit size" in failure["error"] and failure["stderr"]
 
 
