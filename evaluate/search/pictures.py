@@ -140,14 +140,11 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
 
 
 def _moved(folder: Path, video_id: str, facts: VideoFacts) -> Path:
-    """Returns where a video's file is when the folder that was extracted is another one now.
+    """Returns where a video's file is when the folder that was extracted is ``folder`` now.
 
-    The file lies there as it lay below the recorded root; where none is recorded, as its id says. An id that a
-    manifest gave need not be a path, and a video that was moved after it was extracted may have got another id.
+    It lies there as it lay below the recorded root; an older store, which has none, has ids that are paths.
     """
-    places = [folder / facts.path] if facts.root is not None else []
-    places.append(folder / video_id)
-    return next((place for place in places if place.is_file()), places[0])
+    return folder / (video_id if facts.root is None else facts.path)
 
 
 def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:
