@@ -23,6 +23,7 @@ from featx.store.source_files import source_file
 
 HEIGHT = 160  # pixels
 QUALITY = 85
+NAMED = 20  # missing files in a note; the page says it of each
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,9 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         where = "--videos FOLDER or --manifest FILE says where they are"
         if settings.videos or settings.manifest:
             where = f"looked in {settings.videos or settings.manifest}"
-        problems.append(
-            f"{len(missing)} of {len(ids)} video files are not there, {files[missing[0]]} first; {where}"
-        )
+        names = ", ".join(str(files[video_id]) for video_id in missing[:NAMED])
+        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        problems.append(f"{len(missing):,} of {len(ids):,} video files are not there; {where}: {names}{more}")
     if unknown:
         problems.append(
             f"{len(unknown)} of {len(ids)} videos have no pictures: the store does not know the times of their rows, "
