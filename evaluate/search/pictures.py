@@ -76,7 +76,10 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT, file_times)))
+            known = facts[video_id]
+            frame = _frame_index(store, video_id, time_s) if known.concealed or known.time_jumps else None
+            still = decode_still(files[video_id], time_s, HEIGHT, file_times, known.stream, frame)
+            return Picture(time_s, _jpeg(still))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
 
@@ -138,6 +141,12 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
             raise FeatxError(f"--manifest {settings.manifest}: has no video '{strange[0]}'")
         return {video_id: paths[video_id] for video_id in ids}
     return {video_id: source_file(video_id, one) for video_id, one in store.facts(ids).items()}
+
+
+def _frame_index(store: FeatureStore, video_id: str, time_s: float) -> int:
+    """Returns which frame of its file a row shows, for a file whose times do not lead to it."""
+    video = store[video_id]
+    return int(video.frame_index[np.abs(video.pts - time_s).argmin()])
 
 
 def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:
