@@ -148,7 +148,7 @@ def bench_windows(folder: Path, count: int = 1000, rounds: int = 5) -> list[dict
 def make_index(store: Path, videos: int, shards: int) -> None:
     """Writes the records of a store that has no features: only its index can be read."""
     writer = StoreWriter(store, FINGERPRINT)
-    header = writer._header.model_dump()
+    header = writer.header.model_dump()
     writer.__exit__(None, None, None)
     rows = 100
     for number in range(shards):

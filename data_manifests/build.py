@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.data_manifests.entries import Annotations, Entry
 from featx.data_manifests.segments import segment_notes
-from featx.data_manifests.video_index import VideoIndex, files_below
+from featx.data_manifests.video_index import VideoIndex, video_folder
 from featx.errors import FeatxError
 from featx.files import write_atomically
 from featx.manifest import Header, Manifest, Video, write_manifest
@@ -48,7 +49,9 @@ class Matched:
         return {"missing": self.missing, "repeated": self.repeated, "ambiguous": self.ambiguous}
 
 
-def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> Matched:
+def match(
+    annotations: Annotations, paths: list[str], root: str, file: Path, others: Collection[str] = ()
+) -> Matched:
     """Gives every entry its file.
 
     Args:
@@ -56,6 +59,7 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
         paths: Paths of the files that there are, within their folder.
         root: The manifest's `root`: that folder.
         file: Where the manifest will be written.
+        others: Paths of files there that are no videos by their ending; an entry that names one exactly has it.
 
     Raises:
         FeatxError: If not one entry has a file.
@@ -72,9 +76,9 @@ def match(annotations: Annotations, paths: list[str], root: str, file: Path) -> 
     )
     matched = Matched(Manifest(header, [], file))
     first_entry: dict[str, Entry] = {}
-    claimed = set()
+    claimed: set[str] = set()
     for entry in annotations.entries:
-        files = index.find(entry)
+        files = index.find(entry) or [path for path in [entry.path] if path in others]
         claimed.update(files[:1])
         path = files[0] if files else entry.path
         video_id = entry.id or path
@@ -135,17 +139,9 @@ def root_between(videos: Path, manifest: Path) -> str:
 
 def match_folder(annotations: Annotations, videos: Path, file: Path) -> Matched:
     """Matches entries with the files of a folder; see `match`."""
-    below = files_below(videos)
-    matched = match(annotations, below.paths, root_between(videos, file), file)
-    if below.linked_folders:
-        matched.notes.append(
-            f"{len(below.linked_folders)} folders are symbolic links and were not entered, '{below.linked_folders[0]}' "
-            "first; give the folder that they lead to as --videos"
-        )
-    if below.unnameable:
-        matched.notes.append(
-            f"{len(below.unnameable)} video files have names that are not UTF-8; rename them"
-        )
+    below, notes = video_folder(videos)
+    matched = match(annotations, below.videos, root_between(videos, file), file, set(below.others))
+    matched.notes += notes
     return matched
 
 

@@ -146,7 +146,7 @@ def _seconds(value: Any, column: str, place: str) -> float | None:
     except (TypeError, ValueError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise FeatxError(f"{place}: '{column}' must be seconds from the begin of the file, not '{value}'")
+        raise FeatxError(f"{place}: '{column}' must be seconds on the file's timeline, not '{value}'")
     return seconds
 
 

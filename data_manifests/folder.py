@@ -7,9 +7,10 @@ from pathlib import Path
 from featx.data_manifests.build import Matched, root_between
 from featx.data_manifests.draw import draw_test_videos
 from featx.data_manifests.names import class_texts, similar_labels
-from featx.data_manifests.video_index import files_below
+from featx.data_manifests.video_index import video_folder
 from featx.errors import FeatxError
 from featx.manifest import Header, Manifest, Video
+from featx.video_folder import is_hidden
 
 SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"} | {
     "validate": "val",
@@ -34,22 +35,22 @@ def read_folder(
     Raises:
         FeatxError: If there is no class folder, or two differ in their spelling alone.
     """
-    below = files_below(folder)
-    if not below.paths:
-        raise FeatxError(f"--videos {folder}: no video below this folder")
-    first_parts = {path.split("/")[0] for path in below.paths}
+    below, notes = video_folder(folder)
+    if not below.videos:
+        raise FeatxError("; ".join([f"--videos {folder}: no video below this folder", *notes]))
+    first_parts = {path.split("/")[0] for path in below.videos}
     split_folders = all(part.lower() in SPLIT_FOLDERS for part in first_parts)
     depth = 1 if split_folders else 0
     by_label: dict[str, list[str]] = {}
     loose = []
-    for path in below.paths:
+    for path in below.videos:
         parts = path.split("/")
         if len(parts) < depth + 2:
             loose.append(path)
         else:
             by_label.setdefault(parts[depth], []).append(path)
     if not by_label:
-        raise FeatxError(f"--videos {folder}: its videos lie in no class folder, '{below.paths[0]}' for one")
+        raise FeatxError(f"--videos {folder}: its videos lie in no class folder, '{below.videos[0]}' for one")
     refuse_similar(by_label, str(folder))
     labels = sorted(by_label)
     header = Header(
@@ -68,18 +69,16 @@ def read_folder(
     matched.unclaimed = loose
     empty = _empty_class_folders(folder, depth, set(labels))
     matched.notes += [f"class folder '{path}' holds no video and is left out" for path in empty]
-    if below.linked_folders:
-        matched.notes.append(f"{len(below.linked_folders)} folders are symbolic links and were not entered")
-    if below.unnameable:
-        matched.notes.append(
-            f"{len(below.unnameable)} video files have names that are not UTF-8; rename them"
-        )
+    matched.notes += notes
     return matched
 
 
 def _empty_class_folders(folder: Path, depth: int, labels: set[str]) -> list[str]:
-    places = [folder] if depth == 0 else sorted(path for path in folder.iterdir() if path.is_dir())
-    inside = [path for place in places for path in sorted(place.iterdir()) if path.is_dir()]
+    def folders(place: Path) -> list[Path]:
+        return sorted(path for path in place.iterdir() if path.is_dir() and not is_hidden(path.name))
+
+    places = [folder] if depth == 0 else folders(folder)
+    inside = [path for place in places for path in folders(place)]
     return [path.relative_to(folder).as_posix() for path in inside if path.name not in labels]
 
 

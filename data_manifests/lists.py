@@ -66,10 +66,11 @@ class VideoFinder:
                 f"{place}: class '{folder}' is not in {self._file}{nearest(folder, self._labels)}"
             )
         known = self._by_name[label]
-        if _name(name) not in known:
+        found = known.get(name) or known.get(_name(name))  # "a.264" may be a.264.mp4
+        if found is None:
             hint = nearest(_name(name), known)
             raise FeatxError(f"{place}: video '{name}' of class '{label}' is not in {self._file}{hint}")
-        return label, known[_name(name)]
+        return label, found
 
 
 def _name(path: str) -> str:

@@ -11,7 +11,7 @@ from featx.manifest import Video
 def segment_notes(videos: Iterable[Video]) -> list[str]:
     """Returns for each split how many segments there are, and how many are odd; nothing if no video has any.
 
-    Counted are segments that end after the video (where its duration is known), that repeat an earlier one of their video
+    Counted are segments that end after the video (where its duration is known; counted from 0), that repeat an earlier one of their video
     exactly, and that have no length.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)

@@ -1,64 +1,40 @@
-"""Which video files there are, by name: one walk through the folder, then a look-up for each annotation entry."""
+"""Which video files there are, by name, and a look-up of them for each annotation entry."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from featx.data_manifests.entries import Entry
 from featx.data_manifests.names import spelling
 from featx.errors import FeatxError
-from featx.video_files import ENDINGS, without_ending
+from featx.video_files import without_ending
+from featx.video_folder import VideoFolder, search_folder
+
+HIDDEN_WAY = "a hidden folder that is itself --videos is taken"
+ENDING_WAY = "featx manifest csv takes any file that its table names with path and ending"
 
 
-@dataclass(frozen=True)
-class FilesBelow:
-    """Video files below a folder, and what was not looked at.
-
-    Attributes:
-        paths: Paths within the folder, sorted; they are the ids that `featx extract FOLDER` gives.
-        linked_folders: Symbolic links to folders: `featx extract` does not enter them either.
-        unnameable: Files whose name is not UTF-8 and so cannot stand in a manifest.
-    """
-
-    paths: list[str]
-    linked_folders: list[str]
-    unnameable: list[str]
-
-
-def files_below(folder: Path) -> FilesBelow:
-    """Walks once through a folder.
+def video_folder(folder: Path) -> tuple[VideoFolder, list[str]]:
+    """Walks once through a folder, and returns what may stand in a manifest, and notes about all else.
 
     Raises:
         FeatxError: If the folder is not there or cannot be read.
     """
     if not folder.is_dir():
         raise FeatxError(f"--videos {folder}: no such folder")
-
-    def refuse(error: OSError) -> None:
-        raise FeatxError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
-
-    paths: list[str] = []
-    linked: list[str] = []
-    unnameable: list[str] = []
-    start = str(folder)
-    for parent, folders, files in os.walk(start, onerror=refuse):
-        within = os.path.relpath(parent, start).replace(os.sep, "/") + "/" if parent != start else ""
-        linked += [within + name for name in folders if Path(parent, name).is_symlink()]
-        for name in files:
-            if os.path.splitext(name)[1].lower() in ENDINGS:  # noqa: PTH122 a Path for each of 600,000 is slow
-                (paths if _is_utf8(within + name) else unnameable).append(within + name)
-    return FilesBelow(sorted(paths), sorted(linked), sorted(unnameable))
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    below = search_folder(folder)
+    notes = below.left_out(HIDDEN_WAY, ENDING_WAY)
+    if below.linked_folders:
+        notes.append(
+            f"{len(below.linked_folders)} folders are symbolic links and were not entered, '{below.linked_folders[0]}' "
+            "first; give the folder that they lead to as --videos"
+        )
+    unnameable = set(below.unnameable)
+    if unnameable:
+        notes.append(f"{len(unnameable)} video files have names that are not UTF-8; rename them")
+    return replace(below, videos=[path for path in below.videos if path not in unnameable]), notes
 
 
 class VideoIndex:
@@ -83,12 +59,21 @@ class VideoIndex:
 
     def find(self, entry: Entry) -> list[str]:
         """Returns the files that fit an entry equally well, the first of them to be taken; none if it is missing."""
-        for name in entry.names:
-            for known, wanted in ((self._by_name, name), (self._by_lower_name, name.casefold())):
-                same_name = known.get(wanted.rsplit("/", 1)[-1], ())
-                fitting = [path for path in same_name if self._fits(path, wanted, entry.folder)]
-                if fitting:
-                    return self._best(fitting, entry)
+        ending = entry.path[len(without_ending(entry.path)) :]
+        names = list(entry.names)
+        if ending and not any(path.endswith(ending) for path in self._named(names[0], entry)):
+            names.insert(0, names[0] + ending)  # "clip.264" may be called clip.264.mp4
+        for name in names:
+            if fitting := self._named(name, entry):
+                return self._best(fitting, entry)
+        return []
+
+    def _named(self, name: str, entry: Entry) -> list[str]:
+        for known, wanted in ((self._by_name, name), (self._by_lower_name, name.casefold())):
+            same_name = known.get(wanted.rsplit("/", 1)[-1], ())
+            fitting = [path for path in same_name if self._fits(path, wanted, entry.folder)]
+            if fitting:
+                return fitting
         return []
 
     def _fits(self, path: str, wanted: str, folder: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +36,6 @@ def extract(
     settings = gather(ExtractSettings, recipe, options, set or [])
     from featx.extract.run import extract_videos
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         tally, failures_file = extract_videos(videos, to, settings)
     except KeyboardInterrupt:

@@ -68,7 +68,7 @@ class DecodeOptions:
 
 INPUT = "input"  # stands for the file in the graph: ffmpeg-python takes no names that are not UTF-8
 # Messages of the encoder, captions and time codes would be printed too, in pieces between which complaints get lost.
-NOT_SHOWN = ("SEI_UNREGISTERED", "A53_CC", "S12M_TIMECOD")
+NOT_SHOWN = ("SEI_UNREGISTERED", "A53_CC", "16")  # 16: S12M time codes, whose name has changed
 FRAME_LOG = ",".join([*(f"sidedata=delete:{kind}" for kind in NOT_SHOWN), "showinfo=checksum=0"])
 # Every packet in the order of the file, its own presentation time (or, without one, its decoding time) in place of
 # `pts`, its duration kept; the running number in place of `dts`, since muxers do not take times that step back.
@@ -96,6 +96,36 @@ def picture_command(
     if options.sampling.kind == "keyframes" and packet_pipe is not None:
         outputs.append(_packets(source, _stream(options), packet_pipe, PACKET_TIMES))
     return _compile(path, outputs, "-xerror")
+
+
+def batch_command(paths: list[Path], options: DecodeOptions) -> list[str]:
+    """Returns the command that decodes several small videos as `picture_command` does, one behind the other.
+
+    The filter that tells of the frames of video k is called ``showinfo@k``. All filters are one graph, so that they
+    run in one thread and none writes its lines into another one's.
+    """
+    given = [word for name, value in _input_options(options).items() for word in (f"-{name}", value) if word]
+    inputs = [word for path in paths for word in (*given, "-i", f"file:{path}")]
+    chains = []
+    for number in range(len(paths)):
+        told = FRAME_LOG.replace("showinfo", f"showinfo@{number}")
+        chain = [told, *_repairs(options), filter_of(options.sampling, 0), *_size(options), "format=rgb24"]
+        chains.append(f"[{number}:v:0]{','.join(word for word in chain if word)}[part{number}]")
+    parts = "".join(f"[part{number}]" for number in range(len(paths)))
+    graph = ";".join([*chains, f"{parts}concat=n={len(paths)}:unsafe=1[all]"])
+    output = [
+        "-pix_fmt",
+        "rgb24",
+        "-fps_mode",
+        "passthrough",
+        "-noautoscale",
+        "-c:v",
+        "rawvideo",
+        "-f",
+        "rawvideo",
+    ]
+    whole = ["-xerror", "-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[all]"]
+    return [ffmpeg_path(), *_talk("info"), *map(str, inputs), *whole, *output, "pipe:1"]
 
 
 def every_frame_command(path: Path, options: DecodeOptions) -> list[str]:
@@ -135,9 +165,7 @@ def packet_command(path: Path, options: DecodeOptions, all_streams: bool = False
     return _compile(path, [lines])
 
 
-def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
-    import ffmpeg
-
+def _input_options(options: DecodeOptions, keep_going: bool = False) -> dict[str, Any]:
     given: dict[str, Any] = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS, "copyts": None}
     given |= {"max_pixels": options.max_pixels, "threads": options.threads}
     if keep_going:
@@ -148,7 +176,13 @@ def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
         given["hwaccel"] = options.hwaccel
         if options.hwaccel_device:
             given["hwaccel_device"] = options.hwaccel_device
-    return ffmpeg.input(INPUT, **given)
+    return given
+
+
+def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
+    import ffmpeg
+
+    return ffmpeg.input(INPUT, **_input_options(options, keep_going))
 
 
 def _repairs(options: DecodeOptions) -> list[str]:
@@ -172,14 +206,14 @@ def _video_only() -> dict[str, None]:
     return {"an": None, "sn": None, "dn": None}
 
 
-def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
+def _pictures(source: Any, options: DecodeOptions, chain: list[str], to: str = "pipe:1") -> Any:
     import ffmpeg
 
     # Without passthrough, frames of a variable rate would be doubled or dropped to make the rate constant. Without
     # noautoscale, frames of another size would be stretched to the first one's.
     return ffmpeg.output(
         source,
-        "pipe:1",
+        to,
         **({} if options.stream is None else {"map": _stream(options)}),
         vf=",".join(word for word in chain if word),
         pix_fmt="rgb24",
@@ -204,16 +238,16 @@ def _packets(source: Any, stream: str, pipe: int, times: str) -> Any:
     return ffmpeg.output(source, f"pipe:{pipe}", map=stream, **{"bsf:v": times}, **PACKET_LINES)
 
 
+def _talk(level: str) -> tuple[str, ...]:
+    # The log says of what kind each line is; lines that repeat are not summed up, since frames are counted in it.
+    return ("-hide_banner", "-nostdin", "-nostats", "-v", f"repeat+level+{level}")
+
+
 def _compile(path: Path, outputs: list[Any], *more: str, level: str = "info") -> list[str]:
     import ffmpeg
 
-    # The log says of what kind each line is; lines that repeat are not summed up, since frames are counted in it.
-    talk = ("-hide_banner", "-nostdin", "-nostats", "-v", f"repeat+level+{level}")
-    command = (
-        ffmpeg.merge_outputs(*outputs)
-        .global_args(*talk, *more, "-filter_threads", "1")
-        .compile(cmd=ffmpeg_path())
-    )
+    words = (*_talk(level), *more, "-filter_threads", "1")
+    command = ffmpeg.merge_outputs(*outputs).global_args(*words).compile(cmd=ffmpeg_path())
     # `file:` keeps names such as `-x.mp4`, `concat:a|b` or `http://…` file names
     command[command.index("-i") + 1] = f"file:{path}"
     return command

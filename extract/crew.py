@@ -21,6 +21,7 @@ from featx.extract.messages import Failed, Lost, Message, Over, Progress, Ready,
 from featx.extract.pipeline import Counts
 from featx.extract.videos import SourceVideo
 from featx.extract.worker_process import Worker, start_worker, usable_cores
+from featx.signals import DeferSignals
 from featx.store.failures import Failure
 
 if TYPE_CHECKING:
@@ -212,11 +213,12 @@ class Crew:
             worker.hear(message)
 
     def __exit__(self, *details: object) -> None:
-        for worker in self._workers:
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.end()
-        self._workers = []
+        with DeferSignals():
+            for worker in self._workers:
+                worker.process.terminate()
+            for worker in self._workers:
+                worker.end()
+            self._workers = []
 
 
 def _told(device: str, error: Exception) -> str:

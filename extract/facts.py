@@ -32,13 +32,14 @@ def facts_of(
     width, height = log.first_size
     aspect = log.sample_aspect.replace("/", ":")
     return VideoFacts(
-        path=str(video.path),
+        path=video.recorded_path,
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
         width=width,
         height=height,
         duration_s=times.duration_s,
         complete=complete,
+        root=video.root,
         start_s=log.start_s,
         stream=log.stream,
         streams=sum(stream.kind == "Video" for stream in log.streams),

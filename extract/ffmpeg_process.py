@@ -109,6 +109,18 @@ class FfmpegProcess:
                 self._bytes_read += got
         return True
 
+    def read_up_to(self, limit_bytes: int) -> bytes | None:
+        """Reads all of standard output; None if it is more than the limit."""
+        blocks, size = [], 0
+        with self._waiting():
+            while block := self._output.read1(2**20):  # type: ignore[attr-defined]
+                blocks.append(block)
+                size += len(block)
+                self._bytes_read = size
+                if size > limit_bytes:
+                    return None
+        return b"".join(blocks)
+
     def read_lines(self, take: Callable[[str], None]) -> None:
         """Takes all of standard output as lines."""
         with self._waiting():

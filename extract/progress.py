@@ -63,6 +63,7 @@ def summary(to: Path, tally: Tally) -> str:
     return (
         f"{to}: {tally.added} videos added, {frames.frames_encoded} frames in {tally.seconds:.1f} s "
         f"({rate:.0f} frames/s, limit: {frames.limit}), {tally.failed} failed, {tally.there_already} were there already"
+        + (f", {tally.accepted} accepted as bad" if tally.accepted else "")
     )
 
 
@@ -74,6 +75,7 @@ def write_stats(file: Path, tally: Tally, settings: dict) -> None:
         "videos_added": tally.added,
         "videos_failed": tally.failed,
         "videos_there_already": tally.there_already,
+        "videos_accepted_as_bad": tally.accepted,
         "frames_decoded": frames.frames_decoded,
         "frames_encoded": frames.frames_encoded,
         "seconds": tally.seconds,

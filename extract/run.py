@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,8 +16,11 @@ from featx.extract.messages import Failed, Lost, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.settings import ExtractSettings
+from featx.extract.todo import find_todo, lines_about, tried_with
 from featx.extract.videos import find_videos
+from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
+from featx.store.source_files import recorded_file
 from featx.store.writer import BadVideo, StoreWriter
 
 
@@ -28,14 +33,33 @@ class Tally:
 
     there_already: int = 0
     added: int = 0
+    accepted: int = 0
     failed: int = 0
     finished: int = 0
     seconds: float = 0.0
     frames: Counts = field(default_factory=Counts)
 
 
+@contextlib.contextmanager
+def _put_in_order(writer: StoreWriter, failures: FailureList, gone_failures: list[str]) -> Iterator[None]:
+    """At the end, whatever ended it, commits what is whole, and strikes off the list what no longer fails."""
+
+    def put_in_order() -> None:
+        writer.commit()
+        complete = {video_id for video_id, complete in writer.done.items() if complete}
+        failures.tidy(complete.union(gone_failures))
+
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(FeatxError):  # a full disk: what was said first says it better
+            put_in_order()
+        raise
+    put_in_order()
+
+
 def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Tally, Path]:
-    """Extracts all videos that are not in the store yet.
+    """Extracts all videos that are not in the store yet, or whose files have changed since.
 
     Returns:
         What was done, and the file that lists failures.
@@ -44,7 +68,9 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         FeatxError: If inputs, settings and store do not go together, or the disk is full.
     """
     console = Console(stderr=True, soft_wrap=True)
-    found = find_videos(inputs, settings.follow_links)
+    found = find_videos(inputs, settings.follow_links, settings.hidden, settings.also)
+    for line in found.left_out:
+        console.print(line, markup=False, highlight=False)
     with (
         Crew(settings) as crew,
         StoreWriter(
@@ -57,46 +83,70 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         ) as writer,
     ):
         failures = FailureList(to)
-        todo = [video for video in found.videos if video.id not in writer.done]
-        tally = Tally(there_already=len(found.videos) - len(todo))
-        if tally.there_already:
-            console.print(f"{tally.there_already} of {len(found.videos)} videos are in {to} already")
+        todo = find_todo(found, writer, failures, settings)
+        for line in lines_about(todo, to, len(found.videos)):
+            console.print(line, markup=False, highlight=False)
+        changes = todo.changes
+        # At once: what is not true any more must not be read while the new rows are computed.
+        writer.amend(changes.drops, changes.updates, changes.root_moves)
+        tally = Tally(len(found.videos) - len(todo.videos) - len(todo.accepted), accepted=len(todo.accepted))
+        sources = {video.id: video for video in todo.videos}
 
         def fail(failure: Failure) -> None:
             tally.failed += 1
+            if (video := sources.get(failure.id)) is not None:
+                size_bytes, mtime_ns = todo.states[video.id] or (None, None)
+                failure = replace(
+                    failure,
+                    path=video.recorded_path,
+                    root=video.root,
+                    size_bytes=size_bytes,
+                    mtime_ns=mtime_ns,
+                )
+            if failure.id in writer.done:  # some of it is kept
+                failure = replace(failure, tried_with=tried_with(settings))
             failures.record(failure)
-            line = f"failed: {printable(failure.path)}: {printable(failure.error)} ({failure.outcome})"
+            shown = printable(recorded_file(failure))
+            line = f"failed: {shown}: {printable(failure.error)} ({failure.outcome})"
             console.print(line, markup=False, highlight=False)
 
-        for failure in found.refused:
+        for failure in todo.refused:
             fail(failure)
-        enough = settings.max_failures + len(found.refused) if settings.max_failures else 0
+        enough = settings.max_failures + len(todo.refused) if settings.max_failures else 0
         began = time.monotonic()
-        try:
-            with ProgressBar(console, len(todo)) as bar:
-                for message in crew.work(todo):
-                    if isinstance(message, Whole):
-                        try:
-                            writer.add(message.video.id, message.rows, message.facts)
-                            tally.added += 1
-                        except BadVideo as error:
-                            path, outcome = str(message.video.path), "nothing of it is stored"
-                            fail(Failure(message.video.id, path, "store", str(error), outcome, []))
-                        tally.finished += message.facts.complete
-                    elif isinstance(message, Failed):
-                        fail(message.failure)
-                        tally.finished += 1
-                    elif isinstance(message, Lost):
-                        line = f"--device {message.device} is given up: {printable(message.error)}; the others go on"
-                        console.print(line, markup=False, highlight=False)
-                    if 0 < enough <= tally.failed:
-                        crew.finish()
-                    writer.commit_if_due()
-                    tally.seconds = time.monotonic() - began
-                    tally.frames = crew.counts
-                    bar.update(tally)
-        finally:
-            failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
+        # A signal waits until a message is dealt with, and all that is whole is committed. A second one does not, as a
+        # worker may hang; only a commit is never interrupted.
+        with (
+            DeferSignals(only_first=True) as signals,
+            _put_in_order(writer, failures, todo.gone_failures),
+            ProgressBar(console, len(todo.videos)) as bar,
+        ):
+            for message in crew.work(todo.videos):
+                if isinstance(message, Whole):
+                    try:
+                        is_kept = writer.done.get(message.video.id) is False  # a damaged one, tried again
+                        writer.add(message.video.id, message.rows, message.facts, replaces=is_kept)
+                        tally.added += 1
+                    except BadVideo as error:
+                        path, outcome = str(message.video.path), "nothing of it is stored"
+                        fail(Failure(message.video.id, path, "store", str(error), outcome, []))
+                    tally.finished += message.facts.complete
+                elif isinstance(message, Failed):
+                    fail(message.failure)
+                    tally.finished += 1
+                elif isinstance(message, Lost):
+                    line = (
+                        f"--device {message.device} is given up: {printable(message.error)}; the others go on"
+                    )
+                    console.print(line, markup=False, highlight=False)
+                if 0 < enough <= tally.failed:
+                    crew.finish()
+                writer.commit_if_due()
+                tally.seconds = time.monotonic() - began
+                tally.frames = crew.counts
+                bar.update(tally)
+                if signals.came is not None:
+                    break
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))

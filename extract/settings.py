@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from featx.settings import Settings
 
@@ -87,6 +87,11 @@ class ExtractSettings(Settings):
         "drop",
         description="What becomes of the sound frames of a damaged video, in front of the damage and behind it.",
     )
+    retry_kept: bool = Field(
+        False,
+        description="Try damaged videos again of which the sound frames were kept, although neither the file nor anything "
+        "else has changed on which it depends what is sound.",
+    )
     retries: int = Field(
         2,
         ge=0,
@@ -106,7 +111,27 @@ class ExtractSettings(Settings):
     )
     max_duration: float = Field(48 * 3600.0, gt=0, description="Longest video in seconds.")
     max_frames: int = Field(20_000_000, ge=1, description="Most frames of one video.")
+    check: Literal["time", "content"] = Field(
+        "time",
+        description="By what files are compared with those that the store was made of: size and time of last change, or "
+        "the content of every file.",
+    )
     follow_links: bool = Field(
         False, description="Take symbolic links that lead out of the folder; else they are failures."
     )
+    hidden: bool = Field(
+        False,
+        description="Take hidden files and folders too, such as .Trash or @eaDir; else they are left out and counted.",
+    )
+    also: list[str] = Field(
+        [],
+        description="Further endings of videos in folders, as .xyz or .xyz,.abc; a file that is named is always taken.",
+    )
     stats: Path | None = Field(None, description="Write the run's figures into this JSON file.")
+
+    @field_validator("also")
+    @classmethod
+    def _dots_and_small_letters(cls, endings: list[str]) -> list[str]:
+        if not all(ending.strip(".") for ending in endings):
+            raise ValueError("must be endings such as .xyz")
+        return [f".{ending.strip().lstrip('.').lower()}" for ending in endings]

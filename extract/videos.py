@@ -3,34 +3,69 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, printable
 from featx.manifest import read_manifest
 from featx.store.failures import Failure
-from featx.video_files import ENDINGS
+from featx.store.folder_changes import FoundFile
+from featx.store.source_files import state_of
+from featx.video_folder import reason_to_refuse, search_folder
 
 MANIFEST_ENDING = ".jsonl"
+LINK_WAY = "--follow-links takes it"
+HIDDEN_WAY = "--hidden takes them"
+ENDING_WAY = "--also .xyz takes an ending too, and a file that is named is always taken"
 
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """A video file and the id under which its features are stored."""
+    """A video file and the id under which its features are stored.
+
+    Attributes:
+        id: The id.
+        path: The file, to open it.
+        root: Absolute path of the folder that was given; None if nobody knows.
+        below: The file's path below that folder.
+    """
 
     id: str
     path: Path
+    root: str | None = None
+    below: str = ""
+
+    @property
+    def recorded_path(self) -> str:
+        """What the store notes as its path: below the folder, so that it stays true when the folder moves."""
+        return str(self.path) if self.root is None else self.below
+
+    def found(self) -> FoundFile:
+        """Returns the file as it is now."""
+        return FoundFile(self.id, self.path, self.recorded_path, self.root, state_of(self.path))
 
 
 @dataclass
 class Found:
-    """What was found: videos to extract, and files that are refused before anything opens them."""
+    """What was found.
+
+    Attributes:
+        videos: Those to extract.
+        refused: Files that are refused before anything opens them.
+        folders: Absolute paths of all folders that were searched, or that a manifest's videos are in.
+        left_out: What was not looked at in the folders, as lines for the user.
+    """
 
     videos: list[SourceVideo] = field(default_factory=list)
     refused: list[Failure] = field(default_factory=list)
+    folders: set[str] = field(default_factory=set)
+    left_out: list[str] = field(default_factory=list)
 
 
-def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
+def find_videos(
+    inputs: list[Path], follow_links: bool = False, hidden: bool = False, also: Collection[str] = ()
+) -> Found:
     """Lists the videos of folders (recursively), files, and manifests (``.jsonl``).
 
     A video's id is its path relative to the folder that was given, with the ending; for a single file its name;
@@ -39,6 +74,8 @@ def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
     Args:
         inputs: Folders, files and manifests.
         follow_links: Whether a file may lie, through a symbolic link, outside the folder that was given.
+        hidden: Whether hidden files and folders are taken; see `search_folder`.
+        also: Further endings of videos in folders.
 
     Raises:
         FeatxError: If an input does not exist or holds no video, or two videos would get the same id.
@@ -47,28 +84,53 @@ def find_videos(inputs: list[Path], follow_links: bool = False) -> Found:
     for given in inputs:
         if given.is_dir():
             root = given
-            videos, linked = _search(given)
+            below = search_folder(given, hidden, also)
+            left_out = below.left_out(HIDDEN_WAY, ENDING_WAY)
+            if not below.videos and not below.linked_folders:
+                raise FeatxError("; ".join([f"{given}: no video in this folder", *left_out]))
+            found.left_out += [f"{printable(given)}: {line}" for line in left_out]
+            absolute = os.path.realpath(root)
+            found.folders.add(absolute)
+            videos = [SourceVideo(path, given / path, absolute, path) for path in below.videos]
             reason = "a symbolic link to a folder; give that folder itself"
-            found.refused += [Failure(v.id, str(v.path), "find", reason, "not opened", []) for v in linked]
+            for path in below.linked_folders:
+                found.refused.append(_refusal(SourceVideo(path, given / path, absolute, path), reason))
         elif given.suffix == MANIFEST_ENDING and given.is_file():
             manifest = read_manifest(given)
             # The manifest's author chose the paths; only its links are looked at.
             root = manifest.root
             # Parts of one video are extracted once, as a whole.
-            videos = [SourceVideo(video.stored_id, root / video.path) for video in manifest.videos]
+            absolute = os.path.realpath(root)
+            found.folders.add(absolute)
+            videos = [SourceVideo(v.stored_id, root / v.path, absolute, v.path) for v in manifest.videos]
         elif given.exists():
-            root, videos = given.parent, [SourceVideo(given.name, given)]
+            root = given.parent
+            videos = [SourceVideo(given.name, given, os.path.realpath(root), given.name)]
         else:
             raise FeatxError(f"{given}: no such file or folder")
         for video in videos:
-            reason = _reason_to_refuse(video.path, root, follow_links or given == video.path)
+            reason = reason_to_refuse(video.path, root, follow_links or given == video.path, LINK_WAY)
             if reason:
-                outcome = "not opened"
-                found.refused.append(Failure(video.id, str(video.path), "find", reason, outcome, []))
+                found.refused.append(_refusal(video, reason))
             else:
                 found.videos.append(video)
     found.videos = _without_twins(found.videos)
     return found
+
+
+def _refusal(video: SourceVideo, reason: str) -> Failure:
+    size_bytes, mtime_ns = state_of(video.path) or (None, None)
+    return Failure(
+        video.id,
+        video.recorded_path,
+        "find",
+        reason,
+        "not opened",
+        [],
+        root=video.root,
+        size_bytes=size_bytes,
+        mtime_ns=mtime_ns,
+    )
 
 
 def _without_twins(videos: list[SourceVideo]) -> list[SourceVideo]:
@@ -81,34 +143,3 @@ def _without_twins(videos: list[SourceVideo]) -> list[SourceVideo]:
                 "holds both"
             )
     return list(by_id.values())
-
-
-def _reason_to_refuse(path: Path, root: Path, follow_links: bool) -> str:
-    """Says why a file must not be opened: a fifo or a device would never end, a link may lead anywhere."""
-    if not path.exists():
-        return "no such file"
-    if not path.is_file():
-        return "not a regular file"
-    if not follow_links and path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-        return "a symbolic link that leads out of the folder; --follow-links takes it"
-    return ""
-
-
-def _search(folder: Path) -> tuple[list[SourceVideo], list[SourceVideo]]:
-    """Returns the videos below a folder, and the links to folders, which are not entered: they may lead in circles."""
-
-    def refuse(error: OSError) -> None:
-        raise FeatxError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
-
-    videos, linked = [], []
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders.sort()
-        links = [path for name in folders if (path := Path(parent, name)).is_symlink()]
-        linked += [SourceVideo(path.relative_to(folder).as_posix(), path) for path in links]
-        for name in sorted(files):
-            path = Path(parent, name)
-            if path.suffix.lower() in ENDINGS:
-                videos.append(SourceVideo(path.relative_to(folder).as_posix(), path))
-    if not videos and not linked:
-        raise FeatxError(f"{folder}: no video in this folder (looked for {', '.join(sorted(ENDINGS))})")
-    return videos, linked

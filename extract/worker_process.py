@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
@@ -111,7 +114,8 @@ def start_worker(settings: ExtractSettings, slot: int, device: str, share: int) 
     ours, theirs = context.Pipe()
     duty = Duty(settings, device, settings.decoders or share, share, dict(os.environ))
     process = context.Process(target=_serve, args=(theirs, duty), daemon=True)
-    process.start()
+    with _deaf_to_the_terminal():
+        process.start()
     theirs.close()
     return Worker(slot, device, process, ours)
 
@@ -130,6 +134,20 @@ def worker_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["featx.extract.worker"])
     return context
+
+
+@contextlib.contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """What is started within never sees Ctrl-C or a hang-up, which reach every process: the run decides what they mean.
+
+    Blocked, not ignored: a signal that comes meanwhile reaches this process after.
+    """
+    resource_tracker.ensure_running()  # starting it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, duty: Duty) -> None:

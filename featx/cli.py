@@ -12,7 +12,8 @@ from typer.core import TyperGroup
 
 from featx import __version__
 from featx.devices import first_line, ran_out_of_memory
-from featx.errors import FeatxError, nearest, printable
+from featx.errors import FeatxError, Interrupted, nearest, printable
+from featx.signals import interrupt_on_signals
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -59,6 +60,13 @@ class LazyGroup(TyperGroup):
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the sub-command; most say themselves what an interruption means for what they make."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped") from None
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Lists the sub-commands without importing them."""
         with formatter.section("Commands"):
@@ -94,6 +102,7 @@ def featx(
 
 def main() -> None:
     """Runs the command line; a `FeatxError`, or a full GPU, becomes one line and its exit code."""
+    interrupt_on_signals()
     try:
         app()
     except FeatxError as error:

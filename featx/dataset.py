@@ -13,6 +13,8 @@ from featx.manifest import Manifest, Video
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint
 
+OUTSIDE_WAY = "extract the whole videos, or give times as docs/manifest.md defines them"
+
 
 @dataclass(frozen=True)
 class StoredParts:
@@ -123,6 +125,17 @@ def rows_between(
     return np.where(nothing, nearest, first), np.where(nothing, 1, past - first)
 
 
+def is_shown(pts: np.ndarray, start_s: float, end_s: float) -> bool:
+    """Says whether a part of a video is neither before its first row nor after its last.
+
+    Args:
+        pts: (N,) ascending seconds.
+        start_s: Where the part begins.
+        end_s: Where it ends.
+    """
+    return bool(start_s <= pts[-1] and end_s >= pts[0])
+
+
 def present_videos(store: FeatureStore, manifest: Manifest, split: str) -> tuple[list[Video], list[str]]:
     """Returns a split's videos that the store has, and the ids of those that it lacks.
 
@@ -152,22 +165,22 @@ def row_range(store: FeatureStore, manifest: Manifest, video: Video) -> tuple[in
     """Returns the first row of a video, or of its part of a longer one, and how many rows it has.
 
     Raises:
-        FeatxError: If the store does not know when the rows of a part are shown, or ends before it begins.
+        FeatxError: If the store does not know when the rows of a part are shown, or all are before or after it.
     """
     if video.start_s is None and video.end_s is None:
         return 0, store.rows(video.stored_id)
     pts = known_pts(store, video.stored_id, manifest)
-    if video.part_start_s > pts[-1]:
+    if not is_shown(pts, video.part_start_s, video.part_end_s):
         raise FeatxError(
-            f"{store.path}: the rows of '{video.stored_id}' end at {pts[-1]:g} s, before '{video.id}' of {manifest.file} "
-            f"begins ({video.part_start_s:g} s)"
+            f"{store.path}: the rows of '{video.stored_id}' are shown from {pts[0]:g} s to {pts[-1]:g} s, outside "
+            f"'{video.id}' of {manifest.file} ({video.part_start_s:g} s to {video.part_end_s:g} s); {OUTSIDE_WAY}"
         )
     first, rows = rows_between(pts, video.part_start_s, video.part_end_s)
     return int(first), int(rows)
 
 
 def timed_rows(store: FeatureStore, manifest: Manifest, video: Video) -> tuple[int, np.ndarray]:
-    """Returns the first row of a video (or part), and (N,) when its rows are shown, in seconds from its begin.
+    """Returns the first row of a video (or part), and (N,) when its rows are shown, in seconds as its segments are.
 
     Raises:
         FeatxError: As `row_range` and `known_pts`.
@@ -233,7 +246,8 @@ def with_labels(
 def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> LabelledVideos:
     """Lists a split's labelled segments as videos of their own, named ``ID#0``, ``ID#1`` and so on.
 
-    Segments of videos without features, and those that begin after the last row of their video, are the missing ones.
+    Segments of videos without features, and those before the first row of their video or after the last, are the missing
+    ones.
 
     Raises:
         FeatxError: If no video has segments, the store lacks their times, or it covers less than half of them.
@@ -253,15 +267,15 @@ def list_segments(store: FeatureStore, manifest: Manifest, split: str) -> Labell
         )
         for number, segment in enumerate(video.segments):
             name = f"{video.id}#{number}"
-            if segment.start_s > pts[-1]:
+            if not is_shown(pts, segment.start_s, segment.end_s):
                 uncovered.append(name)
                 continue
             first, rows = rows_between(pts, segment.start_s, segment.end_s)
             found.append((name, video.stored_id, int(first), int(rows), class_index[segment.label]))
     if len(uncovered) >= len(found):
         raise FeatxError(
-            f"{store.path}: the rows of its videos end before {len(uncovered)} of {len(uncovered) + len(found)} segments "
-            f"of {manifest.file} begin, '{uncovered[0]}' first; extract the whole videos"
+            f"{store.path}: {len(uncovered)} of {len(uncovered) + len(found)} segments of {manifest.file} are before the "
+            f"first or after the last row of their videos, '{uncovered[0]}' first; {OUTSIDE_WAY}"
         )
     ids, stored, first_rows, rows_of, labels = zip(*found, strict=True)
     return LabelledVideos(

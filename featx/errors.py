@@ -19,7 +19,7 @@ class PartialFailure(FeatxError):
 
 
 class Interrupted(FeatxError):
-    """Stopped by Ctrl-C or SIGTERM; what was whole is kept and the command can be repeated."""
+    """Stopped by Ctrl-C, SIGTERM or SIGHUP; what was whole is kept and the command can be repeated."""
 
     exit_code = 130
 

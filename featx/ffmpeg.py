@@ -9,15 +9,13 @@ import signal
 import subprocess
 
 from featx.errors import FeatxError
+from featx.video_files import ENDINGS_OF
 
 VARIABLE = "FEATX_FFMPEG"
 # A file may only be what its bytes say it is, and may name no other file: a "video" can be a playlist of
 # file:///etc/passwd. Both lists are needed.
 PROTOCOLS = "file,pipe"
-DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,m4v,h264,hevc,ivf,"
-    "mxf,gif,rm,nut,wtv,dv,av1,obu,yuv4mpegpipe"
-)
+DEMUXERS = ",".join(ENDINGS_OF)
 
 
 def ffmpeg_path() -> str:
@@ -35,6 +33,15 @@ def ffmpeg_path() -> str:
     import imageio_ffmpeg
 
     return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def ffmpeg_version() -> str:
+    """Returns the version of the ffmpeg that is run."""
+    said = subprocess.run(
+        [ffmpeg_path(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    words = said.stdout.split()
+    return words[2] if len(words) > 2 else "unknown"
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

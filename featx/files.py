@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from featx.errors import FeatxError
+from featx.signals import DeferSignals
 
 
 def sync_tree(path: Path) -> None:
@@ -21,16 +22,17 @@ def sync_tree(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces ``path`` by ``content``: written beside it, flushed, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replaces ``path`` by ``content``: written beside it, flushed, then renamed. One step for signals."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        sync_tree(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    sync_tree_entry(path.parent)
+    with DeferSignals():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(content)
+            sync_tree(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        sync_tree_entry(path.parent)
 
 
 def sync_tree_entry(folder: Path) -> None:

@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 
 
 class Span(BaseModel):
-    """Part of a video, in seconds from its first frame; it may have no length, as some official ones have."""
+    """Part of a video, in seconds on its file's timeline; it may have no length, as some official ones have."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,7 +55,7 @@ class Video(BaseModel):
         path: Of the file.
         split: That it belongs to.
         label: Recognition: its class.
-        segments: Localisation: what happens when.
+        segments: Localisation: what happens when; in a part that has a ``start_s`` seconds since that.
         ambiguous: Localisation: where annotators did not agree; neither right nor wrong.
         captions: Retrieval: sentences about it.
         duration_s: As the annotations say.

@@ -92,7 +92,9 @@ def test_playlists_open_no_other_file_and_no_connection(video: Path, tmp_path: P
     named = folder / "list.m3u8"  # not looked for in folders, but a file that is named has any ending
     named.write_text(playlist.format(address))
     try:
-        outcome = featx("extract", folder, named, "--to", tmp_path / "s", "--model", "tiny")
+        # a text is no .ts of a folder either
+        words = [folder, named, folder / "list.ts"]
+        outcome = featx("extract", *words, "--to", tmp_path / "s", "--model", "tiny")
     finally:
         server.shutdown()
     assert outcome.code == 3

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,22 @@ def test_files_give_what_a_store_of_them_gives(shape_videos: Path, run: Path, tm
             k: v for k, v in other.items() if k != "video"
         }
     assert len(said(featx("predict", *words))) == 6  # all of the store, whole
+
+
+def test_what_a_folder_holds_besides_is_said(shape_videos: Path, run: Path, tmp_path: Path, featx) -> None:
+    folder = tmp_path / "mine"
+    (folder / ".Trash").mkdir(parents=True)
+    for name in ("a.mp4", "._b.mp4", ".Trash/c.mp4", "notes.txt"):
+        shutil.copy(shape_videos / "falling" / "0.mp4", folder / name)
+    outcome = featx("predict", folder, "--adapter", run, "--format", "json")
+    assert [one["video"] for one in said(outcome)] == [str(folder / "a.mp4")]
+    assert "1 file is not taken as video: 1 .txt" in outcome.err
+    assert "2 hidden files and folders are left out: '.Trash/', '._b.mp4'" in outcome.err
+    (folder / "a.mp4").unlink()
+    (folder / "outside.mp4").symlink_to(shape_videos / "falling" / "0.mp4")
+    outcome = featx("predict", folder, "--adapter", run, "--format", "json")
+    assert said(outcome, code=3) == [] and "1 of 1 videos could not be decoded" in outcome.err
+    assert "failed" in outcome.err and "leads out of the folder; name the file" in outcome.err
 
 
 def test_whole_videos_are_scored_as_by_eval(class_world: Path, run: Path, tmp_path: Path, featx) -> None:

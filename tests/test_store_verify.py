@@ -14,8 +14,10 @@ from featx.manifest import Header, Manifest, Video, write_manifest
 from featx.store import writer as writer_module
 from featx.store.checks import problem_of
 from featx.store.failures import Failure, FailureList
+from featx.store.index import read_record, record_bytes
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts, VideoFeatures
+from featx.store.sealed import read_sealed, seal
 from featx.store.verify import verify
 from featx.store.writer import BadVideo, StoreWriter
 
@@ -75,6 +77,85 @@ def test_a_shard_of_another_store_is_found(tmp_path: Path) -> None:
     (finding,) = verify(one, repair=True).findings
     assert finding.problem == "belongs to another store (precision: bf16, not fp32)"
     assert verify(one).findings == [] and list(FeatureStore(one)) == ["folder/0.mp4", "folder/1.mp4"]
+
+
+def other_store(tmp_path: Path, count: int) -> Path:
+    """A store with another precision, of other videos."""
+    videos = {f"other/{number}.mp4": video(10, number) for number in range(count)}
+    return make_store(tmp_path / "other", videos, shard_bytes=1, precision="bf16")
+
+
+def take_shards(store: Path, other: Path, count: int) -> None:
+    """Puts shards of another store behind a store's own."""
+    first = len(list(store.glob("shards/*.json")))
+    for number in range(count):
+        name = f"shard-{first + number:05d}"
+        record = read_record(other / "shards" / f"shard-{number:05d}.json")
+        files = {path.replace(record.name, name): digest for path, digest in record.files.items()}
+        renamed = dataclasses.replace(record, name=name, files=files)
+        (store / "shards" / f"{name}.json").write_bytes(record_bytes(renamed))
+        shutil.copytree(other / "shards" / f"{record.name}.zarr", store / "shards" / f"{name}.zarr")
+
+
+@pytest.mark.parametrize("what", ["another store's", "a record", "with a member too many"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_foreign_store_json_is_made_again_and_nothing_is_dropped(
+    tmp_path: Path, what: str, count: int, featx
+) -> None:
+    path = make_store(tmp_path / "s", numbered([20, 30, 40][:count]), shard_bytes=1)
+    file = path / "store.json"
+    own = file.read_bytes()
+    if what == "another store's":
+        shutil.copy(other_store(tmp_path, 1) / "store.json", file)
+    elif what == "a record":
+        shutil.copy(path / "shards" / "shard-00000.json", file)
+    else:
+        file.write_bytes(seal({**read_sealed(file), "mine": 1}))
+    with pytest.raises(FeatxError, match="verify"):
+        FeatureStore(path)
+    outcome = featx("store", "verify", path)
+    assert outcome.code == 4 and outcome.out.startswith("store.json: "), outcome
+    if what == "another store's":
+        shards = "shard-00000" if count == 1 else "shard-00000 and 2 more"
+        assert f"is of another store than {shards} (precision: bf16, not fp32)" in outcome.out
+    (finding,) = verify(path, repair=True).findings
+    assert finding.path == "store.json" and finding.drop is None
+    assert file.read_bytes() == own and verify(path).findings == []
+    assert len(FeatureStore(path)) == count
+
+
+@pytest.mark.parametrize(("own", "foreign", "stated"), [(3, 1, "own"), (3, 1, "foreign"), (3, 1, "none")])
+def test_the_store_is_what_most_of_it_says(tmp_path: Path, own: int, foreign: int, stated: str) -> None:
+    path = make_store(tmp_path / "s", numbered([20] * own), shard_bytes=1)
+    before = (path / "store.json").read_bytes()
+    other = other_store(tmp_path, foreign)
+    take_shards(path, other, foreign)
+    if stated == "foreign":
+        shutil.copy(other / "store.json", path / "store.json")
+    elif stated == "none":
+        (path / "store.json").unlink()
+    assert verify(path, repair=True).to_drop == list(range(own, own + foreign))
+    assert verify(path).findings == [] and (path / "store.json").read_bytes() == before
+    assert list(FeatureStore(path)) == [f"folder/{number}.mp4" for number in range(own)]
+
+
+@pytest.mark.parametrize(("own", "foreign", "stated"), [(2, 2, "none"), (1, 2, "own"), (2, 1, "foreign")])
+def test_where_nothing_says_which_store_it_is_nothing_is_changed(
+    tmp_path: Path, own: int, foreign: int, stated: str, featx
+) -> None:
+    path = make_store(tmp_path / "s", numbered([20] * own), shard_bytes=1)
+    other = other_store(tmp_path, foreign)
+    take_shards(path, other, foreign)
+    if stated == "foreign":
+        shutil.copy(other / "store.json", path / "store.json")
+    elif stated == "none":
+        (path / "store.json").unlink()
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    outcome = featx("store", "verify", path)
+    assert outcome.code == 4 and "are of different stores, and nothing says which is this one" in outcome.out
+    outcome = featx("store", "verify", path, "--repair")
+    assert outcome.code == 2 and "cannot be repaired" in outcome.err and "move what is not" in outcome.err
+    assert {file: file.read_bytes() for file in path.rglob("*") if file.is_file()} == before
 
 
 def test_a_video_in_two_shards_is_found(tmp_path: Path) -> None:

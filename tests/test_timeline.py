@@ -29,6 +29,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def example() -> Timeline:
     return Timeline(
         "a <video> & more",
+        0.0,
         10.0,
         {
             "annotated": [Bar(0, 5, "x", words="x"), Bar(5, 10, "y & z")],
@@ -75,13 +76,38 @@ def test_png_shows_the_classes_colours_where_they_are() -> None:
     assert (image == (255, 0, 0)).all(axis=2).sum() > 1000  # the frame
 
 
+def test_a_timeline_may_begin_anywhere() -> None:
+    """The same video whose times begin elsewhere: every shape is in the same place, only the times that are written differ."""
+
+    def shapes(start_s: float) -> list[tuple]:
+        tracks = {
+            "annotated": [Bar(start_s + 1, start_s + 5, "x")],
+            "proposals": [Bar(start_s - 3, start_s + 2)],
+        }
+        curves = [Curve("x", [start_s, start_s + 8], [0.2, 0.9])]
+        frames = [(start_s + 4, Image.new("RGB", (64, 48), (255, 0, 0)))]
+        root = ElementTree.fromstring(
+            draw_timeline(Timeline("v", start_s, start_s + 8, tracks, curves, frames), ".svg")
+        )
+        written = [text.text for text in root.iter(f"{SVG}text")]
+        assert clock(start_s + 3, 1) in written and clock(start_s - 1, 1) not in written
+        return [(one.tag, sorted(one.attrib.items())) for one in root.iter() if one.tag != f"{SVG}text"]
+
+    assert shapes(0.0) == shapes(10.0) == shapes(86_400.0)
+
+
+def test_a_video_of_one_moment_can_be_drawn() -> None:
+    assert draw_timeline(Timeline("v", 5.0, 5.0, {"annotated": [Bar(5.0, 5.0, "x")]}), ".svg")
+
+
 def test_colours_are_different() -> None:
     colours = list(colours_of([str(number) for number in range(30)]).values())
     assert len(set(colours)) == 30
 
 
 @pytest.mark.parametrize(
-    ("time_s", "step_s", "said"), [(7, 1, "7"), (7.5, 0.5, "7.5"), (65, 5, "1:05"), (3723, 60, "1:02:03")]
+    ("time_s", "step_s", "said"),
+    [(7, 1, "7"), (7.5, 0.5, "7.5"), (65, 5, "1:05"), (3723, 60, "1:02:03"), (3723.54, 0.2, "1:02:03.5")],
 )
 def test_times_are_said_as_people_say_them(time_s: float, step_s: float, said: str) -> None:
     assert clock(time_s, step_s) == said

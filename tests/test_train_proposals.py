@@ -153,7 +153,7 @@ def test_segments_after_the_last_row_are_missing_and_too_many_are_refused(
     assert outcome.code == 0 and "1 videos of the training split have no features" in outcome.err
     assert (tmp_path / "one" / "missing-train.txt").read_text() == "train/0.mp4\n"
     outcome = featx(*command(world, tmp_path / "all", "--steps", 6, "--manifest", late(6)))
-    assert outcome.code == 2 and "the rows of 6 of 12 videos end before the segments" in outcome.err
+    assert outcome.code == 2 and "in 6 of 12 videos all segments of" in outcome.err
 
 
 def test_dry_run_counts_and_writes_nothing(world: Path, tmp_path: Path, featx) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ FAINT: Colour = (120, 120, 120)
 GRID: Colour = (228, 228, 228)
 GREY: Colour = (150, 150, 150)
 MOST_LANES = 6
+SHORTEST_S = 1e-3
 STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
@@ -47,17 +49,24 @@ class Timeline:
 
     Attributes:
         title: Above.
-        duration_s: From 0 to here.
+        start_s: From here
+        end_s: to here.
         tracks: Name to bars, from top to bottom; overlapping ones get lanes, of which `MOST_LANES` are drawn.
         curves: Below them.
         frames: Seconds and picture, drawn where they are shown.
     """
 
     title: str
-    duration_s: float
+    start_s: float
+    end_s: float
     tracks: dict[str, list[Bar]]
     curves: list[Curve] = field(default_factory=list)
     frames: list[tuple[float, Image.Image]] = field(default_factory=list)
+
+    def x(self, time_s: float) -> float:
+        """Returns where a time is drawn; what is outside lies on the edge."""
+        share = (time_s - self.start_s) / max(self.end_s - self.start_s, SHORTEST_S)
+        return LEFT + (WIDTH - LEFT - RIGHT) * min(max(share, 0.0), 1.0)
 
 
 def lanes(bars: Sequence[Bar]) -> list[int]:
@@ -111,9 +120,9 @@ def draw_timeline(timeline: Timeline, suffix: str) -> bytes:
     top = MARGIN + 30.0
     bottom = top + sum(heights.values()) + TRACK_GAP * len(heights)
     bottom += CURVES + TRACK_GAP if timeline.curves else 0
-    _draw_axis(canvas, timeline.duration_s, top - 4, bottom)
+    _draw_axis(canvas, timeline, top - 4, bottom)
     for name, bars in timeline.tracks.items():
-        _draw_track(canvas, name, bars, places[name], top, timeline.duration_s, colours)
+        _draw_track(canvas, name, bars, places[name], top, timeline, colours)
         top += heights[name] + TRACK_GAP
     if timeline.curves:
         _draw_curves(canvas, timeline, top, colours)
@@ -137,25 +146,24 @@ def _height(of_track: list[int]) -> float:
     return count * (BAR + LANE_GAP) - LANE_GAP
 
 
-def _x(time_s: float, duration_s: float) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * min(max(time_s / duration_s, 0.0), 1.0)
-
-
-def _draw_axis(canvas: Canvas, duration_s: float, top: float, bottom: float) -> None:
+def _draw_axis(canvas: Canvas, timeline: Timeline, top: float, bottom: float) -> None:
+    duration_s = timeline.end_s - timeline.start_s
     step = next((step for step in STEPS_S if duration_s / step <= 14), STEPS_S[-1])
-    for number in range(int(duration_s / step + 1e-9) + 1):
-        x = _x(number * step, duration_s)
+    first, last = math.ceil(timeline.start_s / step - 1e-9), math.floor(timeline.end_s / step + 1e-9)
+    for number in range(first, last + 1):
+        x = timeline.x(number * step)
         canvas.line([(x, top), (x, bottom)], GRID)
         canvas.words(x, bottom + 13, clock(number * step, step), FAINT, 10, "middle")
 
 
 def clock(time_s: float, step_s: float = 1) -> str:
-    """Returns a time as people read it: 7, 7.5, 1:05, 1:02:03."""
+    """Returns a time as people read it: 7, 7.5, 1:05, 1:02:03, and of steps below a second 1:02:03.5."""
     if time_s < 60:
         return f"{time_s:.1f}" if step_s < 1 else f"{time_s:.0f}"
-    minutes, seconds = divmod(round(time_s), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    minutes, seconds = divmod(round(time_s, 1 if step_s < 1 else None), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    rest = f"{seconds:04.1f}" if step_s < 1 else f"{seconds:02d}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
 
 
 def _draw_track(
@@ -164,7 +172,7 @@ def _draw_track(
     bars: list[Bar],
     of_track: list[int],
     top: float,
-    duration_s: float,
+    timeline: Timeline,
     colours: dict[str, Colour],
 ) -> None:
     hidden = sum(lane >= MOST_LANES for lane in of_track)
@@ -176,7 +184,7 @@ def _draw_track(
     for bar, lane in zip(bars, of_track, strict=True):
         if lane >= MOST_LANES:
             continue
-        x, past = _x(bar.start_s, duration_s), _x(bar.end_s, duration_s)
+        x, past = timeline.x(bar.start_s), timeline.x(bar.end_s)
         y = top + lane * (BAR + LANE_GAP)
         canvas.box(x, y, past - x, BAR, GREY if bar.label is None else colours[bar.label], bar.opacity)
         if bar.words and text_width(bar.words, 10) + 6 < past - x:
@@ -192,7 +200,7 @@ def _draw_curves(canvas: Canvas, timeline: Timeline, top: float, colours: dict[s
             canvas.words(LEFT - 10, y + 4, f"{score:g}", FAINT, 9, "end")
     for curve in timeline.curves:
         points = [
-            (_x(time, timeline.duration_s), top + CURVES * (1 - score))
+            (timeline.x(time), top + CURVES * (1 - score))
             for time, score in zip(curve.times_s, curve.scores, strict=True)
         ]
         if len(points) > 1:
@@ -203,7 +211,7 @@ def _draw_frames(canvas: Canvas, timeline: Timeline, top: float) -> None:
     past = -np.inf
     for time_s, image in timeline.frames:
         width = FRAME_HEIGHT * image.width / image.height
-        x = min(max(_x(time_s, timeline.duration_s) - width / 2, LEFT), WIDTH - RIGHT - width)
+        x = min(max(timeline.x(time_s) - width / 2, LEFT), WIDTH - RIGHT - width)
         if x < past + FRAME_GAP:
             continue  # the one before needs the place
         canvas.picture(x, top, width, FRAME_HEIGHT, image)

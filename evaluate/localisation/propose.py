@@ -81,7 +81,7 @@ def ask(run: Path | None, settings: ProposeSettings) -> Asked:
 
 
 def propose(asked: Asked) -> Iterator[tuple[str, Proposals]]:
-    """Yields each video's id and proposals, in seconds from its begin.
+    """Yields each video's id and proposals, in seconds as its segments are.
 
     Raises:
         FeatxError: If the store does not know when a video's rows are shown.

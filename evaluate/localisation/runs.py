@@ -109,7 +109,7 @@ def score_spans(
     start_s: np.ndarray,
     end_s: np.ndarray,
 ) -> np.ndarray:
-    """Returns (P, C) class probabilities of spans of a video, in seconds from its begin."""
+    """Returns (P, C) class probabilities of spans of a video, in seconds as its segments are."""
     pts = known_pts(store, video.stored_id, manifest) - video.part_start_s
     first_rows, rows = rows_between(pts, start_s, end_s)
     return score(store[video.stored_id].features, Windows(start_s, end_s, first_rows, rows))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from featx.dataset import known_pts
 from featx.errors import FeatxError, nearest
+from featx.evaluate.asked import Opened
 from featx.evaluate.drawing.timeline import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
 from featx.evaluate.localisation.runs import Localised, score_spans, with_background
 from featx.evaluate.predict.classify import window_scorer
@@ -58,7 +59,8 @@ def timeline_of(localised: Localised, video: Video, settings: LocaliseSettings) 
     """Returns what is known of a video, and why frames are missing if they are."""
     opened = localised.opened
     pts = known_pts(opened.store, video.stored_id, opened.manifest) - video.part_start_s
-    duration_s = max([end_of(pts), *(one.end_s for one in video.segments)])
+    start_s = min([float(pts[0]), *(one.start_s for one in video.segments)])
+    end_s = max([end_of(pts), *(one.end_s for one in video.segments)])
     texts = opened.manifest.header.classes
     annotated = [Bar(one.start_s, one.end_s, one.label, 1.0, texts[one.label]) for one in video.segments]
     tracks = {"annotated": annotated, "detections": _best_detections(localised, video)}
@@ -72,9 +74,10 @@ def timeline_of(localised: Localised, video: Video, settings: LocaliseSettings) 
             Bar(start_s, end_s, None, 0.15 + 0.85 * score / strongest)
             for start_s, end_s, score in zip(best.start_s, best.end_s, best.score, strict=True)
         ]
-    frames, lacking = _frames(localised.opened.manifest.root / video.path, video, duration_s)
-    title = f"{video.id}, {duration_s:.1f} s"
-    return Timeline(title, duration_s, tracks, _curves(localised, video, pts, settings), frames), lacking
+    frames, lacking = _frames(opened, video, start_s, end_s)
+    title = f"{video.id}, {end_s - start_s:.1f} s"
+    curves = _curves(localised, video, pts, settings)
+    return Timeline(title, start_s, end_s, tracks, curves, frames), lacking
 
 
 def _best_detections(localised: Localised, video: Video) -> list[Bar]:
@@ -101,7 +104,7 @@ def _best_detections(localised: Localised, video: Video) -> list[Bar]:
 def _curves(localised: Localised, video: Video, pts: np.ndarray, settings: LocaliseSettings) -> list[Curve]:
     """Returns class probabilities of sliding windows: of the annotated classes, and of those that reach highest."""
     opened = localised.opened
-    window_s = float(np.clip(end_of(pts) / WINDOWS, SHORTEST_WINDOW_S, LONGEST_WINDOW_S))
+    window_s = float(np.clip((end_of(pts) - pts[0]) / WINDOWS, SHORTEST_WINDOW_S, LONGEST_WINDOW_S))
     windows = slide(pts, window_s, window_s / 2)
     classes = with_background(opened.run, opened.manifest.header.classes)
     score = window_scorer(opened.run, opened.store, classes, settings)
@@ -114,15 +117,19 @@ def _curves(localised: Localised, video: Video, pts: np.ndarray, settings: Local
     return [Curve(label, middles, chances[:, labels.index(label)].tolist()) for label in chosen]
 
 
-def _frames(file: Path, video: Video, duration_s: float) -> tuple[list[tuple[float, Image.Image]], str]:
+def _frames(
+    opened: Opened, video: Video, start_s: float, end_s: float
+) -> tuple[list[tuple[float, Image.Image]], str]:
+    file = opened.manifest.root / video.path
     if not file.is_file():
         return [], f"no frames, {file} is not there"
     frames, lacking = [], ""
-    for time_s in (np.arange(FRAMES) + 0.5) * duration_s / FRAMES:
+    for time_s in (start_s + (np.arange(FRAMES) + 0.5) * (end_s - start_s) / FRAMES).tolist():
         try:
-            pixels = decode_still(file, float(time_s) + video.part_start_s, 2 * FRAME_HEIGHT)
+            of_file_s = time_s + video.part_start_s
+            pixels = decode_still(file, of_file_s, 2 * FRAME_HEIGHT, opened.store.header.file_times)
         except NoPicture as error:
             lacking = f"no frame at {time_s:.1f} s ({error})"
             continue
-        frames.append((float(time_s), Image.fromarray(pixels)))
+        frames.append((time_s, Image.fromarray(pixels)))
     return frames, lacking

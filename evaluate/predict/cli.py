@@ -64,16 +64,20 @@ def predict(
         return list(predict(run, store, of_store, classes, settings))
 
     classes = read_classes(run, settings.classes_file)
-    files = list_files(videos or [])
-    failures: dict[str, str] = {}
+    listed = list_files(videos or [])
+    for line in listed.left_out:
+        print(printable(line), file=sys.stderr)
+    failures = dict(listed.failures)
     try:
         if settings.store is not None:
             store = FeatureStore(settings.store)
             predictions = answer(store, ids or list(store))
+        elif not listed.files:
+            predictions = []
         else:
             model = settings.model or run.header.model_source
-            with extracted(files, run.header.fingerprint, model, settings.device) as found:
-                failures = found.failures
+            with extracted(listed.files, run.header.fingerprint, model, settings.device) as found:
+                failures |= found.failures
                 predictions = answer(found.store, found.ids)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing was kept") from None
@@ -86,5 +90,5 @@ def predict(
         print(f"failed: {printable(video)}: {printable(error)}", file=sys.stderr)
     if failures:
         raise PartialFailure(
-            f"{len(failures)} of {len(files)} videos could not be decoded; they are listed above"
+            f"{len(failures)} of {len(listed.files) + len(listed.failures)} videos could not be decoded; they are listed above"
         )

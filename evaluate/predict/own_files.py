@@ -19,7 +19,7 @@ from featx.errors import FeatxError, Interrupted, PartialFailure
 from featx.manifest import Header, Manifest, Video, write_manifest
 from featx.store.reader import FeatureStore
 from featx.store.schema import FAILURES_FILE, Fingerprint
-from featx.video_files import ENDINGS
+from featx.video_folder import reason_to_refuse, search_folder
 
 PREPROCESS = {"clip-exact": "exact", "ffmpeg-fast": "fast"}
 SAMPLINGS: dict[str, list[str]] = {"every frame": [], "keyframes": ["--keyframes"]}
@@ -40,26 +40,53 @@ class Extracted:
     failures: dict[str, str]
 
 
-def list_files(given: Sequence[Path]) -> list[Path]:
-    """Returns files as they were given, and the videos below folders.
+@dataclass(frozen=True)
+class Listed:
+    """The videos that a user means.
+
+    Attributes:
+        files: Files as they were given, and the videos below folders.
+        failures: Path to reason, of what was found in a folder but is not opened.
+        left_out: What was not looked at in folders, as lines for the user.
+    """
+
+    files: list[Path]
+    failures: dict[str, str]
+    left_out: list[str]
+
+
+def list_files(given: Sequence[Path]) -> Listed:
+    """Finds files as they were given, and the videos below folders, the same that `featx extract` finds.
 
     Raises:
         FeatxError: If something is not there, or a folder holds no video.
     """
     files: dict[Path, None] = {}
+    failures: dict[str, str] = {}
+    left_out: list[str] = []
     for path in given:
         if path.is_dir():
-            below = [
-                one for one in sorted(path.rglob("*")) if one.suffix.lower() in ENDINGS and one.is_file()
-            ]
-            if not below:
-                raise FeatxError(f"{path}: no video in this folder (looked for {', '.join(sorted(ENDINGS))})")
-            files |= dict.fromkeys(below)
+            below = search_folder(path)
+            lines = below.left_out(
+                "a hidden folder or file that is named is taken", "a file that is named is taken"
+            )
+            if not below.videos and not below.linked_folders:
+                raise FeatxError("; ".join([f"{path}: no video in this folder", *lines]))
+            left_out += [f"{path}: {line}" for line in lines]
+            reasons = {
+                name: reason_to_refuse(path / name, path, False, "name the file") for name in below.videos
+            }
+            reasons |= dict.fromkeys(below.unnameable, "its name is not UTF-8; rename the file")
+            reasons |= dict.fromkeys(
+                below.linked_folders, "a symbolic link to a folder; give that folder itself"
+            )
+            files |= {path / name: None for name, reason in reasons.items() if not reason}
+            failures |= {str(path / name): reason for name, reason in reasons.items() if reason}
         elif path.exists():
             files[path] = None
         else:
             raise FeatxError(f"{path}: no such file or folder")
-    return list(files)
+    return Listed(list(files), failures, left_out)
 
 
 @contextlib.contextmanager
@@ -142,7 +169,7 @@ def _decoding_options(decoding: str) -> list[str] | None:
 
 def _run(words: list[str]) -> None:
     shown = sys.stderr.isatty()  # a terminal gets the progress of the extraction
-    command = [sys.executable, "-m", "featx.cli", *words]
+    command = [sys.executable, "-m", "featx", *words]
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

@@ -19,9 +19,11 @@ from featx.evaluate.search.settings import SearchSettings
 from featx.manifest import read_manifest
 from featx.stills import NoPicture, decode_still
 from featx.store.reader import FeatureStore
+from featx.store.source_files import source_file
 
 HEIGHT = 160  # pixels
 QUALITY = 85
+NAMED = 20  # missing files in a note; the page says it of each
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,18 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
     unknown = [video_id for video_id in ids if not np.isfinite(store.pts(video_id)).all()]
     wanted = {find: _times(store.pts(find.video), find, settings.pictures) for find in finds}
 
+    file_times = store.header.file_times
+
     def take(video_id: str, time_s: float) -> Picture:
         if math.isnan(time_s):
             return Picture(time_s, problem="the store does not know the times")
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT)))
+            known = facts[video_id]
+            frame = _frame_index(store, video_id, time_s) if known.concealed or known.time_jumps else None
+            still = decode_still(files[video_id], time_s, HEIGHT, file_times, known.stream, frame)
+            return Picture(time_s, _jpeg(still))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
 
@@ -84,9 +91,9 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         where = "--videos FOLDER or --manifest FILE says where they are"
         if settings.videos or settings.manifest:
             where = f"looked in {settings.videos or settings.manifest}"
-        problems.append(
-            f"{len(missing)} of {len(ids)} video files are not there, {files[missing[0]]} first; {where}"
-        )
+        names = ", ".join(str(files[video_id]) for video_id in missing[:NAMED])
+        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        problems.append(f"{len(missing):,} of {len(ids):,} video files are not there; {where}: {names}{more}")
     if unknown:
         problems.append(
             f"{len(unknown)} of {len(ids)} videos have no pictures: the store does not know the times of their rows, "
@@ -124,7 +131,8 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
     if settings.videos:
         if not settings.videos.is_dir():
             raise FeatxError(f"--videos {settings.videos}: no such folder")
-        return {video_id: settings.videos / video_id for video_id in ids}
+        folder = settings.videos
+        return {video_id: source_file(video_id, one, folder) for video_id, one in store.facts(ids).items()}
     if settings.manifest:
         manifest = read_manifest(settings.manifest)
         paths = {video.stored_id: manifest.root / video.path for video in manifest.videos}
@@ -132,7 +140,13 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
         if strange:
             raise FeatxError(f"--manifest {settings.manifest}: has no video '{strange[0]}'")
         return {video_id: paths[video_id] for video_id in ids}
-    return {video_id: Path(one.path) for video_id, one in store.facts(ids).items()}
+    return {video_id: source_file(video_id, one) for video_id, one in store.facts(ids).items()}
+
+
+def _frame_index(store: FeatureStore, video_id: str, time_s: float) -> int:
+    """Returns which frame of its file a row shows, for a file whose times do not lead to it."""
+    video = store[video_id]
+    return int(video.frame_index[np.abs(video.pts - time_s).argmin()])
 
 
 def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:

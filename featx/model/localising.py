@@ -39,7 +39,7 @@ def class_probabilities(
         text: (C, D) text features of unit length.
         source: Features.
         video: Index of the video there.
-        pts: (N,) when its rows are shown, in seconds from the begin of the video.
+        pts: (N,) when its rows are shown, in seconds as the proposals are.
         start_s: (P,) begins of the proposals.
         end_s: (P,) ends.
         clips: Clips of each proposal, evenly placed.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from featx.dataset import list_segments
 from featx.detection_scores import ScoredDetections, score_detections
 from featx.errors import FeatxError
 from featx.ground_truth import GroundTruth, manifest_truth
@@ -37,7 +38,8 @@ def stored_truth(store: FeatureStore, manifest: Manifest, split: str) -> tuple[G
     """Returns what is annotated of the videos that have features, and the ids of those that have none.
 
     Raises:
-        FeatxError: If the split has no segment, or the store none of its videos.
+        FeatxError: If the split has no segment, the store has none of its videos, or half of the segments or more are
+            outside the rows.
     """
     truth = manifest_truth(manifest, split)
     stored = {video.id for video in manifest.videos if video.stored_id in store}
@@ -48,7 +50,9 @@ def stored_truth(store: FeatureStore, manifest: Manifest, split: str) -> tuple[G
             f"'{missing[0]}' first"
         )
     present = [video for video in manifest.videos if video.id in stored]
-    return manifest_truth(Manifest(manifest.header, present, manifest.file), split), missing
+    truth = manifest_truth(Manifest(manifest.header, present, manifest.file), split)
+    list_segments(store, manifest, split)  # refuses segments that are elsewhere: nothing could find them
+    return truth, missing
 
 
 def choose_proposals(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from featx.errors import FeatxError, Interrupted, PartialFailure, printable
+from featx.errors import FeatxError, PartialFailure, printable
 from featx.settings import gather, with_options
 from featx.store.imports import ImportSettings
+from featx.store.living_cli import Store, stopped
+from featx.store.living_cli import app as living_app
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -46,23 +46,17 @@ class Kind(StrEnum):
     webdataset = "webdataset"
 
 
+app.add_typer(living_app)
+
+
 class DamageFound(FeatxError):
     """`verify` found something."""
 
     exit_code = 4
 
 
-Store = Annotated[Path, typer.Argument(help="A feature store.")]
 NewStore = Annotated[Path, typer.Option("--to", help="The new store; must not exist.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@contextlib.contextmanager
-def _stopped(words: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped; {words}") from None
 
 
 @app.command()
@@ -78,7 +72,9 @@ def info(store: Store, as_json: AsJson = False) -> None:
     unknown = figures["videos_of_unknown_duration"]
     lines = {
         "videos": f"{figures['videos']:,} ({len(figures['incomplete_videos'])} incomplete), "
-        f"{figures['failed_videos']:,} failed",
+        f"{figures['failed_videos']:,} failed"
+        + (f" ({figures['accepted_failures']:,} accepted)" if figures["accepted_failures"] else "")
+        + (f", {figures['renamed_videos']:,} renamed" if figures["renamed_videos"] else ""),
         "rows": f"{figures['rows']:,}"
         + (
             f" ({spread['min']:,} to {spread['max']:,} a video, median {spread['median']:,.0f})"
@@ -88,7 +84,15 @@ def info(store: Store, as_json: AsJson = False) -> None:
         "hours": f"{figures['hours']:.2f}"
         + (f" (without {unknown:,} videos of unknown duration)" if unknown else ""),
         "size": f"{figures['bytes'] / 1e6:,.1f} MB in {figures['shards']:,} {figures['format']} shards"
-        + (f", {figures['dropped_shards']} dropped" if figures["dropped_shards"] else ""),
+        + (f", {figures['dropped_shards']} records without videos" if figures["dropped_shards"] else ""),
+        **(
+            {
+                "no longer read": f"{figures['dropped_videos']:,} videos; featx store compact gives back "
+                f"{figures['dropped_bytes'] / 1e6:,.1f} MB"
+            }
+            if figures["dropped_videos"]
+            else {}
+        ),
         "created": figures["created"],
         "model found at": figures["model_source"],
         **figures["fingerprint"],
@@ -120,11 +124,12 @@ def verify(
     from featx.manifest import read_manifest
     from featx.store.verify import verify as look
 
-    ids = [video.id for video in read_manifest(manifest).videos] if manifest else None
-    with _stopped(f"{store} was not changed"), Status("", console=Console(stderr=True)) as status:
+    ids = list(dict.fromkeys(v.stored_id for v in read_manifest(manifest).videos)) if manifest else None
+    changed = "what was repaired stays so; the same command goes on" if repair else f"{store} was not changed"
+    with stopped(changed), Status("", console=Console(stderr=True)) as status:
         report = look(store, ids, repair, lambda done, total: status.update(f"{done} of {total} shards"))
     if as_json:
-        content = {key: getattr(report, key) for key in ("shards", "videos", "rows")}
+        content = {key: getattr(report, key) for key in ("shards", "videos", "rows", "dropped")}
         findings = [dataclasses.asdict(finding) for finding in report.findings]
         print(json.dumps({**content, "repaired": repair, "findings": findings}, indent=2))
     else:
@@ -134,12 +139,18 @@ def verify(
             print(printable(f"{finding.path}: {about}" if finding.path else about))
         print(
             f"{store}: {report.videos:,} videos, {report.rows:,} rows in {report.shards:,} shards were looked at"
+            + (f", of which {report.dropped:,} videos are no longer read" if report.dropped else "")
         )
     if not report.findings:
         return
     count = f"{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}"
     if repair:
         dropped = f"{len(report.to_drop)} shards dropped; run featx extract again to fill them"
+        if report.lost_records:
+            dropped += (
+                f". If the {report.lost_records} lost records said that videos were dropped or renamed, those are back: "
+                "featx extract compares them with their files, featx store prune finds what is gone"
+            )
         raise DamageFound(f"{store}: {count}; {dropped}")
     raise DamageFound(
         f"{store}: {count}; --repair drops damaged shards, so that featx extract computes them again"
@@ -157,7 +168,7 @@ def merge(
     """Makes one store out of STORES."""
     from featx.store.copies import merge as merge_stores
 
-    with _stopped(f"nothing was made of {to}"):
+    with stopped(f"nothing was made of {to}"):
         count = merge_stores(stores, to, format)
     print(f"{to}: {count:,} videos of {len(stores)} stores")
 
@@ -175,7 +186,7 @@ def convert(
     """Copies STORE into another format or number type."""
     from featx.store.copies import convert as convert_store
 
-    with _stopped(f"nothing was made of {to}"):
+    with stopped(f"nothing was made of {to}"):
         count = convert_store(store, to, format, cast(Literal["float16", "float32"] | None, dtype))
     print(f"{to}: {count:,} videos")
 
@@ -196,7 +207,7 @@ def import_(
     settings = gather(ImportSettings, recipe, options, [])
     from featx.store.imports import import_folder
 
-    with _stopped(f"what was read is in {to}; the same command goes on"):
+    with stopped(f"what was read is in {to}; the same command goes on"):
         done = import_folder(folder, to, settings, lambda line: print(f"failed: {printable(line)}"))
     print(
         f"{to}: {done.added:,} videos added, {done.failed:,} failed, {done.there_already:,} were there already"
@@ -222,6 +233,6 @@ def export(
     from featx.store.export import export as export_store
     from featx.store.reader import FeatureStore
 
-    with _stopped(f"nothing was made of {to}"):
+    with stopped(f"nothing was made of {to}"):
         count = export_store(FeatureStore(store), to, kind)
     print(f"{to}: {count:,} videos")

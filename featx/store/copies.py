@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.files import sync_tree_entry
 from featx.store.failures import FailureList
-from featx.store.lock import StoreLock
+from featx.store.new_folder import made_whole
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint
-from featx.store.writer import StoreWriter, remove
-
-MAKING = "making"  # the lock of a folder that is being filled; a store in it has its own
-
-
-@contextlib.contextmanager
-def made_whole(to: Path) -> Iterator[Path]:
-    """Gives a folder to fill; it gets the name ``to`` when all went well, and is removed when not.
-
-    Raises:
-        FeatxError: If ``to`` exists, or another process is filling it.
-    """
-    if to.exists():
-        raise FeatxError(f"{to}: exists; choose another --to or delete it")
-    partial = to.with_name(f"{to.name}.partial")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        lock = StoreLock(partial, MAKING)
-        try:
-            for entry in partial.iterdir():  # what a killed run left
-                if entry.name != MAKING:
-                    remove(entry)
-            yield partial
-            (partial / MAKING).unlink()
-            partial.rename(to)
-            sync_tree_entry(to.parent)
-        except BaseException:
-            remove(partial)
-            raise
-        finally:
-            lock.release()
-    except OSError as error:
-        raise FeatxError(f"{to}: cannot be written ({error.strerror or error})") from error
+from featx.store.writer import StoreWriter
 
 
 def merge(stores: list[Path], to: Path, format: str | None = None) -> int:
@@ -74,6 +39,12 @@ def merge(stores: list[Path], to: Path, format: str | None = None) -> int:
             raise FeatxError(
                 f"{source.path}: not made as {first.path} was ({'; '.join(differences)}); only stores with equal "
                 "fingerprints can be merged"
+            )
+        if source.header.featx_store != first.header.featx_store:
+            old, new = sorted((first, source), key=lambda store: store.header.featx_store)
+            raise FeatxError(
+                f"{old.path}: its times count from the start of each video, those of {new.path} are the files' own; "
+                "extract the videos of the first anew, or keep the two apart"
             )
         common = [video_id for video_id in source if video_id in owner]
         if common:
@@ -111,13 +82,20 @@ def _copy(sources: list[FeatureStore], to: Path, fingerprint: Fingerprint, forma
         for name in sorted(names)
     }
     with made_whole(to) as partial:
-        with StoreWriter(partial, fingerprint, format, header.model_source, versions=versions) as writer:
+        with StoreWriter(
+            partial,
+            fingerprint,
+            format,
+            header.model_source,
+            versions=versions,
+            schema_version=header.featx_store,
+        ) as writer:
             failures = FailureList(partial)
             for source in sources:
                 for video_id, video, facts in source.videos():
                     with np.errstate(over="ignore"):  # the writer says which video and row
                         features = video.features.astype(fingerprint.dtype, copy=False)
-                    writer.add(video_id, dataclasses.replace(video, features=features), facts)
+                    writer.add(video_id, dataclasses.replace(video, features=features), facts, as_stored=True)
                 failures.take(FailureList(source.path))
             writer.commit()
             failures.tidy({video_id for video_id, complete in writer.done.items() if complete})

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Container, KeysView
+from collections.abc import Container, Iterable, Iterator, KeysView
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
+from featx.signals import DeferSignals
 from featx.store.schema import FAILURES_FILE
+from featx.store.source_files import FileState, state_of
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a video has no features, or not all: at which stage, what was said, what became of its good frames."""
+    """Why a video has no features, or not all.
+
+    Attributes:
+        id: The video's.
+        path: Its file; below ``root`` if that is known.
+        stage: What was done with it then.
+        error: What was said.
+        outcome: What became of its good frames.
+        stderr: The last lines of ffmpeg.
+        attempts: How often it was tried.
+        root: Absolute path of the folder that was extracted.
+        size_bytes: Of the file; None if there was none, or if nobody knows.
+        mtime_ns: When the file was last changed; likewise.
+        accepted: Whether it is known to be bad, and so not tried again while its file stays as it is.
+        tried_with: The options and the ffmpeg on which it depends what is kept of a damaged video.
+    """
 
     id: str
     path: str
@@ -24,29 +43,84 @@ class Failure:
     outcome: str
     stderr: list[str]
     attempts: int = 1
+    root: str | None = None
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+    accepted: bool = False
+    tried_with: dict[str, Any] | None = None
+
+    @property
+    def state(self) -> FileState | None:
+        """Of its file when it failed."""
+        if self.size_bytes is None or self.mtime_ns is None:
+            return None
+        return FileState(self.size_bytes, self.mtime_ns)
 
 
 class FailureList:
-    """The failures of a store, by id. New ones are appended and flushed; the last line of an id counts."""
+    """The failures of a store, by id. New ones are appended and flushed; the last line of an id counts.
+
+    A last line without a line feed is what a crash or a full disk left of a failure: it does not count.
+    """
 
     def __init__(self, store: Path) -> None:
+        """Reads what is there.
+
+        Raises:
+            FeatxError: If it is not a list of failures.
+        """
         self.file = store / FAILURES_FILE
         self._by_id: dict[str, Failure] = {}
-        if self.file.exists():
-            for number, line in enumerate(self.file.read_text(encoding="utf-8").split("\n"), start=1):
-                if line:
-                    try:
-                        failure = Failure(**json.loads(line))
-                    except (ValueError, TypeError) as error:
-                        raise FeatxError(
-                            f"{self.file}:{number}: not a failure ({error}); delete the file"
-                        ) from error
+        self._whole_bytes = 0
+        try:
+            content = self.file.read_bytes() if self.file.exists() else b""
+        except OSError as error:
+            raise FeatxError(f"{self.file}: cannot be read ({error.strerror})") from error
+        self._whole_bytes = content.rfind(b"\n") + 1
+        for number, line in enumerate(content[: self._whole_bytes].split(b"\n"), start=1):
+            if line:
+                try:
+                    failure = Failure(**json.loads(line))
                     self._by_id[failure.id] = failure
+                except (ValueError, TypeError) as error:
+                    raise FeatxError(
+                        f"{self.file}:{number}: not a failure ({error}); delete the file"
+                    ) from error
 
     @property
     def ids(self) -> KeysView[str]:
         """The videos that failed."""
         return self._by_id.keys()
+
+    @property
+    def accepted(self) -> list[str]:
+        """Those of them that are known to be bad."""
+        return [failure.id for failure in self._by_id.values() if failure.accepted]
+
+    def __getitem__(self, video_id: str) -> Failure:
+        return self._by_id[video_id]
+
+    def get(self, video_id: str) -> Failure | None:
+        """Returns a video's failure, if there is one."""
+        return self._by_id.get(video_id)
+
+    def is_accepted(self, video_id: str, state: FileState | None) -> bool:
+        """Tells whether a video is known to be bad, if its file is in this state."""
+        failure = self._by_id.get(video_id)
+        return failure is not None and failure.accepted and failure.state == state
+
+    def accept(self, ids: Iterable[str], accepted: bool) -> None:
+        """Notes that videos are known to be bad, or that they no longer are.
+
+        Raises:
+            FeatxError: If the list cannot be written.
+        """
+        for video_id in ids:
+            failure = self._by_id[video_id]
+            if failure.root is None and failure.state is None and (state := state_of(Path(failure.path))):
+                failure = replace(failure, size_bytes=state.size_bytes, mtime_ns=state.mtime_ns)
+            self._by_id[video_id] = replace(failure, accepted=accepted)
+        self.tidy(())
 
     def take(self, other: FailureList) -> None:
         """Takes over the failures of another store; `tidy` writes them."""
@@ -57,20 +131,37 @@ class FailureList:
         earlier = self._by_id.get(failure.id)
         failure = replace(failure, attempts=failure.attempts + (earlier.attempts if earlier else 0))
         self._by_id[failure.id] = failure
-        with self.file.open("a", encoding="utf-8") as file:
+        with DeferSignals(), self._errors_named(), self.file.open("ab") as file:
+            file.truncate(self._whole_bytes)
             file.write(_line(failure))
             file.flush()
             os.fsync(file.fileno())
+            self._whole_bytes = file.tell()
 
     def tidy(self, complete: Container[str]) -> None:
         """Writes one line a video that still fails.
 
         Args:
-            complete: Ids of videos that are whole in the store now.
+            complete: Ids of videos that are whole in the store now, or that are gone.
         """
         self._by_id = {key: value for key, value in self._by_id.items() if key not in complete}
-        write_atomically(self.file, "".join(_line(failure) for failure in self._by_id.values()).encode())
+        content = b"".join(_line(failure) for failure in self._by_id.values())
+        with self._errors_named():
+            write_atomically(self.file, content)
+        self._whole_bytes = len(content)
+
+    @contextlib.contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FeatxError(
+                f"{self.file}: cannot be written ({error.strerror}); what failed is tried again by the same command"
+            ) from error
 
 
-def _line(failure: Failure) -> str:
-    return json.dumps(asdict(failure)) + "\n"  # ASCII only: a path need not be UTF-8
+def _line(failure: Failure) -> bytes:
+    content = {
+        name: value for name, value in asdict(failure).items() if value is not None and value is not False
+    }
+    return (json.dumps(content) + "\n").encode()  # ASCII only: a path need not be UTF-8

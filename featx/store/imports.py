@@ -99,12 +99,12 @@ def import_folder(
                 continue
             try:
                 video = _read(file, fingerprint, rate)
-            except (OSError, ValueError, EOFError) as error:
+                status = file.stat()
+            except (OSError, ValueError, MemoryError) as error:
                 failures.record(Failure(video_id, str(file), "import", str(error), "not imported", []))
                 say(f"{file}: {error}")
                 done.failed += 1
                 continue
-            status = file.stat()
             duration_s = float(len(video) / rate) if rate else None
             facts = VideoFacts(str(file), status.st_size, status.st_mtime_ns, None, None, duration_s)
             writer.add(video_id, video, facts)
@@ -147,7 +147,7 @@ def _usual_width(files: list[Path], folder: Path) -> int:
     """Returns the width of most of the first files: a single odd one must not decide."""
     widths: Counter[int] = Counter()
     for file in files:
-        with contextlib.suppress(OSError, ValueError, EOFError):
+        with contextlib.suppress(OSError, ValueError):
             widths[int(_load(file).shape[1])] += 1
         if widths.total() == 100:
             break
@@ -182,11 +182,19 @@ def _load(file: Path) -> np.ndarray:
     """Maps a file of numbers (N, D).
 
     Raises:
+        OSError: If it cannot be read.
         ValueError: If it is something else.
     """
     if not file.is_file():
         raise ValueError("not a regular file")
-    values = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        values = np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except (
+        Exception
+    ) as error:  # numpy raises many kinds for a damaged header, those of Python's parser among them
+        raise ValueError(f"not a .npy file ({error})") from error
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
         what = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "an archive"
         raise ValueError(f"holds {what}, not floating-point numbers of shape (rows, width)")

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
 from featx.errors import FeatxError
+from featx.store.entries import Entries
 from featx.store.schema import (
     ARRAY_NAMES,
+    CHANGES,
     CHUNK_ROWS,
     ENDINGS,
+    FACT_NAMES,
     READABLE_VERSIONS,
     SHARD_NAME,
     SHARDS_FOLDER,
     STORE_FILE,
     ChunkTable,
+    Entry,
     Fingerprint,
     ShardRecord,
     StoreHeader,
+    record_path,
 )
 from featx.store.sealed import Damaged, read_sealed, seal
 from featx.store.shard import ShardEntry
@@ -36,7 +41,9 @@ def read_header(path: Path) -> StoreHeader:
     file = path / STORE_FILE
     try:
         content = read_sealed(file)
-        _check_version(file, content.get("featx_store"))
+        if "featx_store" not in content:
+            raise Damaged(f"{file}: not what describes a store")
+        _check_version(file, content["featx_store"])
         return StoreHeader.model_validate(content)
     except OSError as error:
         if next(shard_numbers(path), None) is not None:
@@ -52,7 +59,10 @@ def read_header(path: Path) -> StoreHeader:
             f"{error}; featx store verify --repair makes it again from the shards' records"
         ) from error
     except ValidationError as error:
-        raise FeatxError(f"{file}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        problem = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        raise Damaged(
+            f"{file}: {problem}; featx store verify --repair makes it again from the shards' records"
+        ) from error
 
 
 def _check_version(file: Path, version: object) -> None:
@@ -68,7 +78,11 @@ def header_bytes(header: StoreHeader) -> bytes:
 
 def record_bytes(record: ShardRecord) -> bytes:
     """Returns the content of a record's file."""
-    return seal(dataclasses.asdict(record))
+    content = dataclasses.asdict(record)
+    for name in CHANGES:
+        if not content[name]:
+            del content[name]
+    return seal(content)
 
 
 def shard_numbers(path: Path) -> Iterator[int]:
@@ -88,11 +102,25 @@ def read_record(file: Path) -> ShardRecord:
         content = read_sealed(file)
         _check_version(file, content.get("featx_shard"))
         chunks = {name: ChunkTable(**table) for name, table in content.pop("chunks").items()}
-        record = ShardRecord(chunks=chunks, **content)
+        record = ShardRecord(chunks=chunks, **(content | _changes(content)))
         _check_counts(record, file.stem)
         return record
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise Damaged(f"{file}: not a shard's record ({error})") from error
+
+
+def _changes(content: dict) -> dict[str, list]:
+    """Takes out what a record says of other records' entries."""
+    drops = [
+        Entry(str(shard), int(index), str(video_id)) for shard, index, video_id in content.get("drops", [])
+    ]
+    updates = []
+    for (shard, index, video_id), now in content.get("updates", []):
+        if not set(now) <= {"id", *FACT_NAMES}:
+            raise ValueError(f"an update of {', '.join(now)}")
+        updates.append((Entry(str(shard), int(index), str(video_id)), now))
+    moves = [(str(before), str(now)) for before, now in content.get("root_moves", [])]
+    return {"drops": drops, "updates": updates, "root_moves": moves}
 
 
 def _check_counts(record: ShardRecord, name: str) -> None:
@@ -131,8 +159,8 @@ def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
             ) from error
         if record.store != store:
             raise Damaged(
-                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); take it away, "
-                "or see featx store merge"
+                f"{file}: belongs to another store ({'; '.join(store_differences(record.store, store))}); featx "
+                "store verify tells which of them is the odd one"
             )
         yield record
 
@@ -150,38 +178,70 @@ def store_differences(one: dict, other: dict) -> list[str]:
 
 
 class StoreIndex:
-    """Where every video of a store is; a million of them are opened in seconds.
+    """Where every live video of a store is; a million of them are opened in seconds.
 
     Attributes:
+        shards: One for each record, also where it has no videos.
         number_of: The number of a video by its id, in the order of the shards.
         ids: V video ids.
         shard_of: (V,) int64 index into ``shards``.
+        position: (V,) int64 position in the ids of the shard's record.
         first_row: (V,) int64 row of the shard at which the video begins.
         rows: (V,) int64 rows of each video.
+        facts: The facts that were asked for, as they are now: lists with one entry a video.
     """
 
-    def __init__(self, path: Path, header: StoreHeader) -> None:
+    def __init__(self, path: Path, header: StoreHeader, facts: Iterable[str] = ()) -> None:
         """Reads all records.
+
+        Args:
+            path: The store.
+            header: Its ``store.json``.
+            facts: Names of facts to keep in memory.
 
         Raises:
             FeatxError: If one is damaged, or a video is in two shards.
         """
         self.shards: list[ShardEntry] = []
-        self.ids: list[str] = []
+        entries = Entries()
         rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        columns: dict[str, list] = {name: [] for name in facts}
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)
             self.shards.append(ShardEntry.of(record))
-            self.ids += record.ids
+            entries.add(record)
             rows.append(shard_rows)
             first_rows.append(ends - shard_rows)
-        self.rows = np.concatenate(rows)
-        self.first_row = np.concatenate(first_rows)
-        self.shard_of = np.repeat(np.arange(len(self.shards)), [shard.videos for shard in self.shards])
+            for name, column in columns.items():
+                column += record.facts.get(name) or [None] * len(record.ids)
+        live = entries.live()
+        if live.problems:
+            number, problem = live.problems[0]
+            raise Damaged(
+                f"{record_path(path, self.shards[number].name)}: {problem}; featx store verify --repair mends it"
+            )
+        self.live = live
+        self.ids = live.ids
+        self.shard_of = live.shard_of
+        self.position = live.position
+        self.rows = np.concatenate(rows)[live.place]
+        self.first_row = np.concatenate(first_rows)[live.place]
+        self.facts = live.columns_now(columns)
         self.number_of = {video_id: number for number, video_id in enumerate(self.ids)}
         if len(self.number_of) != len(self.ids):
             twice = next(v for number, v in enumerate(self.ids) if self.number_of[v] != number)
             raise Damaged(
                 f"{path}: video '{twice}' is in it twice; featx store verify --repair drops the second shard"
             )
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """How many videos of each shard are no longer read."""
+        videos = np.array([shard.videos for shard in self.shards], np.int64)
+        return videos - np.bincount(self.shard_of, minlength=len(videos))
+
+    def entry(self, number: int) -> Entry:
+        """Returns what records name a video by: as its shard has it, whatever its id is now."""
+        shard, position = self.shards[self.shard_of[number]], int(self.position[number])
+        return Entry(shard.name, position, self.live.recorded_ids.get(number, self.ids[number]))

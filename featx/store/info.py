@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.store.failures import FailureList
-from featx.store.index import read_header, read_records
+from featx.store.index import StoreIndex, read_header
+from featx.store.schema import array_layout
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -18,26 +20,17 @@ def describe(path: Path) -> dict[str, Any]:
         FeatxError: If it is not a store, or its index is damaged.
     """
     header = read_header(path)
-    rows: list[int] = []
-    incomplete: list[str] = []
-    shards = dropped = size_bytes = unknown_durations = 0
-    seconds = 0.0
-    for record in read_records(path, header):
-        if not record.ids:
-            dropped += 1
-            continue
-        shards += 1
-        size_bytes += sum(size for size, _ in record.files.values())
-        rows += record.rows
-        for video_id, complete, duration in zip(
-            record.ids, record.facts["complete"], record.facts["duration_s"], strict=True
-        ):
-            if not complete:
-                incomplete.append(video_id)
-            if duration is None:
-                unknown_durations += 1
-            else:
-                seconds += duration
+    index = StoreIndex(path, header, ("complete", "duration_s"))
+    rows = index.rows.tolist()
+    durations = index.facts["duration_s"]
+    shards = [shard for shard in index.shards if shard.videos]
+    failures = FailureList(path)
+    dropped_rows = sum(shard.rows for shard in shards) - sum(rows)
+    row_bytes = sum(
+        dtype.itemsize * math.prod(row_shape)
+        for name, (dtype, row_shape) in array_layout(header.fingerprint).items()
+        if name != "offsets"
+    )
     return {
         "store": str(path),
         "format": header.format,
@@ -48,13 +41,21 @@ def describe(path: Path) -> dict[str, Any]:
         "videos": len(rows),
         "rows": sum(rows),
         "rows_per_video": _spread(rows),
-        "bytes": size_bytes,
-        "shards": shards,
-        "dropped_shards": dropped,
-        "hours": seconds / 3600,
-        "videos_of_unknown_duration": unknown_durations,
-        "incomplete_videos": incomplete,
-        "failed_videos": len(FailureList(path).ids),
+        "bytes": sum(size for shard in shards for size in shard.size_of.values()),
+        "shards": len(shards),
+        "dropped_shards": len(index.shards) - len(shards),
+        "dropped_videos": int(index.dropped.sum()),
+        "dropped_bytes": dropped_rows * row_bytes,
+        "renamed_videos": len(index.live.recorded_ids),
+        "hours": sum(seconds for seconds in durations if seconds is not None) / 3600,
+        "videos_of_unknown_duration": durations.count(None),
+        "incomplete_videos": [
+            video_id
+            for video_id, complete in zip(index.ids, index.facts["complete"], strict=True)
+            if not complete
+        ],
+        "failed_videos": len(failures.ids),
+        "accepted_failures": len(failures.accepted),
     }
 
 

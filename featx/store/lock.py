@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from pathlib import Path
 
@@ -25,12 +26,14 @@ class StoreLock:
             FeatxError: If another process holds it, or the store cannot be written.
         """
         try:
-            self._file = (store / name).open("w")
+            self._file = (store / name).open("a")  # what stands in it belongs to its holder
         except OSError as error:
             raise FeatxError(f"{store}: cannot be written ({error.strerror})") from error
         for wait_s in (*WAITS_S, None):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(self._file.fileno()), (store / name).stat()):
+                    raise BlockingIOError  # its holder has deleted it, and another may have made a new one
                 return
             except OSError as error:
                 if wait_s is None:

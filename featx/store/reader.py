@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import resource
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ import numpy as np
 from featx.errors import FeatxError, nearest
 from featx.store.checked_rows import Budget, CheckedRows
 from featx.store.index import StoreIndex, read_header, read_record
-from featx.store.schema import CHUNK_ROWS, VideoFacts, VideoFeatures, array_layout, record_path
+from featx.store.schema import CHUNK_ROWS, LONGEST_GUESS, VideoFacts, VideoFeatures, array_layout, record_path
 
 # Each open shard takes two file handles; the usual limit of a process is 1024.
 OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
-LONGEST_GUESS = 10_000  # ids among which a misspelt one is looked for
 
 
 @dataclass(frozen=True)
@@ -157,22 +157,30 @@ class FeatureStore:
             )
         return self._gather(numbers, self.index.first_row[numbers] + begins, counts)
 
-    def videos(self) -> Iterator[tuple[str, VideoFeatures, VideoFacts]]:
+    def videos(self, shards: Iterable[int] | None = None) -> Iterator[tuple[str, VideoFeatures, VideoFacts]]:
         """Reads all videos in the order of the disk, one shard in memory at a time.
+
+        Args:
+            shards: Only those of these shards.
 
         Raises:
             FeatxError: If a shard is damaged.
         """
-        for entry in self.index.shards:
-            if not entry.videos:
+        index = self.index
+        ends = np.searchsorted(index.shard_of, np.arange(len(index.shards)), side="right")
+        for shard in range(len(index.shards)) if shards is None else shards:
+            first, past = ends[shard - 1] if shard else 0, ends[shard]
+            if first == past:
                 continue
-            record = read_record(record_path(self.path, entry.name))
-            arrays = entry.read(self.path, self.header.fingerprint)
-            for number, video_id in enumerate(record.ids):
-                yield video_id, arrays.video(number), VideoFacts.from_columns(record.facts, number)
+            record = read_record(record_path(self.path, index.shards[shard].name))
+            arrays = index.shards[shard].read(self.path, self.header.fingerprint)
+            for number in range(first, past):
+                position = int(index.position[number])
+                facts = index.live.facts_now(number, VideoFacts.from_columns(record.facts, position))
+                yield index.ids[number], arrays.video(position), facts
 
     def stretches(self, ids: Sequence[str] | None = None) -> list[Stretch]:
-        """Returns where rows lie: a stretch for each shard, or for each of some videos.
+        """Returns where rows lie: a stretch for each shard, or more where videos were dropped, or one for each of some.
 
         Raises:
             FeatxError: If a video is not in the store.
@@ -190,14 +198,19 @@ class FeatureStore:
                 )
                 for video_id, number in places
             ]
-        found, first = [], 0
-        for shard, entry in enumerate(index.shards):
-            past = first + entry.videos
-            if entry.videos:
-                offsets = np.append(index.first_row[first:past], entry.rows)
-                found.append(Stretch(shard, 0, index.ids[first:past], offsets))
-            first = past
-        return found
+        past_rows = index.first_row + index.rows
+        # Where a video was dropped, the rows before and behind it are two stretches.
+        goes_on = (index.shard_of[1:] == index.shard_of[:-1]) & (index.first_row[1:] == past_rows[:-1])
+        begins = np.flatnonzero(np.append(True, ~goes_on)).tolist() if len(self) else []
+        return [
+            Stretch(
+                int(index.shard_of[first]),
+                int(index.first_row[first]),
+                index.ids[first:past],
+                np.append(index.first_row[first:past], past_rows[past - 1]) - index.first_row[first],
+            )
+            for first, past in pairwise([*begins, len(self)])
+        ]
 
     def blocks(self, stretch: Stretch) -> Iterator[np.ndarray]:
         """Yields a stretch's features in order, at most 256 rows at once: read-only, not copied.
@@ -218,15 +231,16 @@ class FeatureStore:
         Raises:
             FeatxError: If a video is not in the store, or its record is damaged.
         """
-        wanted: dict[int, list[str]] = {}
-        for video_id, shard in zip(ids, self.index.shard_of[self._numbers(ids)].tolist(), strict=True):
-            wanted.setdefault(shard, []).append(video_id)
+        index = self.index
+        wanted: dict[int, list[int]] = {}
+        for number in self._numbers(ids).tolist():
+            wanted.setdefault(int(index.shard_of[number]), []).append(number)
         found = {}
-        for shard, names in wanted.items():
-            record = read_record(record_path(self.path, self.index.shards[shard].name))
-            number_of = {video_id: number for number, video_id in enumerate(record.ids)}
-            for name in names:
-                found[name] = VideoFacts.from_columns(record.facts, number_of[name])
+        for shard, numbers in wanted.items():
+            record = read_record(record_path(self.path, index.shards[shard].name))
+            for number in numbers:
+                recorded = VideoFacts.from_columns(record.facts, int(index.position[number]))
+                found[index.ids[number]] = index.live.facts_now(number, recorded)
         return found
 
     def _place(self, video_id: str) -> tuple[int, int, int]:

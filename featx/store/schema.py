@@ -9,7 +9,7 @@ import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -20,6 +20,7 @@ STORE_FILE = "store.json"
 SHARDS_FOLDER = "shards"
 FAILURES_FILE = "failures.jsonl"
 CHUNK_ROWS = 256
+LONGEST_GUESS = 10_000  # ids among which a misspelt one is looked for
 UNKNOWN_FRAME = (
     -1
 )  # frame index of rows whose frames are not known; their times are NaN if those are not known
@@ -74,6 +75,11 @@ class StoreHeader(BaseModel):
     model_source: str
     versions: dict[str, str]
     created: str
+
+    @property
+    def file_times(self) -> bool:
+        """Whether times are what the files say; in the first version they are seconds since each file's start."""
+        return self.featx_store >= 2
 
 
 @dataclass(frozen=True)
@@ -189,9 +195,26 @@ class ChunkTable:
     crc32c: list[int]
 
 
+class Entry(NamedTuple):
+    """A video as its shard's record has it, whatever later records say of it.
+
+    Attributes:
+        shard: Name of the shard.
+        position: Where in the record's ``ids``.
+        id: What stands there: a check that the right thing is meant.
+    """
+
+    shard: str
+    position: int
+    id: str
+
+
 @dataclass
 class ShardRecord:
     """The content of ``shard-00017.json``, which commits a shard: without it the shard does not exist.
+
+    A record, with videos or without, may also say what has become of entries of other records: a shard is never
+    changed.
 
     Attributes:
         name: ``shard-00017``.
@@ -203,6 +226,11 @@ class ShardRecord:
         files: Size and sha256 of each file of the shard, by its path below ``shards/``.
         chunks: Where each array's bytes are.
         featx_shard: Version of this layout.
+        drops: Entries that are no longer read, for ever.
+        updates: Entries of which something is different now, with that: ``id``, or facts by their names. What a later
+            record says wins.
+        root_moves: Pairs of folders: in the facts of all shards before this one, ``root`` is the second now if it is
+            the first.
     """
 
     name: str
@@ -214,6 +242,16 @@ class ShardRecord:
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
     chunks: dict[str, ChunkTable] = field(default_factory=dict)
     featx_shard: int = SCHEMA_VERSION
+    drops: list[Entry] = field(default_factory=list)
+    updates: list[tuple[Entry, dict[str, Any]]] = field(default_factory=list)
+    root_moves: list[tuple[str, str]] = field(default_factory=list)
+
+
+CHANGES = (
+    "drops",
+    "updates",
+    "root_moves",
+)  # members of a record that are only written if they say something
 
 
 def shard_name(number: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
+from featx.signals import DeferSignals
 from featx.store.checks import problem_of
+from featx.store.entries import Entries, Live, without_videos
 from featx.store.failures import FailureList
 from featx.store.formats import FORMATS, file_digests
+from featx.store.identity import Identity, identity_of
 from featx.store.index import (
     header_bytes,
     read_header,
@@ -65,8 +70,13 @@ class Report:
     shards: int = 0
     videos: int = 0
     rows: int = 0
+    dropped: int = 0  # of the videos
+    lost_records: int = 0  # that are missing or cannot be read
+    kept: dict[int, ShardRecord] = field(
+        default_factory=dict
+    )  # those that say something of other shards' videos
     findings: list[Finding] = field(default_factory=list)
-    header: StoreHeader | None = None  # as store.json says, or else the records
+    identity: Identity = field(default_factory=lambda: Identity(None))
 
     @property
     def to_drop(self) -> list[int]:
@@ -86,7 +96,8 @@ def verify(
         path: The store.
         expected_ids: The videos that should be in it, or among its failures.
         repair: Drop what is damaged: an empty record takes the place of a bad shard, whose videos are then computed
-            by the next extract; ``store.json`` is made again from the records.
+            by the next extract; ``store.json`` is made again from the records if it is damaged, or of another store
+            than they are.
         progress: Called with the shards done and their total.
 
     Raises:
@@ -123,48 +134,95 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
         found.append(Finding(SHARDS_FOLDER, "is missing"))
         return report
     numbers = sorted(shard_numbers(path))
-    report.header = _header(path, numbers, found)
-    _look_around(path, numbers, found)
-    seen: set[str] = set()
-    for done, number in enumerate(numbers):
-        progress(done, len(numbers))
-        file = record_path(path, shard_name(number))
-        place = f"{SHARDS_FOLDER}/{file.name}"
-        try:
-            record = read_record(file)
-        except Damaged as error:
-            found.append(Finding(place, str(error).removeprefix(f"{file}: "), number))
-            continue
-        found += [Finding(place, problem, number) for problem in _of_record(record, report.header, seen)]
-        seen.update(record.ids)
-        found += _of_shard(path, number, record)
-        report.shards += bool(record.ids)
-        report.videos += len(record.ids)
-        report.rows += sum(record.rows)
+    report.identity = _identity(path, numbers, found)
+    _look_around(path, found)
+    entries = Entries()
+    for number in range(max(numbers, default=-1) + 1):
+        progress(min(number, len(numbers)), len(numbers))
+        record = _record(path, number, report)
+        entries.add(record)
+        if record.files:
+            report.shards += 1
+            report.videos += len(record.ids)
+            report.rows += sum(record.rows)
     progress(len(numbers), len(numbers))
+    live = entries.live()
+    report.dropped = report.videos - len(live.ids)
+    report.kept = {number: entries.sound(record) for number, record in report.kept.items()}
+    found += _of_changes(live)
     failed = _failures(path, found)
     if expected_ids is not None:
-        found += _against(expected_ids, seen, failed)
+        found += _against(expected_ids, set(live.ids), failed)
     return report
 
 
-def _header(path: Path, numbers: list[int], found: list[Finding]) -> StoreHeader | None:
+def _record(path: Path, number: int, report: Report) -> ShardRecord:
+    """Reads a record and looks at its shard; an empty one stands for what cannot be read or is of another store."""
+    name = shard_name(number)
+    file = record_path(path, name)
+    place = f"{SHARDS_FOLDER}/{file.name}"
+    empty = ShardRecord(name, "", {})
     try:
-        return read_header(path)
+        record = read_record(file)
+    except Damaged as error:
+        problem = str(error).removeprefix(f"{file}: ") if file.exists() else "is missing: its videos are lost"
+        report.findings.append(Finding(place, problem, number))
+        report.lost_records += 1
+        return empty
+    problems = _of_record(record, report.identity.header)
+    report.findings += [Finding(place, problem, number) for problem in problems]
+    report.findings += _of_shard(path, number, record)
+    if problems:
+        return dataclasses.replace(record, drops=[], updates=[], root_moves=[])
+    if record.drops or record.updates or record.root_moves:
+        report.kept[number] = record
+    return record
+
+
+def _of_changes(live: Live) -> Iterator[Finding]:
+    """Says which records speak of videos that are not there, and which ids are there twice."""
+    for number, problem in live.problems:
+        yield Finding(f"{SHARDS_FOLDER}/{shard_name(number)}.json", problem, number)
+    first_in: dict[str, int] = {}
+    earlier: dict[int, list[str]] = {}  # by the record that is in the way
+    again: set[int] = set()
+    for video_id, number in zip(live.ids, live.shard_of.tolist(), strict=True):
+        if video_id not in first_in:
+            first_in[video_id] = number
+        elif first_in[video_id] == number:
+            again.add(number)
+        else:
+            earlier.setdefault(number, []).append(video_id)
+    for number, ids in earlier.items():
+        place = f"{SHARDS_FOLDER}/{shard_name(number)}.json"
+        yield Finding(place, f"{len(ids)} videos are in an earlier shard too, '{ids[0]}' first", number)
+    for number in again:
+        yield Finding(f"{SHARDS_FOLDER}/{shard_name(number)}.json", "a video is in it twice", number)
+
+
+def _identity(path: Path, numbers: list[int], found: list[Finding]) -> Identity:
+    stated: StoreHeader | None = None
+    try:
+        stated = read_header(path)
     except Damaged as error:
         problem = (
             "is missing" if not (path / STORE_FILE).exists() else str(error).split(": ", 1)[1].split(";")[0]
         )
         found.append(Finding(STORE_FILE, problem))
+    of_shards = {}
     for number in numbers:
-        try:
-            return StoreHeader.model_validate(read_record(record_path(path, shard_name(number))).store)
-        except (FeatxError, ValueError):
-            continue
-    return None
+        with contextlib.suppress(FeatxError, ValueError):  # damaged records are found one by one
+            record = read_record(record_path(path, shard_name(number)))
+            of_shards[record.name] = StoreHeader.model_validate(record.store)
+    identity = identity_of(stated, of_shards)
+    if identity.problem:
+        found.append(Finding(STORE_FILE, identity.problem))
+    if identity.undecided:
+        found.append(Finding(SHARDS_FOLDER, identity.undecided))
+    return identity
 
 
-def _look_around(path: Path, numbers: list[int], found: list[Finding]) -> None:
+def _look_around(path: Path, found: list[Finding]) -> None:
     """Looks at what lies in the folder of the shards, not into it."""
     without_record = set(uncommitted(path))
     for entry in sorted((path / SHARDS_FOLDER).iterdir()):
@@ -179,28 +237,27 @@ def _look_around(path: Path, numbers: list[int], found: list[Finding]) -> None:
             )
         elif not SHARD_NAME.fullmatch(entry.stem) or entry.suffix not in {".json", *ENDINGS.values()}:
             found.append(Finding(place, "not a file of a store"))
-    for number in sorted(set(range(max(numbers, default=-1) + 1)) - set(numbers)):
-        place = f"{SHARDS_FOLDER}/{shard_name(number)}.json"
-        found.append(Finding(place, "is missing: its videos are lost", number))
 
 
-def _of_record(record: ShardRecord, header: StoreHeader | None, seen: Container[str]) -> list[str]:
+def _of_record(record: ShardRecord, header: StoreHeader | None) -> list[str]:
     problems = []
     if header is not None and record.store != header.model_dump():
         differences = "; ".join(store_differences(record.store, header.model_dump()))
         problems.append(f"belongs to another store ({differences})")
     if record.ids and not set(REQUIRED_FACTS) <= set(record.facts):
         problems.append(f"facts are {', '.join(record.facts)}")
-    twice = [video_id for video_id in record.ids if video_id in seen]
-    if twice:
-        problems.append(f"{len(twice)} videos are in an earlier shard too, '{twice[0]}' first")
-    if len(set(record.ids)) != len(record.ids):
-        problems.append("a video is in it twice")
     return problems
 
 
 def _of_shard(path: Path, number: int, record: ShardRecord) -> list[Finding]:
     """Compares the files of a shard with its record: every byte, then what both readers make of them."""
+    if not record.ids:
+        left = [shard_path(path, record.name, format) for format in ENDINGS]
+        return [
+            Finding(f"{SHARDS_FOLDER}/{each.name}", "left behind when the shard was emptied", number)
+            for each in left
+            if each.exists()
+        ]
     wanted = record.files
     there: dict[str, tuple[int, str]] = {}
     findings = []
@@ -221,7 +278,7 @@ def _of_shard(path: Path, number: int, record: ShardRecord) -> list[Finding]:
             findings.append(Finding(place, problem, number))
         elif there[file][1] != wanted[file][1]:
             findings.append(Finding(place, "damaged: its sha256 is not that of what was written", number))
-    if findings or not record.ids:
+    if findings:
         return findings
     place = f"{SHARDS_FOLDER}/{shard_path(path, record.name, record.format).name}"
     return [Finding(place, problem, number) for problem in _of_values(path, record)]
@@ -269,18 +326,27 @@ def _against(expected_ids: list[str], seen: set[str], failed: set[str]) -> list[
 
 
 def _repair(path: Path, report: Report) -> None:
-    if report.header is None:
+    header = report.identity.header
+    if report.identity.undecided:
+        raise FeatxError(
+            f"{path}: cannot be repaired: {report.identity.undecided}; move what is not this store's away, each shard with its "
+            "record, and repair again"
+        )
+    if header is None:
         raise FeatxError(
             f"{path}: cannot be repaired: neither {STORE_FILE} nor the record of any shard is whole; start a new store"
         )
     (path / SHARDS_FOLDER).mkdir(exist_ok=True)
     if any(finding.path == STORE_FILE for finding in report.findings):
-        write_atomically(path / STORE_FILE, header_bytes(report.header))
+        write_atomically(path / STORE_FILE, header_bytes(header))
     for number in report.to_drop:
         name = shard_name(number)
-        empty = ShardRecord(name, report.header.format, report.header.model_dump())
-        write_atomically(record_path(path, name), record_bytes(empty))
-        for format in ENDINGS:
-            remove(shard_path(path, name, format))
+        empty = ShardRecord(name, header.format, header.model_dump())
+        if number in report.kept:
+            empty = without_videos(report.kept[number])
+        with DeferSignals():
+            write_atomically(record_path(path, name), record_bytes(empty))
+            for format in ENDINGS:
+                remove(shard_path(path, name, format))
     for entry in list(uncommitted(path)):
         remove(entry)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx.dataset import present_videos, timed_rows
+from featx.dataset import OUTSIDE_WAY, present_videos, timed_rows
 from featx.errors import FeatxError
 from featx.manifest import Manifest, Span, Video, read_manifest
 from featx.model.detector import Detector
@@ -30,7 +30,7 @@ class GridVideo:
         id: Its id.
         stored: Id of the stored video that it is, or is a part of.
         first_row: Where it begins there.
-        pts: (N,) when its rows are shown, in seconds from its own begin.
+        pts: (N,) when its rows are shown, in seconds as its segments are.
         grid: Its steps.
         segments: (S, 2) begins and ends of what happens.
         ambiguous: (A, 2) likewise, where annotators did not agree.
@@ -94,8 +94,8 @@ def list_videos(
     """Lays grids over the training split's videos.
 
     Returns:
-        Videos with segments; ids of those that the store lacks, or whose rows end before the first segment begins; and ids
-        of those without segments.
+        Videos with segments; ids of those that the store lacks, or whose segments are all before the first or after the
+        last row; and ids of those without segments.
 
     Raises:
         FeatxError: If no video has segments, or the store covers less than half of them.
@@ -117,14 +117,14 @@ def list_videos(
             uncovered.append(video.id)
     if len(uncovered) >= len(videos):
         raise FeatxError(
-            f"{store.path}: the rows of {len(uncovered)} of {len(uncovered) + len(videos)} videos end before the segments "
-            f"of {manifest.file} begin, '{uncovered[0]}' first; extract the whole videos"
+            f"{store.path}: in {len(uncovered)} of {len(uncovered) + len(videos)} videos all segments of {manifest.file} are "
+            f"before the first or after the last row, '{uncovered[0]}' first; {OUTSIDE_WAY}"
         )
     return videos, missing + uncovered, idle
 
 
 def lay_grid(store: FeatureStore, manifest: Manifest, video: Video, settings: ProposalSettings) -> GridVideo:
-    """Returns a video on its grid; segments that begin after its last row are left out."""
+    """Returns a video on its grid; segments before its first row or after its last are left out."""
     first_row, pts = timed_rows(store, manifest, video)
     grid = make_grid(pts, settings.grid_step_s, settings.grid_steps)
     return GridVideo(
@@ -140,8 +140,8 @@ def lay_grid(store: FeatureStore, manifest: Manifest, video: Video, settings: Pr
 
 def _in_points(grid: Grid, spans: list[Span] | list[Any]) -> np.ndarray:
     seconds = np.array([(span.start_s, span.end_s) for span in spans], dtype=np.float64).reshape(-1, 2)
-    seconds = seconds[seconds[:, 0] < grid.end_s]
-    return grid.points_of(np.minimum(seconds, grid.end_s))
+    seconds = seconds[(seconds[:, 0] < grid.end_s) & (seconds[:, 1] >= grid.start_s)]
+    return grid.points_of(np.clip(seconds, grid.start_s, grid.end_s))
 
 
 def identity(settings: ProposalSettings, inputs: ProposalInputs) -> dict[str, Any]:

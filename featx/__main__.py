@@ -1,0 +1,32 @@
+"""The ``featx`` command as a process: a signal ends it with one line and code 130, from its imports to its end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from featx.signals import STOPPING, interrupt_on_signals
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        interrupt_on_signals()
+        from featx.cli import main as run  # typer takes a tenth of a second
+
+        run()
+    except KeyboardInterrupt:
+        _ignore_signals()
+        print("featx: stopped", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        _ignore_signals()  # what is left to do is to end
+
+
+def _ignore_signals() -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()
