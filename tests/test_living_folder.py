@@ -221,6 +221,7 @@ def live(examples: int, steps: int) -> None:
             stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),
+            print_blob=False,
         ),
     )
 
