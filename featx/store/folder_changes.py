@@ -203,9 +203,8 @@ class _Comparison:
         Raises:
             FeatxError: If it is in another folder, and is not the same.
         """
-        if not (stored.path == stored.id == found.path and found.root and stored.root):
-            return False  # the ids were given by somebody, who may give them to other files
-        if _same_place(found, stored) or is_gone(stored.file):
+        # Within one folder it is a manifest that gives the id to another file now.
+        if found.root == stored.root or _same_place(found, stored) or is_gone(stored.file):
             return False
         if found.is_refused:
             return True  # it does not take the place of the other one
