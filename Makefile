@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation clean
+.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation gpu-check clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -61,6 +61,11 @@ bench-search: $(VENV)/.dev
 bench-localisation: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench_localisation.py $(ARGS)
 	$(BIN)/python -W ignore benchmarks/bench_suppression.py
+
+# On a machine with a GPU: does it compute what a CPU does, and how fast (docs/gpu.md)? VIDEOS=FOLDER takes your own
+# clips, ARGS='--device cuda:1 --json FILE'. Without a GPU it says so.
+gpu-check: $(VENV)/.user
+	$(BIN)/python -W ignore benchmarks/gpu_check.py $(if $(VIDEOS),--videos $(VIDEOS)) $(ARGS)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -199,6 +199,35 @@ def bench_index(
     return {"what": what, "level": level, "made_s": made_s, "bytes": size, "rows": rows}
 
 
+def bench_adding(path: Path, folder: Path, level: str, queries: Tensor, had: int) -> dict:
+    """Times how an index goes on with a store that has got more videos, ``had`` videos before."""
+    settings = SearchSettings(level=level)  # type: ignore[arg-type]
+    store = FeatureStore(path)
+    began = time.perf_counter()
+    index, done = open_index(folder, store, queries, settings)
+    added_s = time.perf_counter() - began
+    began = time.perf_counter()
+    open_index(folder, store, queries, settings)
+    opened_s = time.perf_counter() - began
+    print(
+        f"index of {level}, {had} videos: {done}, {added_s:.1f} s in all; opened in {opened_s:.3f} s",
+        flush=True,
+    )
+    row = {"level": level, "had_videos": had, "videos": len(store) - had, "added_s": added_s}
+    return {**row, "opened_s": opened_s, "units": index.header.units}
+
+
+def add_videos(path: Path, videos: int) -> None:
+    """Adds random videos to a store."""
+    rng = np.random.default_rng(2)
+    times, numbers = np.arange(VIDEO_ROWS) / FRAMES_A_SECOND, np.arange(VIDEO_ROWS, dtype=np.int32)
+    with StoreWriter(path, FeatureStore(path).header.fingerprint) as writer:
+        for video in range(videos):
+            features = unit(rng.standard_normal((VIDEO_ROWS, WIDTH))).astype(np.float16)
+            facts = VideoFacts(f"{video}", 1, 1, 320, 240, VIDEO_ROWS / FRAMES_A_SECOND)
+            writer.add(f"added-{video:06d}", VideoFeatures(features, times, numbers), facts)
+
+
 def main() -> None:
     """Parses the command line and runs everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -232,6 +261,12 @@ def main() -> None:
                 videos = [f"{one[0]:06d}" for one in planted[level]]
                 target = folder / f"index-{level}"
                 result["index"].append(bench_index(store, target, level, "random vectors", queries, videos))
+            had = len(store)
+            add_videos(folder / "random", max(1, had // 100))
+            result["adding"] = [
+                bench_adding(folder / "random", folder / f"index-{level}", level, queries, had)
+                for level in LEVELS[:2]
+            ]
             make_store(folder / "scenes", options.rows, structured=True)
             store = FeatureStore(folder / "scenes")
             rng = np.random.default_rng(1)

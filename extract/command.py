@@ -29,6 +29,7 @@ class DecodeOptions:
         square_pixels: Stretch frames whose pixels are not square to the width that they are shown with.
         deinterlace: Make whole frames of those that are marked as two fields.
         hwaccel: ffmpeg's name of a decoding device, such as `cuda`; empty for none.
+        hwaccel_device: Which of them, such as `1`; empty for ffmpeg's choice.
         threads: Decoding threads of one ffmpeg.
         timeout_s: How long there may be no further frame; waiting for the encoder does not count.
         max_pixels: Largest picture, width times height.
@@ -42,6 +43,7 @@ class DecodeOptions:
     square_pixels: bool = False
     deinterlace: bool = False
     hwaccel: str = ""
+    hwaccel_device: str = ""
     threads: int = 1
     timeout_s: float = 600.0
     max_pixels: int = MAX_PIXELS
@@ -65,7 +67,9 @@ class DecodeOptions:
 
 
 INPUT = "input"  # stands for the file in the graph: ffmpeg-python takes no names that are not UTF-8
-FRAME_LOG = "showinfo=checksum=0"
+# Messages of the encoder, captions and time codes would be printed too, in pieces between which complaints get lost.
+NOT_SHOWN = ("SEI_UNREGISTERED", "A53_CC", "16")  # 16: S12M time codes, whose name has changed
+FRAME_LOG = ",".join([*(f"sidedata=delete:{kind}" for kind in NOT_SHOWN), "showinfo=checksum=0"])
 # Every packet in the order of the file, its own presentation time (or, without one, its decoding time) in place of
 # `pts`, its duration kept; the running number in place of `dts`, since muxers do not take times that step back.
 FAR_BACK = 10**12
@@ -94,27 +98,56 @@ def picture_command(
     return _compile(path, outputs, "-xerror")
 
 
+def batch_command(paths: list[Path], options: DecodeOptions) -> list[str]:
+    """Returns the command that decodes several small videos as `picture_command` does, one behind the other.
+
+    The filter that tells of the frames of video k is called ``showinfo@k``. All filters are one graph, so that they
+    run in one thread and none writes its lines into another one's.
+    """
+    given = [word for name, value in _input_options(options).items() for word in (f"-{name}", value) if word]
+    inputs = [word for path in paths for word in (*given, "-i", f"file:{path}")]
+    chains = []
+    for number in range(len(paths)):
+        told = FRAME_LOG.replace("showinfo", f"showinfo@{number}")
+        chain = [told, *_repairs(options), filter_of(options.sampling, 0), *_size(options), "format=rgb24"]
+        chains.append(f"[{number}:v:0]{','.join(word for word in chain if word)}[part{number}]")
+    parts = "".join(f"[part{number}]" for number in range(len(paths)))
+    graph = ";".join([*chains, f"{parts}concat=n={len(paths)}:unsafe=1[all]"])
+    output = [
+        "-pix_fmt",
+        "rgb24",
+        "-fps_mode",
+        "passthrough",
+        "-noautoscale",
+        "-c:v",
+        "rawvideo",
+        "-f",
+        "rawvideo",
+    ]
+    whole = ["-xerror", "-filter_complex_threads", "1", "-filter_complex", graph, "-map", "[all]"]
+    return [ffmpeg_path(), *_talk("info"), *map(str, inputs), *whole, *output, "pipe:1"]
+
+
 def every_frame_command(path: Path, options: DecodeOptions) -> list[str]:
     """Returns the command that decodes all frames that can be decoded, each in its own size, past any damage."""
     source = _source(options, keep_going=True)
     return _compile(path, [_pictures(source, options, [FRAME_LOG, *_repairs(options), *_size(options)])])
 
 
-def survey_command(path: Path, options: DecodeOptions, packet_pipe: int) -> list[str]:
-    """Returns the command that decodes as `every_frame_command` does, keeps no picture, and lists the packets."""
-    import ffmpeg
+def frame_command(path: Path, options: DecodeOptions) -> list[str]:
+    """Returns the command that decodes as `every_frame_command` does and keeps no picture, only the log of frames."""
+    return _compile(path, [_nothing(_source(options, keep_going=True), options, FRAME_LOG)])
 
+
+def complaint_command(path: Path, options: DecodeOptions, packet_pipe: int) -> list[str]:
+    """Returns the command that decodes in the same way, says only what is wrong, and lists the packets.
+
+    It is not one with `frame_command`: `showinfo` writes a line in two steps, and a complaint that gets between them
+    loses the words that say where it comes from.
+    """
     source = _source(options, keep_going=True)
-    frames = ffmpeg.output(
-        source,
-        "-",
-        map=_stream(options),
-        vf=FRAME_LOG,
-        fps_mode="passthrough",
-        format="null",
-        **_video_only(),
-    )
-    return _compile(path, [frames, _packets(source, _stream(options), packet_pipe, PACKET_ORDER)])
+    packets = _packets(source, _stream(options), packet_pipe, PACKET_ORDER)
+    return _compile(path, [_nothing(source, options, "null"), packets], level="warning")
 
 
 def packet_command(path: Path, options: DecodeOptions, all_streams: bool = False) -> list[str]:
@@ -132,9 +165,7 @@ def packet_command(path: Path, options: DecodeOptions, all_streams: bool = False
     return _compile(path, [lines])
 
 
-def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
-    import ffmpeg
-
+def _input_options(options: DecodeOptions, keep_going: bool = False) -> dict[str, Any]:
     given: dict[str, Any] = {"protocol_whitelist": PROTOCOLS, "format_whitelist": DEMUXERS, "copyts": None}
     given |= {"max_pixels": options.max_pixels, "threads": options.threads}
     if keep_going:
@@ -143,7 +174,15 @@ def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
         given["skip_frame"] = "nokey"
     if options.hwaccel:
         given["hwaccel"] = options.hwaccel
-    return ffmpeg.input(INPUT, **given)
+        if options.hwaccel_device:
+            given["hwaccel_device"] = options.hwaccel_device
+    return given
+
+
+def _source(options: DecodeOptions, keep_going: bool = False) -> Any:
+    import ffmpeg
+
+    return ffmpeg.input(INPUT, **_input_options(options, keep_going))
 
 
 def _repairs(options: DecodeOptions) -> list[str]:
@@ -167,14 +206,14 @@ def _video_only() -> dict[str, None]:
     return {"an": None, "sn": None, "dn": None}
 
 
-def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
+def _pictures(source: Any, options: DecodeOptions, chain: list[str], to: str = "pipe:1") -> Any:
     import ffmpeg
 
     # Without passthrough, frames of a variable rate would be doubled or dropped to make the rate constant. Without
     # noautoscale, frames of another size would be stretched to the first one's.
     return ffmpeg.output(
         source,
-        "pipe:1",
+        to,
         **({} if options.stream is None else {"map": _stream(options)}),
         vf=",".join(word for word in chain if word),
         pix_fmt="rgb24",
@@ -186,22 +225,29 @@ def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
     )
 
 
+def _nothing(source: Any, options: DecodeOptions, chain: str) -> Any:
+    import ffmpeg
+
+    sink = {"vf": chain, "fps_mode": "passthrough", "format": "null"}
+    return ffmpeg.output(source, "-", map=_stream(options), **sink, **_video_only())
+
+
 def _packets(source: Any, stream: str, pipe: int, times: str) -> Any:
     import ffmpeg
 
     return ffmpeg.output(source, f"pipe:{pipe}", map=stream, **{"bsf:v": times}, **PACKET_LINES)
 
 
-def _compile(path: Path, outputs: list[Any], *more: str) -> list[str]:
+def _talk(level: str) -> tuple[str, ...]:
+    # The log says of what kind each line is; lines that repeat are not summed up, since frames are counted in it.
+    return ("-hide_banner", "-nostdin", "-nostats", "-v", f"repeat+level+{level}")
+
+
+def _compile(path: Path, outputs: list[Any], *more: str, level: str = "info") -> list[str]:
     import ffmpeg
 
-    # The log says of what kind each line is; lines that repeat are not summed up, since frames are counted in it.
-    talk = ("-hide_banner", "-nostdin", "-nostats", "-v", "repeat+level+info")
-    command = (
-        ffmpeg.merge_outputs(*outputs)
-        .global_args(*talk, *more, "-filter_threads", "1")
-        .compile(cmd=ffmpeg_path())
-    )
+    words = (*_talk(level), *more, "-filter_threads", "1")
+    command = ffmpeg.merge_outputs(*outputs).global_args(*words).compile(cmd=ffmpeg_path())
     # `file:` keeps names such as `-x.mp4`, `concat:a|b` or `http://…` file names
     command[command.index("-i") + 1] = f"file:{path}"
     return command

@@ -3,48 +3,29 @@
 The run's own process decodes and encodes nothing and never loads torch; it is the only writer of the store.
 A worker that dies (out of memory, a crash in a driver) costs the videos that it had in hand one attempt. Each of
 them is then tried alone, in a process of its own, so that the one at fault does not take others with it again.
+A device that fails (an error of its driver, no memory left) is given up: the others take its videos and finish, and the
+run says so in the end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
-import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from dataclasses import replace
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError
-from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Want, Whole
+from featx.extract.messages import Failed, Lost, Message, Over, Progress, Ready, Starting, Want, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.videos import SourceVideo
+from featx.extract.worker_process import Worker, start_worker, usable_cores
 from featx.signals import DeferSignals
 from featx.store.failures import Failure
 
 if TYPE_CHECKING:
     from featx.extract.settings import ExtractSettings
-
-END_SECONDS = 10.0
-
-
-@dataclass
-class Worker:
-    """One worker process as the run sees it."""
-
-    device: str
-    process: BaseProcess
-    connection: Connection
-    ready: Ready | None = None
-    in_hand: dict[str, SourceVideo] = field(default_factory=dict)
-    asked: int = 0
-    takes_no_more: bool = False
-    over: bool = False
-    counts: Counts = field(default_factory=Counts)
 
 
 class Crew:
@@ -58,20 +39,19 @@ class Crew:
         """
         self._settings = settings
         self._devices = [device.strip() for device in settings.device.split(",")]
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["featx.extract.worker"])
         self._workers: list[Worker] = []
         self._past = Counts()  # of workers that have ended
         self._todo: deque[SourceVideo] = deque()
         self._suspects: deque[SourceVideo] = deque()
         self._attempts: dict[str, int] = {}
-        self._idle_deaths = 0  # with no video in hand that could be at fault
+        self._idle_deaths: Counter[int] = Counter()  # with no video in hand that could be at fault, by slot
+        self._lost: dict[int, Exception] = {}  # slots whose device was given up
 
     def __enter__(self) -> Crew:
         try:
             # One after another: the first one may have to download the weights.
-            for device in self._devices:
-                self._workers.append(self._start(device))
+            for slot in range(len(self._devices)):
+                self._workers.append(self._start(slot))
                 self._await_ready(self._workers[-1])
         except BaseException:
             self.__exit__()
@@ -103,11 +83,19 @@ class Crew:
         total.starved_s /= len(self._devices)
         return total
 
-    def work(self, videos: list[SourceVideo]) -> Iterator[Whole | Failed | Progress]:
+    @property
+    def losses(self) -> FeatxError | None:
+        """What happened to the devices that were given up, or None."""
+        if not self._lost:
+            return None
+        told = "; ".join(_told(self._devices[slot], error) for slot, error in self._lost.items())
+        return FeatxError(told)
+
+    def work(self, videos: list[SourceVideo]) -> Iterator[Whole | Failed | Progress | Lost]:
         """Has the workers do all videos; yields what they hand over, as it comes.
 
         Raises:
-            FeatxError: What a worker could not go on from, such as a full GPU.
+            FeatxError: What the last device could not go on from, such as a full GPU.
         """
         self._todo = deque(videos)
         while self._workers:
@@ -123,14 +111,16 @@ class Crew:
                     continue
                 if isinstance(message, Want):
                     self._hand_out(worker)
-                elif isinstance(message, Ready):
-                    worker.ready = message
+                elif isinstance(message, Ready | Starting):
+                    worker.hear(message)
                 elif isinstance(message, Over):
-                    worker.over = True
-                    if message.error is not None:
-                        raise FeatxError(f"--device {worker.device}: {message.error}") from message.error
+                    worker.over, worker.error = True, message.error
                 else:
                     yield from self._take(worker, message)
+            for worker in [each for each in self._workers if each.seconds_left == 0.0]:
+                worker.error = worker.late
+                worker.process.kill()
+                yield from self._bury(worker)
 
     def finish(self) -> None:
         """Hands out nothing more; what was begun is finished."""
@@ -163,19 +153,17 @@ class Crew:
         with contextlib.suppress(OSError):  # it may have died meanwhile: its end of the pipe says so next
             worker.connection.send(video)
 
-    def _bury(self, worker: Worker) -> Iterator[Failed]:
+    def _bury(self, worker: Worker) -> Iterator[Failed | Lost]:
         """Lets go of a worker that has ended; what it had in hand when it died is tried again, or fails."""
-        worker.process.join(END_SECONDS)
-        code = worker.process.exitcode
+        how = worker.how_it_ended
         self._workers.remove(worker)
         worker.connection.close()
         self._past.add(worker.counts)
-        if not worker.over:
-            how = _how_it_ended(code)
+        if not worker.over and worker.error is None:
             if not worker.in_hand:
-                self._idle_deaths += 1
-                if self._idle_deaths > self._settings.retries:
-                    raise FeatxError(f"--device {worker.device}: its process {how} again and again")
+                self._idle_deaths[worker.slot] += 1
+                if self._idle_deaths[worker.slot] > self._settings.retries:
+                    worker.error = FeatxError(f"its process {how} again and again")
             for video in worker.in_hand.values():
                 attempts = self._attempts[video.id] = self._attempts.get(video.id, 0) + 1
                 if attempts <= self._settings.retries:
@@ -184,67 +172,55 @@ class Crew:
                     reason = f"the process that worked on it {how}"
                     outcome = "nothing of it is stored"
                     yield Failed(Failure(video.id, str(video.path), "encode", reason, outcome, [], attempts))
+        if worker.error is not None:
+            yield from self._give_up(worker, worker.error)
         if self._todo or self._suspects:
-            self._workers.append(self._start(worker.device))
+            self._start_again(worker.slot)
 
-    def _start(self, device: str) -> Worker:
-        ours, theirs = self._context.Pipe()
-        cores = os.cpu_count() or 1
-        share = max(cores // len(self._devices), 1)
-        duty = Duty(self._settings, device, self._settings.decoders or share, share, dict(os.environ))
-        process = self._context.Process(target=_serve, args=(theirs, duty), daemon=True)
-        with _deaf_to_the_terminal():
-            process.start()
-        theirs.close()
-        return Worker(device, process, ours)
+    def _give_up(self, worker: Worker, error: Exception) -> Iterator[Lost]:
+        """Takes a device out of the run; its videos are not at fault, and go to the others."""
+        self._lost[worker.slot] = error
+        self._todo.extendleft(reversed(worker.in_hand.values()))
+        if len(self._lost) == len(self._devices):
+            assert self.losses
+            raise self.losses from error
+        yield Lost(worker.device, error, len(worker.in_hand))
+
+    def _start_again(self, slot: int) -> None:
+        """Puts a worker in the place of one that ended, on the same device if it is a good one."""
+        if slot in self._lost:
+            if self._workers:
+                return  # they take what is left, or come here when they end
+            slot = next(slot for slot in range(len(self._devices)) if slot not in self._lost)
+        self._workers.append(self._start(slot))
+
+    def _start(self, slot: int) -> Worker:
+        share = max(usable_cores() // len(self._devices), 1)
+        return start_worker(self._settings, slot, self._devices[slot], share)
 
     def _await_ready(self, worker: Worker) -> None:
-        try:
-            message = worker.connection.recv()
-        except EOFError:
-            worker.process.join(END_SECONDS)
-            how = _how_it_ended(worker.process.exitcode)
-            raise FeatxError(f"--device {worker.device}: its process {how} before it was ready") from None
-        if isinstance(message, Over):
-            assert message.error is not None
-            raise message.error
-        worker.ready = message
+        while worker.ready is None:
+            if not worker.connection.poll(worker.seconds_left):
+                raise worker.late
+            try:
+                message = worker.connection.recv()
+            except EOFError:
+                how = worker.how_it_ended
+                raise FeatxError(f"--device {worker.device}: its process {how} before it was ready") from None
+            if isinstance(message, Over):
+                assert message.error is not None
+                raise FeatxError(_told(worker.device, message.error)) from message.error
+            worker.hear(message)
 
     def __exit__(self, *details: object) -> None:
         with DeferSignals():
             for worker in self._workers:
                 worker.process.terminate()
             for worker in self._workers:
-                worker.process.join(END_SECONDS)
-                if worker.process.is_alive():
-                    worker.process.kill()
-                    worker.process.join()
-                worker.connection.close()
+                worker.end()
             self._workers = []
 
 
-@contextlib.contextmanager
-def _deaf_to_the_terminal() -> Iterator[None]:
-    """What is started within never sees Ctrl-C or a hang-up, which reach every process: the run decides what they mean.
-
-    Blocked, not ignored: a signal that comes meanwhile reaches this process after.
-    """
-    resource_tracker.ensure_running()  # starting it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: Connection, duty: Duty) -> None:
-    from featx.extract.worker import serve  # only the worker loads torch
-
-    serve(connection, duty)
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        return f"was killed by signal {-code}{hint}"
-    return f"ended with status {code}"
+def _told(device: str, error: Exception) -> str:
+    """Returns an error with the option in front, once."""
+    return str(error) if str(error).startswith("--") else f"--device {device}: {error}"

@@ -19,6 +19,7 @@ from featx.extract.ffmpeg_process import FfmpegProcess
 from featx.extract.packets import PacketLines
 from featx.extract.streams import choose_stream
 from featx.extract.times import FrameTimes, going_on
+from featx.extract.transport_stream import ends_within_picture
 
 
 class Decoding:
@@ -101,6 +102,11 @@ class Decoding:
         status = process.wait()
         self._check_regular()
         check_end(self.log, status, process.stalled, self.options, self.pictures)
+        if self.log.errors:
+            # Some decoders complain of what is missing, make it up, and call that success.
+            raise Irregular(self.log.first_error)
+        if self.log.container == "mpegts" and ends_within_picture(self._path, self.log.packet_id):
+            raise Irregular("its last picture may be cut off")
 
     def _check_regular(self) -> None:
         if self.log.graphs > 1:

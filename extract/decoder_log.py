@@ -29,8 +29,9 @@ _FRAME = re.compile(
 _GRAPH = re.compile(rb"config in time_base: (\d+)/(\d+)")
 _TRANSFER = re.compile(rb"color_trc:(\w+)")
 _WARNING = re.compile(rb"^[^\n]*\[(warning|error|fatal|panic)\] [^\n]*$", re.MULTILINE)
+_CONTAINER = re.compile(rb"^\[info\] Input #0, (\S+), from", re.MULTILINE)
 _START = re.compile(rb"^\[info\]   Duration: [^\n]* start: (-?[\d.]+)", re.MULTILINE)
-_STREAM = re.compile(rb"^\[info\]   Stream #0:(\d+)\S*: (\w+): ([^\n]*)$", re.MULTILINE)
+_STREAM = re.compile(rb"^\[info\]   Stream #0:(\d+)(?:\[0x([0-9a-f]+)\])?\S*: (\w+): ([^\n]*)$", re.MULTILINE)
 _MAPPED = re.compile(rb"^\[info\]   Stream #0:(\d+) -> #0:0 ", re.MULTILINE)
 _CORRUPT = re.compile(rb"(?:Packet corrupt \(stream = (\d+), dts = (-?\d+|NOPTS)\)|corrupt input packet)")
 # What is written, and how, is ours: times that step back disturb some muxers, and no picture.
@@ -43,11 +44,12 @@ HEADER_BYTES = 2**20  # a file with more to say of its streams is not read furth
 
 @dataclass(frozen=True)
 class StreamLine:
-    """A stream as ffmpeg lists it: its number in the file, its kind (``Video``), and what is said of it."""
+    """A stream as ffmpeg lists it: its number in the file, its kind (``Video``), what is said of it, its own id."""
 
     number: int
     kind: str
     text: str
+    packet_id: int = -1
 
     @property
     def pixels(self) -> int:
@@ -87,6 +89,7 @@ class DecoderLog:
     """Reads ffmpeg's log block by block.
 
     Attributes:
+        container: Format of the file, such as ``mpegts``.
         streams: All streams of the file, once the first frame is there.
         stream: Number of the stream that is decoded.
         start_s: Where the file begins on its own timeline, in seconds; None if it does not say.
@@ -95,22 +98,25 @@ class DecoderLog:
         sample_aspect: Width to height of a pixel of the first frame, such as ``4/3``; ``0/1`` if not known.
         interlaced: Whether any frame is marked as two fields.
         errors: How many errors there were in reading and decoding.
+        reading_errors: How many of them came from the container: packets may be missing without a trace.
         first_error: The first of those.
         last_lines: The last warnings and errors.
         corrupt_times: Decoding times of the packets in or behind which the container misses something, in the
             stream's time base; `NO_TIME` for one that has none.
     """
 
-    def __init__(self) -> None:
-        """Has read nothing."""
+    def __init__(self, stream: int | None = None) -> None:
+        """Has read nothing; ``stream`` is for a log that does not say which stream is decoded."""
+        self.container = ""
         self.streams: list[StreamLine] = []
-        self.stream: int | None = None
+        self.stream = stream
         self.start_s: float | None = None
         self.graphs = 0
         self.transfer = ""
         self.sample_aspect = ""
         self.interlaced = False
         self.errors = 0
+        self.reading_errors = 0
         self.corrupt_times: set[int] = set()
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.first_error = ""
@@ -134,6 +140,11 @@ class DecoderLog:
     def span_s(self) -> float:
         """Seconds from the first frame to the latest one."""
         return float((self._numbers[-5] - self._numbers[0]) * self._time_base) if self.frames else 0.0
+
+    @property
+    def packet_id(self) -> int:
+        """Id of the stream that is decoded, as its container counts; -1 if not known."""
+        return next((stream.packet_id for stream in self.streams if stream.number == self.stream), -1)
 
     def source_frames(self) -> SourceFrames:
         """Returns all frames so far."""
@@ -193,11 +204,13 @@ class DecoderLog:
     def _read_head(self) -> None:
         """Takes what ffmpeg said of the file before it set up the filters."""
         self._head_done = True
+        if container := _CONTAINER.search(self._head):
+            self.container = container[1].decode()
         if start := _START.search(self._head):
             self.start_s = float(start[1])
         self.streams = [
-            StreamLine(int(number), kind.decode(), text.decode(errors="replace"))
-            for number, kind, text in _STREAM.findall(self._head.partition(b"[info] Output #0")[0])
+            StreamLine(int(number), kind.decode(), text.decode(errors="replace"), int(packet_id or b"0", 16))
+            for number, packet_id, kind, text in _STREAM.findall(self._head.partition(b"[info] Output #0")[0])
         ]
         if mapped := _MAPPED.search(self._head):
             self.stream = int(mapped[1])
@@ -212,4 +225,5 @@ class DecoderLog:
                 self.corrupt_times.add(NO_TIME if corrupt[2] == b"NOPTS" else int(corrupt[2]))
         elif not corrupt and level != "warning" and not _OUTPUT.match(line):
             self.errors += 1
+            self.reading_errors += line.startswith(b"[in#")
             self.first_error = self.first_error or said

@@ -74,7 +74,7 @@ class FfmpegProcess:
         self._readers = [threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True)]
         if on_packet_line:
             self._readers.append(
-                threading.Thread(target=_read_lines, args=(packets, on_packet_line), daemon=True)
+                threading.Thread(target=self._read_packets, args=(packets, on_packet_line), daemon=True)
             )
         else:
             packets.close()
@@ -108,6 +108,18 @@ class FfmpegProcess:
                 read += got
                 self._bytes_read += got
         return True
+
+    def read_up_to(self, limit_bytes: int) -> bytes | None:
+        """Reads all of standard output; None if it is more than the limit."""
+        blocks, size = [], 0
+        with self._waiting():
+            while block := self._output.read1(2**20):  # type: ignore[attr-defined]
+                blocks.append(block)
+                size += len(block)
+                self._bytes_read = size
+                if size > limit_bytes:
+                    return None
+        return b"".join(blocks)
 
     def read_lines(self, take: Callable[[str], None]) -> None:
         """Takes all of standard output as lines."""
@@ -161,8 +173,8 @@ class FfmpegProcess:
         self.log.close()
         self._has_frame.set()
 
-
-def _read_lines(stream: IO[str], take: Callable[[str], None]) -> None:
-    with stream:
-        for line in stream:
-            take(line)
+    def _read_packets(self, stream: IO[str], take: Callable[[str], None]) -> None:
+        with stream:
+            for line in stream:
+                take(line)
+                self._bytes_read += len(line)

@@ -15,6 +15,19 @@ from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
 
 @dataclass(frozen=True)
+class Starting:
+    """What the worker does before it is `Ready`.
+
+    Attributes:
+        what: In words that follow "it".
+        within_s: How long the run waits for its next word; None: for ever, as for a download.
+    """
+
+    what: str
+    within_s: float | None
+
+
+@dataclass(frozen=True)
 class Ready:
     """The encoder stands; ``fingerprint`` is that of the features it will make."""
 
@@ -58,6 +71,15 @@ class Over:
 
 
 @dataclass(frozen=True)
+class Lost:
+    """Not a worker's word but the run's own: a device is given up; the others take the ``videos`` it had in hand."""
+
+    device: str
+    error: Exception
+    videos: int
+
+
+@dataclass(frozen=True)
 class Duty:
     """What a worker is started with: settings, its device, its share of the cores, and the run's environment."""
 
@@ -68,4 +90,4 @@ class Duty:
     environment: dict[str, str]
 
 
-Message = Ready | Want | Whole | Failed | Progress | Over
+Message = Starting | Ready | Want | Whole | Failed | Progress | Over

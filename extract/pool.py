@@ -14,12 +14,15 @@ from typing import Literal
 import numpy as np
 
 from featx.clip.preprocess import scale_and_crop
+from featx.extract.batch import BATCH, can_be_batched, decode_batch
 from featx.extract.command import DecodeOptions
 from featx.extract.decode import Decoding, count_packets
+from featx.extract.decoder_log import DecoderLog
 from featx.extract.errors import DecodeError, Irregular
 from featx.extract.facts import facts_of
 from featx.extract.salvage import pictures, survey
 from featx.extract.sampling import chosen_frames, rows_of
+from featx.extract.times import FrameTimes
 from featx.extract.videos import SourceVideo
 from featx.store.failures import Failure
 from featx.store.schema import VideoFacts
@@ -118,7 +121,8 @@ def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | En
                 decoding = yield from _even_frames(video, options)
             else:
                 yield from _chunks(video, decoding, options)
-            yield _regular_end(video, decoding, options)
+            log, times, jumps = decoding.log, decoding.times, decoding.jumps
+            yield _regular_end(video, log, times, jumps, decoding.pictures, options)
         except (Irregular, DecodeError) as trouble:
             if isinstance(trouble, DecodeError) and (trouble.killed or trouble.is_final):
                 raise
@@ -164,13 +168,28 @@ def _crop(picture: np.ndarray, options: PictureOptions) -> np.ndarray:
     return picture[..., ::-1] if options.channel_order == "bgr" else picture
 
 
-def _regular_end(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> End:
-    times = decoding.times
-    picture, frame_index = rows_of(options.decode.sampling, times, decoding.pictures)
+def _regular_end(
+    video: SourceVideo, log: DecoderLog, times: FrameTimes, jumps: int, pictures: int, options: PictureOptions
+) -> End:
+    picture, frame_index = rows_of(options.decode.sampling, times, pictures)
     # with key frames only, times has an entry a picture; otherwise an entry a frame of the source
     entry = picture if times.index is not None else frame_index
     rows = Rows(picture, times.seconds[entry], frame_index.astype(np.int32))
-    return End(video, rows, facts_of(video, decoding.log, times, decoding.jumps))
+    return End(video, rows, facts_of(video, log, times, jumps))
+
+
+def decode_small_videos(videos: list[SourceVideo], options: PictureOptions) -> Iterator[Chunk | End]:
+    """Decodes small videos together, or, where that will not do, one after another."""
+    before = [state_of(video.path) for video in videos]
+    decoded = decode_batch([video.path for video in videos], options.decode) if len(videos) > 1 else None
+    if decoded is None:
+        for video in videos:
+            yield from decode_video(video, options)
+        return
+    for video, small, state in zip(videos, decoded, before, strict=True):
+        yield from _chunks(video, small.pictures, options)
+        end = _regular_end(video, small.log, small.times, 0, len(small.pictures), options)
+        yield _with_content(end, state)
 
 
 def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk | End]:
@@ -185,8 +204,9 @@ def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) ->
         keeps = options.on_damage == "keep" and decode.sampling.kind != "frames" and len(wanted) > 0
         outcome = f"{int(found.is_true.sum())} frames are sound, {found.lost} are lost; "
         outcome += "the sound ones are stored" if keeps else "nothing of it is stored"
-        reason = found.log.first_error or "something is missing in the file"
-        failure = Failure(video.id, str(video.path), "decode", reason, outcome, list(found.log.last_lines))
+        said = found.complaints
+        reason = said.first_error or "packets are missing in the file"
+        failure = Failure(video.id, str(video.path), "decode", reason, outcome, list(said.last_lines))
         if not keeps:
             yield End(video, failure=failure)
             return
@@ -212,18 +232,33 @@ class DecoderPool:
 
     def _work(self) -> None:
         try:
-            while not self._stop.is_set():
-                with self._lock:
-                    video = next(self._jobs, None)
-                if video is None:
-                    break
-                for item in decode_video(video, self._options):
+            for videos in self._handfuls():
+                for item in decode_small_videos(videos, self._options):
                     if not self._put(item):
                         return
         except BaseException as error:  # a defect of ours must end the run, not hang it
             self._put(error)
         finally:
             self._put(None)
+
+    def _handfuls(self) -> Iterator[list[SourceVideo]]:
+        """Yields small videos by the handful, others alone."""
+        small: list[SourceVideo] = []
+        while not self._stop.is_set():
+            with self._lock:
+                video = next(self._jobs, None)
+            if video is not None and can_be_batched(video.path, self._options.decode):
+                small.append(video)
+                if len(small) < BATCH:
+                    continue
+                video = None
+            elif video is None and not small:
+                return
+            if small:
+                yield small
+                small = []
+            if video is not None:
+                yield [video]
 
     def _put(self, item: Chunk | End | BaseException | None) -> bool:
         while not self._stop.is_set():

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from featx.errors import FeatxError, printable
 from featx.extract.crew import Crew
-from featx.extract.messages import Failed, Whole
+from featx.extract.messages import Failed, Lost, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.progress import ProgressBar, summary, write_stats
 from featx.extract.settings import ExtractSettings
@@ -134,6 +134,11 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                 elif isinstance(message, Failed):
                     fail(message.failure)
                     tally.finished += 1
+                elif isinstance(message, Lost):
+                    line = (
+                        f"--device {message.device} is given up: {printable(message.error)}; the others go on"
+                    )
+                    console.print(line, markup=False, highlight=False)
                 if 0 < enough <= tally.failed:
                     crew.finish()
                 writer.commit_if_due()
@@ -145,6 +150,10 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))
+    if crew.losses:
+        raise FeatxError(
+            f"{crew.losses}; the other devices did its videos, see the line above"
+        ) from crew.losses
     if 0 < enough <= tally.failed:
         raise FeatxError(
             f"--max-failures {settings.max_failures}: reached; what was whole is in {to}, and {failures.file} lists "

@@ -1,6 +1,6 @@
 """Decoding a file that is damaged, joined, or changes on the way: first a survey, then the frames that are true.
 
-The survey decodes everything once, keeps no picture, and lists the packets. From both follows which frames can be
+The survey decodes everything, keeps no picture, and lists the packets. From both follows which frames can be
 trusted: a frame is true if its own packet was decoded without an error and nothing was lost between it and the key
 frame that it builds upon. What a decoder makes up around a loss is never taken.
 """
@@ -13,20 +13,24 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.extract.command import DecodeOptions, every_frame_command, survey_command
+from featx.extract.command import DecodeOptions, complaint_command, every_frame_command, frame_command
 from featx.extract.decoder_log import NO_TIME, DecoderLog, SourceFrames
 from featx.extract.errors import DecodeError, check_end, is_out_of_bounds
 from featx.extract.ffmpeg_process import FfmpegProcess
 from featx.extract.packets import PacketLines, Packets
 from featx.extract.times import FrameTimes, going_on
+from featx.extract.transport_stream import ends_within_picture, misses_within_pictures
+
+GAP_STEPS = 1.5  # times the usual step between two frames
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What decoding a whole file once has shown.
+    """What decoding a whole file has shown.
 
     Attributes:
-        log: What ffmpeg said.
+        log: What ffmpeg said of the file and its frames.
+        complaints: What it said was wrong.
         frames: All N frames that came out.
         packets: The M packets of the stream.
         times: When the frames are shown.
@@ -37,6 +41,7 @@ class Survey:
     """
 
     log: DecoderLog
+    complaints: DecoderLog
     frames: SourceFrames
     packets: Packets
     times: FrameTimes
@@ -58,40 +63,81 @@ def survey(path: Path, options: DecodeOptions, sound_frames: int = 0) -> Survey:
     Raises:
         DecodeError: If no frame comes out, or the file is out of bounds.
     """
-    log, lines = DecoderLog(), PacketLines()
+    log, complaints, lines = DecoderLog(), DecoderLog(options.stream), PacketLines()
     with FfmpegProcess(
-        lambda pipe: survey_command(path, options, pipe),
+        lambda pipe: frame_command(path, options),
         log,
         options.timeout_s,
-        lines.read,
-        lambda log: is_out_of_bounds(log, options),
+        is_enough=lambda log: is_out_of_bounds(log, options),
     ) as process:
         status = process.wait()
     if status < 0 or process.stalled or not log.frames or is_out_of_bounds(log, options):
         check_end(log, status, process.stalled, options, log.frames)
+    with FfmpegProcess(
+        lambda pipe: complaint_command(path, options, pipe), complaints, options.timeout_s, lines.read
+    ) as process:
+        status = process.wait()
+    if status < 0 or process.stalled:
+        check_end(complaints, status, process.stalled, options, log.frames)
     frames, packets = log.source_frames(), lines.of()
     pts, jumps = going_on(frames.pts, frames.durations)
     times = FrameTimes(pts, int(frames.durations[-1]), frames.time_base)
-    if not log.errors and not log.corrupt_times:
+    is_cut = log.container == "mpegts" and ends_within_picture(path, log.packet_id)
+    if not complaints.errors and not complaints.corrupt_times and not is_cut:
         is_true, lost = np.ones(len(frames), bool), 0
     elif (packets.pts == NO_TIME).any():
         is_true = np.arange(len(frames)) < sound_frames
         lost = max(len(packets.shown), len(frames)) - int(is_true.sum())
     else:
-        is_true, lost = true_frames(frames, packets, log.corrupt_times, log.errors > 0)
-    # An error outside of any packet: the file ends early, or something of it could not be read.
-    return Survey(log, frames, packets, times, jumps, is_true, lost, lost > 0 or log.errors > 0)
+        unsure, broken_behind = _gaps(path, packets, complaints, log.packet_id)
+        unsure[-1:] |= is_cut
+        is_true, lost = true_frames(frames, packets, unsure, broken_behind, complaints.errors > 0)
+    # A recording that ends within a picture is as whole as one that begins in the middle.
+    is_damaged = lost > is_cut or complaints.reading_errors > 0
+    return Survey(log, complaints, frames, packets, times, jumps, is_true, lost, is_damaged)
+
+
+def _gaps(path: Path, packets: Packets, log: DecoderLog, packet_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (M,) bool twice: packets that may miss something, and packets behind which something may be missing."""
+    corrupt = np.isin(packets.decoding_times, np.array(sorted(log.corrupt_times - {NO_TIME}), np.int64))
+    if NO_TIME in log.corrupt_times:
+        # ffmpeg marks a packet too, but where it takes packets apart, the one in front of that which it means
+        corrupt |= packets.corrupt
+        corrupt[1:] |= packets.corrupt[:-1]
+    unsure = corrupt.copy()
+    if corrupt.any() and not log.errors and not misses_within_pictures(path, packet_id):
+        unsure = np.zeros_like(corrupt)
+    if log.reading_errors:
+        skipped = _around_time_gaps(packets.pts)
+        return unsure | skipped, corrupt | skipped
+    return unsure, corrupt
+
+
+def _around_time_gaps(pts: np.ndarray) -> np.ndarray:
+    """Returns (M,) bool: packets from the one in front of a gap in the times to the one behind it, as they are decoded."""
+    found = np.zeros(len(pts), bool)
+    order = np.argsort(pts, kind="stable")
+    steps = np.diff(pts[order])
+    for place in np.flatnonzero(steps > GAP_STEPS * np.median(steps)) if len(steps) else []:
+        first, last = sorted((int(order[place]), int(order[place + 1])))
+        found[first : last + 1] = True
+    return found
 
 
 def true_frames(
-    frames: SourceFrames, packets: Packets, corrupt_times: set[int], has_errors: bool
+    frames: SourceFrames,
+    packets: Packets,
+    unsure: np.ndarray,
+    broken_behind: np.ndarray,
+    has_errors: bool,
 ) -> tuple[np.ndarray, int]:
     """Says which frames can be trusted.
 
     Args:
         frames: All N frames that came out.
-        packets: All packets of the stream, in the order of decoding.
-        corrupt_times: Decoding times of packets in or beside which the container misses something.
+        packets: All M packets of the stream, in the order of decoding.
+        unsure: (M,) bool, packets that may miss something.
+        broken_behind: (M,) bool, packets behind which other packets may be missing.
         has_errors: Whether the decoder complained; a packet without a frame is a loss only then (some codecs have
             packets that show nothing).
 
@@ -99,36 +145,26 @@ def true_frames(
         (N,) bool, and how many frames are lost: they did not come out, or are not to be trusted. Those in front of the
         first key frame are not counted: such a recording begins in the middle.
     """
-    frame_of = _frames_of_packets(frames.pts, packets.pts)
-    is_suspicious = _suspicious(packets, corrupt_times)
     is_true = np.zeros(len(frames), bool)
     lost = 0  # since the first true frame
     is_broken = was_broken = True  # something is missing: since the last key frame; before it
+    had_begun = False  # in front of the last key frame
     key_time = NO_TIME
-    columns = (packets.pts, packets.key, packets.discarded, is_suspicious)
-    for frame, pts, is_key, is_cut, suspicious in zip(frame_of, *(c.tolist() for c in columns), strict=True):
+    columns = (packets.pts, packets.key, packets.discarded, unsure, broken_behind)
+    for frame, pts, is_key, is_cut, is_unsure, is_behind in zip(
+        _frames_of_packets(frames.pts, packets.pts), *(column.tolist() for column in columns), strict=True
+    ):
         if is_key and (is_cut or (frame >= 0 and frames.key[frame])):
-            was_broken, is_broken, key_time = is_broken, False, pts
+            was_broken, is_broken, key_time, had_begun = is_broken, False, pts, bool(is_true.any())
         # What is shown before the key frame in front of it may build upon what lies behind that.
         builds_on_loss = is_broken or (was_broken and pts < key_time)
-        if frame >= 0 and not builds_on_loss and not (suspicious and has_errors):
+        if frame >= 0 and not builds_on_loss and not is_unsure:
             is_true[frame] = True
         elif frame >= 0 or (has_errors and not is_cut):
-            lost += bool(is_true.any())
+            lost += had_begun if pts < key_time else bool(is_true.any())
             is_broken = is_broken or not builds_on_loss
-        is_broken = is_broken or suspicious
+        is_broken = is_broken or is_behind
     return is_true, lost
-
-
-def _suspicious(packets: Packets, corrupt_times: set[int]) -> np.ndarray:
-    """Returns (M,) bool: packets in which, or between which and the next, something is missing."""
-    times = np.array(sorted(corrupt_times - {NO_TIME}), np.int64)
-    found = np.isin(packets.decoding_times, times)
-    if NO_TIME in corrupt_times:
-        # ffmpeg marks a packet too, but where it takes packets apart, the one in front of that which it means
-        found |= packets.corrupt
-        found[1:] |= packets.corrupt[:-1]
-    return found
 
 
 def _frames_of_packets(frame_pts: np.ndarray, packet_pts: np.ndarray) -> list[int]:

@@ -76,7 +76,11 @@ class ExtractSettings(Settings):
     )
     decoders: int = Field(0, ge=0, description="Videos decoded at the same time; 0: one a core.")
     decoder_threads: int = Field(1, ge=1, description="Threads of each decoder; more for few, large videos.")
-    decode_hwaccel: str = Field("", description="Decode on this device of ffmpeg's, such as cuda or vaapi.")
+    decode_hwaccel: str = Field(
+        "",
+        description="Decode on this kind of device of ffmpeg's, such as cuda (the worker's own GPU) or vaapi. Part of the "
+        "fingerprint: colours come out a little differently.",
+    )
 
     # what goes wrong
     on_damage: Literal["drop", "keep"] = Field(

@@ -18,14 +18,16 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from types import FrameType
 
+import numpy as np
 import torch
 
 from featx.clip.images import ImageEncoder, choose_precision
 from featx.clip.load import LoadedClip, load_clip
-from featx.devices import choose_device
+from featx.devices import choose_device, first_line, ran_out_of_memory
 from featx.errors import FeatxError
 from featx.extract.command import DecodeOptions
-from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Want, Whole
+from featx.extract.hwaccel import check_hwaccel, device_of
+from featx.extract.messages import Duty, Failed, Message, Over, Progress, Ready, Starting, Want, Whole
 from featx.extract.pipeline import Counts, run
 from featx.extract.pool import DecoderPool, PictureOptions
 from featx.extract.sampling import Sampling, choose_sampling
@@ -34,11 +36,17 @@ from featx.extract.videos import SourceVideo
 from featx.store.failures import Failure
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
-# Imported here, not within: the process that all workers are forked from imports this module, and so CLIP, once.
+# Imported here, not within: the process that all workers are forked from imports this module, and so nearly all that
+# CLIP takes seconds to import, once. CLIP itself must stay out: at its import it asks whether there is a GPU, and what
+# is forked from a process that has asked can never use one (`torch._C._cuda_isInBadFork`).
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # clip imports pkg_resources, which warns about itself
-    import clip  # noqa: F401
+    warnings.simplefilter("ignore")  # pkg_resources warns about itself
+    import pkg_resources  # noqa: F401
+    import torchvision  # noqa: F401
 
+START_SECONDS = (
+    600.0  # for each step before a worker is ready, torch.compile's among them; a driver can hang for ever
+)
 PROGRESS_SECONDS = 0.2
 MESSAGES_WAITING = 64  # bound of what waits for the run, which may be busy writing a shard
 
@@ -58,8 +66,12 @@ def serve(connection: Connection, duty: Duty) -> None:
     except FeatxError as error:
         line.say(Over(error))
     except Exception as error:
-        lines = str(error).splitlines()
-        wrapped = RuntimeError(f"{type(error).__name__}: {lines[0] if lines else ''}")
+        wrapped: Exception = RuntimeError(f"{type(error).__name__}: {first_line(error)}")
+        if ran_out_of_memory(error):
+            frames = f"a batch of {duty.settings.batch_size} frames"
+            wrapped = FeatxError(
+                f"no memory left for {frames} ({first_line(error)}); give a smaller --batch-size"
+            )
         wrapped.add_note(traceback.format_exc())  # seen with --debug
         line.say(Over(wrapped))
     line.hang_up()
@@ -68,9 +80,17 @@ def serve(connection: Connection, duty: Duty) -> None:
 def _work(line: Line, duty: Duty) -> None:
     settings = duty.settings
     torch.set_num_threads(duty.threads)
+    line.say(Starting("opens its device", START_SECONDS))
     device = choose_device(duty.device)
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)  # whatever names no device must not open a context on the first GPU
+    if settings.decode_hwaccel:
+        line.say(Starting("tries --decode-hwaccel", START_SECONDS))
+        check_hwaccel(settings.decode_hwaccel, device_of(settings.decode_hwaccel, device))
+    line.say(Starting("loads CLIP", None))  # a download takes what it takes
     loaded = load_clip(settings.model)
     fingerprint = fingerprint_of(settings, loaded, device)
+    line.say(Starting("puts CLIP on its device", START_SECONDS))
     encoder = ImageEncoder(
         loaded,
         device,
@@ -78,8 +98,11 @@ def _work(line: Line, duty: Duty) -> None:
         settings.compile,
         settings.batch_size,
     )
+    if encoder.device.type == "cuda":
+        # now, not at the first video, it shows whether a batch fits and whether this torch has kernels for this GPU
+        encoder.encode(np.zeros((1, loaded.input_size, loaded.input_size, 3), np.uint8))
     line.say(Ready(fingerprint, loaded.source))
-    pool = DecoderPool(line.videos(), duty.decoders, picture_options(settings, loaded.input_size))
+    pool = DecoderPool(line.videos(), duty.decoders, picture_options(settings, loaded.input_size, device))
     with contextlib.closing(iter(pool)) as items:
         counts = run(items, encoder, settings.batch_size, settings.dtype, line, line.show)
     line.say(Progress(counts))
@@ -107,17 +130,21 @@ def fingerprint_of(settings: ExtractSettings, loaded: LoadedClip, device: str) -
 
 
 def decoding_of(settings: ExtractSettings) -> str:
-    """Returns what is asked of the decoder beside plain pictures, as it stands in the fingerprint."""
+    """Returns what is asked of the decoder beside plain pictures, as it stands in the fingerprint.
+
+    A decoding device is among it: the colours of its pictures come out a little differently.
+    """
     asked = {
         "square pixels": settings.square_pixels,
         "deinterlaced": settings.deinterlace,
         f"stream {settings.stream}": settings.stream is not None,
+        f"hwaccel {settings.decode_hwaccel}": bool(settings.decode_hwaccel),
     }
     return ", ".join(words for words, wanted in asked.items() if wanted)
 
 
-def picture_options(settings: ExtractSettings, input_size: int) -> PictureOptions:
-    """Returns how videos become the encoder's input."""
+def picture_options(settings: ExtractSettings, input_size: int, device: str = "cpu") -> PictureOptions:
+    """Returns how videos become the input of an encoder on a device."""
     decode = DecodeOptions(
         sampling=sampling_of(settings),
         fast_size=input_size if settings.preprocess == "fast" else None,
@@ -125,6 +152,7 @@ def picture_options(settings: ExtractSettings, input_size: int) -> PictureOption
         square_pixels=settings.square_pixels,
         deinterlace=settings.deinterlace,
         hwaccel=settings.decode_hwaccel,
+        hwaccel_device=device_of(settings.decode_hwaccel, device),
         threads=settings.decoder_threads,
         timeout_s=settings.timeout,
         max_pixels=settings.max_pixels,

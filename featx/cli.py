@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from featx import __version__
+from featx.devices import first_line, ran_out_of_memory
 from featx.errors import FeatxError, Interrupted, nearest, printable
 from featx.signals import interrupt_on_signals
 
@@ -100,7 +101,7 @@ def featx(
 
 
 def main() -> None:
-    """Runs the command line; a `FeatxError` becomes one line and its exit code."""
+    """Runs the command line; a `FeatxError`, or a full GPU, becomes one line and its exit code."""
     interrupt_on_signals()
     try:
         app()
@@ -109,6 +110,12 @@ def main() -> None:
             raise
         print(f"featx: {printable(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except RuntimeError as error:
+        if os.environ.get("FEATX_DEBUG") or not ran_out_of_memory(error):
+            raise
+        way_out = "take a smaller --batch, or a --device with more free memory"
+        print(f"featx: {printable(first_line(error))} {way_out}", file=sys.stderr)
+        sys.exit(FeatxError.exit_code)
 
 
 if __name__ == "__main__":

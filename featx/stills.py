@@ -24,7 +24,13 @@ class NoPicture(Exception):
 
 
 def decode_still(
-    path: Path, time_s: float, height: int, file_times: bool, timeout_s: float = 60.0
+    path: Path,
+    time_s: float,
+    height: int,
+    file_times: bool,
+    stream: int | None = None,
+    frame_index: int | None = None,
+    timeout_s: float = 60.0,
 ) -> np.ndarray:
     """Decodes the frame of a video that begins at a time.
 
@@ -34,6 +40,9 @@ def decode_still(
         height: Of the picture in pixels; a frame more than four times as wide as it is high comes out lower.
         file_times: Whether that is a time as the file has it, else one since the file's start; see
             `featx.store.schema.StoreHeader.file_times`.
+        stream: Number of the stream in the file; by default the one that ffmpeg chooses.
+        frame_index: Which of the frames that can be decoded it is, for a file that is damaged or whose times step
+            back: then the time is not looked at, and everything before is decoded.
         timeout_s: How long ffmpeg may take.
 
     Returns:
@@ -43,37 +52,42 @@ def decode_still(
         NoPicture: If the file is not a video, is damaged there, or ends before.
     """
     begin = time_s - NEAR_S
+    if frame_index is not None:
+        past_damage = ["-copyts", "-err_detect:v", "explode"]  # as in extraction
+        return _decode(path, past_damage, f"eq(n\\,{frame_index})", height, stream, timeout_s)[0]
+    strict = ["-xerror"]  # as in extraction: what was damaged has no features
+    chosen = f"gte(t\\,{begin:.6f})"
     # ffmpeg adds the file's start to where it seeks, unless it is told that it is a time of the file.
-    timeline = ["-copyts", "-seek_timestamp", "1"] if file_times else ["-copyts", "-start_at_zero"]
+    timeline = [*strict, "-copyts", *(["-seek_timestamp", "1"] if file_times else ["-start_at_zero"])]
     for run_up_s in RUN_UPS_S:
         if begin > run_up_s:
             seek = ["-noaccurate_seek", "-ss", f"{begin - run_up_s:.6f}"]
             try:
-                picture, first_s = _decode(path, [*timeline, *seek], begin, height, timeout_s)
+                picture, first_s = _decode(path, [*timeline, *seek], chosen, height, stream, timeout_s)
             except NoPicture:
                 continue
             # Transport and program streams have no index: decoding may begin too late, at the next key frame.
             if first_s <= time_s + NEAR_S:
                 return picture
     # Some files (AVI with B-frames) give nothing after a seek: then everything before is decoded too.
-    return _decode(path, timeline, begin, height, timeout_s)[0]
+    return _decode(path, timeline, chosen, height, stream, timeout_s)[0]
 
 
 def _decode(
-    path: Path, from_where: list[str], begin: float, height: int, timeout_s: float
+    path: Path, from_where: list[str], chosen: str, height: int, stream: int | None, timeout_s: float
 ) -> tuple[np.ndarray, float]:
-    """Returns the first frame from a time on, and the time of the first frame that was decoded."""
+    """Returns the first frame that is chosen, and the time of the first frame that was decoded."""
     # The bound on the width: any file may be given.
     box = f"w={WIDEST * height}:h={height}:force_original_aspect_ratio=decrease:force_divisible_by=2"
-    chosen = f"select=gte(t\\,{begin:.6f}),scale={box}:flags=bicubic"
-    only = ("-an", "-sn", "-dn", "-fps_mode", "passthrough", "-frames:v", "1")
+    filters = f"select={chosen},scale={box}:flags=bicubic"
+    mapped = () if stream is None else ("-map", f"0:{stream}")
+    only = (*mapped, "-an", "-sn", "-dn", "-fps_mode", "passthrough", "-frames:v", "1")
     read_end, write_end = os.pipe()
-    # -xerror as in extraction: what was damaged has no features.
     command = [
-        *(ffmpeg_path(), "-nostdin", "-nostats", "-v", "error", "-xerror"),
+        *(ffmpeg_path(), "-nostdin", "-nostats", "-v", "error"),
         *("-protocol_whitelist", PROTOCOLS, "-format_whitelist", DEMUXERS),
         *(*from_where, "-i", f"file:{path}"),
-        *(*only, "-vf", chosen, "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"),
+        *(*only, "-vf", filters, "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"),
         *(*only, "-enc_time_base", "demux", "-c:v", "wrapped_avframe", "-f", "framecrc", f"pipe:{write_end}"),
     ]
     try:

@@ -54,3 +54,22 @@ def test_a_frames_features_do_not_depend_on_its_batch(threads: int) -> None:
             np.testing.assert_array_equal(encoder.encode(frames[-count:]), whole[-count:])
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_picture_that_is_looked_for_is_made_in_the_stores_precision(tmp_path: Path) -> None:
+    from featx.evaluate.search.queries import encode_images
+    from featx.store.schema import Fingerprint
+
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    tiny = load_clip("tiny")
+    same = {"model": "tiny", "weights_sha256": tiny.weights_sha256, "input_size": 64, "width": 128}
+    made = {}
+    for precision in ("fp32", "bf16", "fp16", "unknown"):
+        fingerprint = Fingerprint(**same, precision=precision)
+        made[precision] = encode_images([tmp_path / "a.png"], load_clip("tiny"), fingerprint, "cpu").numpy()
+    rows = ImageEncoder(load_clip("tiny"), "cpu", "bf16").encode(pixels[None])
+    np.testing.assert_allclose(made["bf16"], rows / np.linalg.norm(rows), atol=1e-7)
+    assert np.abs(made["bf16"] - made["fp32"]).max() > 1e-4
+    for other in ("fp16", "unknown"):  # on a CPU fp32 stands in for fp16
+        np.testing.assert_array_equal(made[other], made["fp32"])

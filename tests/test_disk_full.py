@@ -11,14 +11,15 @@ set -e
 mount -t tmpfs -o size=1m tmpfs "$1"
 head -c 900000 /dev/zero > "$1/ballast"
 code=0
-"$2" -m featx.cli extract "$3" --to "$1/s" --model tiny || code=$?
+"$2" -m featx.cli extract "$3" --to "$1/s" --model tiny --format "$4" || code=$?
 test "$code" = 2
 rm "$1/ballast"
-"$2" -m featx.cli extract "$3" --to "$1/s" --model tiny
+"$2" -m featx.cli extract "$3" --to "$1/s" --model tiny --format "$4"
 """
 
 
-def test_disk_full_then_room_again(shape_videos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ["zarr", "hdf5"])
+def test_disk_full_then_room_again(shape_videos: Path, tmp_path: Path, format: str) -> None:
     probe = [
         "unshare",
         "--user",
@@ -32,7 +33,17 @@ def test_disk_full_then_room_again(shape_videos: Path, tmp_path: Path) -> None:
     ]
     if subprocess.run(probe, capture_output=True).returncode:
         pytest.skip("no small file system can be mounted here")
-    command = [*probe[:4], "bash", "-c", SCRIPT, "-", str(tmp_path), sys.executable, str(shape_videos)]
+    command = [
+        *probe[:4],
+        "bash",
+        "-c",
+        SCRIPT,
+        "-",
+        str(tmp_path),
+        sys.executable,
+        str(shape_videos),
+        format,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert (

@@ -174,7 +174,8 @@ def test_a_video_of_one_frame_is_one_window() -> None:
 
 @pytest.mark.parametrize(
     "words", [[], ["--fps", "12/5"], ["--every", "3"], ["--frames", "7"], ["--keyframes"], ["--preprocess", "fast"],
-              ["--channel-order", "bgr"], ["--precision", "bf16", "--dtype", "float32"]], ids=" ".join,
+              ["--channel-order", "bgr"], ["--precision", "bf16", "--dtype", "float32"],
+              ["--square-pixels", "--stream", "1"], ["--deinterlace", "--decode-hwaccel", "cuda"]], ids=" ".join,
 )  # fmt: skip
 def test_options_make_the_features_that_they_are_read_from(words: list[str]) -> None:
     """What `featx extract` would write into the store for these options is what they were derived from."""
@@ -197,7 +198,7 @@ def settings_of(model, words: list[str]):
     rest = list(words)
     while rest:
         name = rest.pop(0).removeprefix("--").replace("-", "_")
-        options[name] = True if name == "keyframes" else rest.pop(0)
+        options[name] = True if name in ("keyframes", "square_pixels", "deinterlace") else rest.pop(0)
     return gather(model, None, options, [])
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -206,7 +207,7 @@ def test_what_a_contact_sheet_cannot_show_is_counted(
     page = (tmp_path / "a.html").read_text()
     assert page.count("no picture: ") == 8 and len(pictures_in(page)) == 16
     for text in (page, outcome.err):
-        assert f"1 of 6 video files are not there, {folder}/falling/0.mp4 first; looked in {folder}" in text
+        assert f"1 of 6 video files are not there; looked in {folder}: {folder}/falling/0.mp4" in text
         assert f"4 of 24 pictures could not be decoded, of {folder}/growing/1.mp4 first" in text
         assert "1 of 6 video files are not as large as when their features were made" in text
     manifest = tmp_path / "m.jsonl"
@@ -218,6 +219,39 @@ def test_what_a_contact_sheet_cannot_show_is_counted(
     (tmp_path / "a.html").unlink()
     outcome = featx(*base, "--manifest", manifest, "--videos", folder)
     assert outcome.code == 2 and "give one of them" in outcome.err and not (tmp_path / "a.html").exists()
+
+
+def test_videos_are_found_after_their_folder_moved(
+    shape_videos: Path, shape_store: Path, tmp_path: Path, featx
+) -> None:
+    """The recorded path below the recorded root counts; without a root the id is the path."""
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(shape_videos, moved)
+    old = FeatureStore(shape_store)
+    facts = old.facts(list(old))
+    with StoreWriter(tmp_path / "s", old.header.fingerprint, model_source="tiny") as writer:
+        for number, one in enumerate(old):
+            path = dataclasses.replace(facts[one], root="/gone", path=one)
+            # Ids of a manifest, names of another folder, and as extract gave them before there was a root.
+            named = {0: f"clip {number}", 1: f"moved/{one}"}.get(number, one)
+            known = path if number < 3 else dataclasses.replace(facts[one], path=f"before/{one}")
+            writer.add(named, old[one], known)
+    base = ["search", tmp_path / "s", "a star", "--level", "videos", "--contact-sheet", tmp_path / "a.html"]
+    outcome = featx(*base, "--videos", moved, "--format", "csv")
+    assert outcome.code == 0 and "are not there" not in outcome.err
+    assert len(pictures_in((tmp_path / "a.html").read_text())) == 24
+    outcome = featx(*base, "--format", "csv")
+    assert (
+        "6 of 6 video files are not there; --videos FOLDER or --manifest FILE says where they are: "
+        in outcome.err
+    )
+    first, *_ = list(old)
+    assert f"/gone/{first}" in outcome.err and f"before/{list(old)[5]}" in outcome.err
+    for one in list(old)[1:4]:
+        (moved / one).unlink()
+    outcome = featx(*base, "--videos", moved, "--format", "csv")
+    assert f"3 of 6 video files are not there; looked in {moved}: " in outcome.err
+    assert all(f"{moved}/{one}" in outcome.err for one in list(old)[1:4])
 
 
 def test_a_long_query_is_cut_and_that_is_said(class_world: Path, featx) -> None:
@@ -262,6 +296,7 @@ def test_wrong_use_is_said_in_one_line(class_world: Path, made_run, tmp_path: Pa
         ([store, "x", "--video", "red-star/test-99.mp4"], "did you mean 'red-star/"),
         ([store, "x", "--video", "a", "--level", "videos"], "--level videos"),
         ([store, "x", "--video", "a", "--index", tmp_path / "i"], "--index"),
+        ([store, "x", "--stats", "--index", tmp_path / "i"], "--stats"),
         ([store, "x", "--windows", "2,0"], "--windows 2,0: must be seconds"),
         ([store, "x", "--contact-sheet", "a.pdf"], "must end in .html or .png"),
         ([store, "x", "--format", "tabel"], "did you mean 'table'"),
@@ -280,6 +315,19 @@ def test_wrong_use_is_said_in_one_line(class_world: Path, made_run, tmp_path: Pa
     assert outcome.code == 0
     outcome = featx("search", store, "x", "--adapter", baseline)
     assert outcome.code == 2 and "a baseline; take a run of featx train" in outcome.err
+
+
+def test_queries_that_are_not_finite_are_an_error(class_world: Path, made_run, tmp_path: Path, featx) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    run = made_run("train", "--prompts", 2, "--layers", 0, "--steps", 1)
+    with safe_open(run / "adapter.safetensors", "pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    broken = tmp_path / "broken.safetensors"
+    save_file({name: torch.full_like(one, torch.nan) for name, one in tensors.items()}, broken, header)
+    outcome = featx("search", class_world / "features", "a red star", "--adapter", broken)
+    assert outcome.code == 2 and "not finite" in outcome.err and str(broken) in outcome.err
 
 
 def test_stats_say_how_fast_the_store_was_read(class_world: Path, featx) -> None:

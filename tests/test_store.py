@@ -1,15 +1,21 @@
 """Stores give back what was put in, in both formats, and never hand out what was not committed."""
 
+import itertools
+import os
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import FORMATS, facts, fingerprint, video
+from stores import FORMATS, facts, fingerprint, make_store, numbered, video
 
 from featx.errors import FeatxError
+from featx.store.failures import Failure, FailureList
 from featx.store.reader import FeatureStore
+from featx.store.verify import verify
 from featx.store.writer import StoreWriter
 
 
@@ -98,3 +104,95 @@ def test_an_unknown_id_suggests_the_nearest(tmp_path: Path) -> None:
         writer.add("wave/a.mp4", video(3, 0), facts("a"))
     with pytest.raises(FeatxError, match="did you mean 'wave/a.mp4'"):
         FeatureStore(tmp_path)["wave/a.mp"]
+
+
+def failure(name: str) -> Failure:
+    return Failure(name, name, "open", "broken", "nothing", [])
+
+
+def test_a_failure_that_was_cut_off_does_not_stop_the_next_run(tmp_path: Path) -> None:
+    FailureList(tmp_path).record(failure("a"))
+    file = tmp_path / "failures.jsonl"
+    whole = file.read_bytes()
+    for cut in range(1, len(whole)):
+        file.write_bytes(whole + whole[:cut])
+        failures = FailureList(tmp_path)
+        assert set(failures.ids) == {"a"}
+        failures.record(failure("b"))
+        failures.record(failure("c"))
+        assert set(FailureList(tmp_path).ids) == {"a", "b", "c"}
+        assert file.read_bytes().startswith(whole) and file.read_bytes().count(b"\n") == 3
+
+
+def test_a_list_of_failures_that_is_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "failures.jsonl"
+    for content in (b"\xff\xfe\n", b"[1]\n", b'{"id": "a"}\n', b"words\n"):
+        file.write_bytes(content)
+        with pytest.raises(FeatxError, match="failures.jsonl:1: not a failure .*; delete the file"):
+            FailureList(tmp_path)
+
+
+def test_failures_that_cannot_be_written_are_one_line(tmp_path: Path) -> None:
+    failures = FailureList(tmp_path / "gone")
+    for attempt in (
+        lambda: failures.record(failure("a")),
+        lambda: FailureList(Path("/dev/null")).tidy(set()),
+    ):
+        with pytest.raises(FeatxError, match="cannot be written"):
+            attempt()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_gap_is_never_filled(tmp_path: Path, format: str) -> None:
+    path = make_store(tmp_path / "s", numbered([20, 30, 40]), format, shard_bytes=1)
+    for entry in path.glob("shards/shard-00001.*"):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    with StoreWriter(path, fingerprint(), format) as writer:
+        writer.add("folder/1.mp4", video(30, 1), facts("again"))
+    assert sorted(each.stem for each in path.glob("shards/*.json")) == [
+        f"shard-{number:05d}" for number in (0, 2, 3)
+    ]
+    assert list(FeatureStore(path)) == ["folder/0.mp4", "folder/2.mp4", "folder/1.mp4"]
+    (finding,) = verify(path, repair=True).findings
+    assert "shard-00001.json" in finding.path and finding.drop == 1
+    assert verify(path).findings == [] and len(FeatureStore(path)) == 3
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
+def test_an_error_anywhere_in_a_commit_leaves_each_video_in_the_store_once_or_not_at_all(
+    tmp_path: Path, format: str, error: type[BaseException]
+) -> None:
+    """Errors that are no signals, at every function of the file system that a commit calls, and then a second try."""
+    functions = [(os, "fsync"), (os, "open"), (Path, "rename"), (Path, "replace"), (Path, "write_bytes")]
+    for number, ((place, name), nth, after) in enumerate(itertools.product(functions, range(1, 9), (0, 1))):
+        path, calls = tmp_path / str(number), []
+        writer = StoreWriter(path, fingerprint(), format)
+        writer.add("a", video(30, 0), facts("a"))
+        with pytest.MonkeyPatch.context() as patch:
+            real = getattr(place, name)
+
+            def broken(*words, real=real, calls=calls, nth=nth, after=after, **more):
+                if threading.current_thread() is not threading.main_thread():
+                    return real(*words, **more)  # zarr's loop: interrupts never come there
+                calls.append(words)
+                if len(calls) == nth and not after:
+                    raise error("injected")
+                result = real(*words, **more)
+                if len(calls) == nth:
+                    raise error("injected")
+                return result
+
+            patch.setattr(place, name, broken)
+            try:
+                writer.commit()
+                failed = False
+            except (FeatxError, KeyboardInterrupt, MemoryError):
+                failed = True
+        assert failed == (len(calls) >= nth)
+        if "a" not in writer.done:  # an OSError: the store could not be written, so the video was given up
+            assert error is OSError and len(FeatureStore(path)) == 0
+            writer.add("a", video(30, 0), facts("a"))
+        writer.__exit__(None, None, None)
+        assert verify(path, ["a"]).findings == [], (name, nth, after)
+        shutil.rmtree(path)

@@ -20,6 +20,7 @@ from featx.store import export as export_module
 from featx.store.copies import convert, merge
 from featx.store.export import export
 from featx.store.failures import Failure, FailureList
+from featx.store.file_names import FileSystem, problem_of_names
 from featx.store.imports import ImportSettings, import_folder
 from featx.store.new_folder import made_whole
 from featx.store.reader import FeatureStore
@@ -220,11 +221,16 @@ def test_published_features_come_in_and_bad_files_are_listed(published: Path, tm
     np.save(published / "none.npy", np.zeros((0, 8)))
     np.save(published / "objects.npy", np.array([[{}]]), allow_pickle=True)
     (published / "text.npy").write_bytes(b"no array")
+    (published / "zip.npy").write_bytes(b"PK\x03\x04 no archive")
+    whole = (published / "c.npy").read_bytes()
+    (published / "header.npy").write_bytes(whole.replace(b"(7, 8)", b"(7, 8("))
+    (published / "negative.npy").write_bytes(whole.replace(b"(7, 8)", b"(-7,8)"))
     (published / "cut.npy").write_bytes((published / "c.npy").read_bytes()[:-9])
     words = ["store", "import", published, "--to", tmp_path / "s", "--model", "ViT-B/16", *KNOWN]
     outcome = featx(*words, "--ending", ".mp4")
     assert outcome.code == 3, outcome.err
     bad = {"flat", "wide", "whole", "nan", "huge", "zero", "none", "objects", "text", "cut"}
+    bad |= {"zip", "header", "negative"}
     assert f"3 videos added, {len(bad)} failed" in outcome.out
     listed = [json.loads(line) for line in (tmp_path / "s" / "failures.jsonl").read_text().splitlines()]
     assert {each["id"] for each in listed} == {f"{name}.mp4" for name in bad}
@@ -236,7 +242,7 @@ def test_published_features_come_in_and_bad_files_are_listed(published: Path, tm
     assert verify(tmp_path / "s").findings == []
     np.save(published / "flat.npy", np.ones((5, 8)))
     outcome = featx(*words, "--ending", ".mp4")
-    assert outcome.code == 3 and "1 videos added, 9 failed, 3 were there already" in outcome.out
+    assert outcome.code == 3 and "1 videos added, 12 failed, 3 were there already" in outcome.out
 
 
 def test_import_takes_the_fingerprint_from_the_model_or_says_what_is_wrong(
@@ -258,12 +264,60 @@ def test_import_takes_the_fingerprint_from_the_model_or_says_what_is_wrong(
     assert "no .npy file" in featx(*words, "--model", "m", *KNOWN).err
 
 
-def test_ids_cannot_leave_the_folder(tmp_path: Path, featx) -> None:
-    for number, name in enumerate(["../out.mp4", "/out.mp4", "a/../../out.mp4"]):
-        make_store(tmp_path / str(number), {name: video(3, 0)})
-        outcome = featx("store", "export", tmp_path / str(number), "--to", tmp_path / "npy", "--as", "npy")
-        assert outcome.code == 2 and "cannot be a file below a folder" in outcome.err
-        assert not (tmp_path / "npy").exists() and not list(tmp_path.rglob("out*"))
+ONLY_DATA = "cannot be the name of a file below a folder"
+
+
+def export_npy(folder: Path, featx, *ids: str):
+    path = make_store(folder / "s", {name: video(3, 0) for name in ["good.mp4", *ids]})
+    outcome = featx("store", "export", path, "--to", folder / "npy", "--as", "npy")
+    assert [each.name for each in folder.iterdir() if each.name != "npy"] == ["s"]
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("ids", "named", "why"),
+    [
+        *((["a.mp4", bad], bad, "leads elsewhere") for bad in ("../out.mp4", "/out.mp4", "a/../../out.mp4")),
+        *((["a.mp4", bad], bad, "an empty part") for bad in ("a//b", "a/./b", "a/", "", ".", "a/..")),
+        (["a\0b"], "a\\x00b", "leads elsewhere"),
+        (["x" * 252], "x" * 252, "a name in it has 256 bytes, 255 are possible"),
+        (["ö" * 126], "ö" * 126, "a name in it has 256 bytes, 255 are possible"),
+        (["y" * 256 + "/a"], "y" * 256 + "/a", "a name in it has 256 bytes, 255 are possible"),
+        (["/".join(["z" * 100] * 41)], "z" * 100, "it has 4144 bytes, "),
+        (["a", "a.npy/b"], "a.npy/b", "its folder has the name of video 'a'"),
+        (["a.npy/b", "a"], "a.npy/b", "its folder has the name of video 'a'"),
+        (["import.toml/b"], "import.toml/b", "its folder has the name of import.toml"),
+        ([".featx-making/b"], ".featx-making/b", "its folder has the name of .featx-making"),
+        (["\ud800"], "\\ud800", "cannot be written"),
+    ],
+)
+def test_ids_that_cannot_be_files_are_named_before_anything_is_written(
+    tmp_path: Path, featx, ids: list[str], named: str, why: str
+) -> None:
+    outcome = export_npy(tmp_path, featx, *ids)
+    assert outcome.code == 2 and ONLY_DATA in outcome.err and why in outcome.err, outcome.err
+    assert f"1 ids {ONLY_DATA}, first video '{named}" in outcome.err
+    assert "export as parquet or webdataset" in outcome.err
+    assert not (tmp_path / "npy").exists() and not list(tmp_path.rglob("out*"))
+
+
+def test_ids_as_long_as_the_file_system_takes_are_exported(tmp_path: Path, featx) -> None:
+    ids = ["x" * 251, "y" * 255 + "/a", "making/a", "A.mp4", "a.mp4", "caf\udce9.mp4", "import.toml"]
+    outcome = export_npy(tmp_path, featx, *ids)
+    assert outcome.code == 0, outcome.err
+    for name in ids:
+        assert (tmp_path / "npy" / f"{name}.npy").is_file()
+
+
+def test_names_that_a_file_system_takes_for_the_same_are_found() -> None:
+    ids = ["Wave/a.mp4", "wave/b.mp4", "WAVE/A.mp4", "caf\u00e9", "cafe\u0301"]
+    count, first = problem_of_names(ids, ".npy", FileSystem(255, 4096, folds=True), ["import.toml"])
+    assert (count, first) == (3, "video 'wave/b.mp4': its folder wave is Wave here")
+    assert problem_of_names([ids[0], ids[2]], ".npy", FileSystem(255, 4096, folds=True), []) == (
+        1,
+        "video 'WAVE/A.mp4': its file is that of video 'Wave/a.mp4' here",
+    )
+    assert problem_of_names(ids, ".npy", FileSystem(255, 4096), ["import.toml"]) == (0, "")
 
 
 def test_parquet_holds_every_row(tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch) -> None:

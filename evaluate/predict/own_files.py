@@ -135,10 +135,11 @@ def options_of(fingerprint: Fingerprint) -> list[str]:
     if sampling is None and kind in ("fps", "every", "frames"):
         sampling = [f"--{kind}", value]
     preprocess = PREPROCESS.get(fingerprint.preprocess)
-    if sampling is None or preprocess is None:
+    decoding = _decoding_options(fingerprint.decoding)
+    if sampling is None or preprocess is None or decoding is None:
         raise FeatxError(
-            f"these features cannot be made here (sampling {fingerprint.sampling}, preprocess {fingerprint.preprocess}); "
-            "give --store with features that were made like those of the training"
+            f"these features cannot be made here (sampling {fingerprint.sampling}, preprocess {fingerprint.preprocess}, "
+            f"decoding {fingerprint.decoding or 'plain'}); give --store with features that were made like those of the training"
         )
     return [
         *sampling,
@@ -146,7 +147,24 @@ def options_of(fingerprint: Fingerprint) -> list[str]:
         *("--channel-order", fingerprint.channel_order),
         *("--precision", fingerprint.precision),
         *("--dtype", fingerprint.dtype),
+        *decoding,
     ]
+
+
+def _decoding_options(decoding: str) -> list[str] | None:
+    """Returns the options behind what a fingerprint says of the decoder, or None if there are none."""
+    plain = {"square pixels": "--square-pixels", "deinterlaced": "--deinterlace"}
+    with_value = {"stream": "--stream", "hwaccel": "--decode-hwaccel"}
+    options: list[str] = []
+    for words in decoding.split(", ") if decoding else []:
+        kind, _, value = words.partition(" ")
+        if words in plain:
+            options.append(plain[words])
+        elif kind in with_value:
+            options += [with_value[kind], value]
+        else:
+            return None
+    return options
 
 
 def _run(words: list[str]) -> None:

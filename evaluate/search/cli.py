@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import Interrupted, printable
+from featx.errors import FeatxError, Interrupted, printable
 from featx.evaluate.search.settings import SearchSettings
 from featx.settings import gather, with_options
 
@@ -52,6 +52,10 @@ def search(
     from featx.evaluate.tables.table import check_format
 
     check_format(format)
+    if stats and settings.index is not None:
+        raise FeatxError(
+            "--stats: says how fast the store was read, and an index does not read it; give one of them"
+        )
     if contact_sheet is not None:
         check_sheet(contact_sheet)
     asked = gather_queries(query, queries, image or [])

@@ -113,7 +113,12 @@ def _encode(
         features.append(texts)
     if asked.images:
         features.append(encode_images(asked.images, loaded, store.header.fingerprint, device))
-    return torch.cat(features), truncated
+    queries = torch.cat(features)
+    if not torch.isfinite(queries).all():  # cosines with them would be no numbers, and their order chance
+        raise FeatxError(
+            f"{settings.adapter or store.path}: its CLIP gives features of QUERY that are not finite"
+        )
+    return queries, truncated
 
 
 def _search_index(
@@ -121,19 +126,25 @@ def _search_index(
 ) -> tuple[list[list[Find]], str]:
     from featx.evaluate.search.index import open_index
 
-    index, made = open_index(folder, store, queries, settings)
+    index, done = open_index(folder, store, queries, settings)
     header = index.header
     cells = min(settings.probe, header.cells)
 
     def listed(recall: dict[int, float]) -> str:
         return ", ".join(f"{share:.1%} with --probe {probe}" for probe, share in recall.items())
 
+    best = "exact 10 best" if header.recall_against == "an exact search" else "10 best in all its cells"
     said = (
-        f"{folder}{f': made in {header.made_in_s:.1f} s' if made else ''}: {header.units:,} {header.level} in "
-        f"{header.cells:,} cells, {cells} looked at; of the exact 10 best of {header.recall_queries} of its own "
-        f"vectors it found {listed(header.recall)}; of those of the {header.asked} queries that were asked when it was "
-        f"made {listed(header.recall_asked)}"
+        f"{folder}{f': {done}' if done else ''}: {header.units - index.dead:,} {header.level} in {header.cells:,} cells, "
+        f"{cells} looked at; of the {best} of {header.recall_queries} of its own vectors it found "
+        f"{listed(header.recall)}; of those of the {header.asked} queries that were asked when it was written "
+        f"{listed(header.recall_asked)}"
     )
+    if index.dead:
+        said += (
+            f"; {index.dead:,} more are of videos that have left the store: they are not found, and taken out when "
+            "something is added or they are more than a third"
+        )
     return index.search(queries, count, settings), said
 
 

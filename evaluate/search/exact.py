@@ -43,14 +43,19 @@ def rules_of(settings: SearchSettings) -> Rules:
     return Rules(apart_s=settings.apart) if settings.level == "frames" else Rules()
 
 
+def check_has_videos(store: FeatureStore) -> None:
+    """Raises a FeatxError if there is nothing to search."""
+    if not len(store):
+        raise FeatxError(f"{store.path}: has no videos yet; wait for featx extract to commit some")
+
+
 def open_scans(store: FeatureStore, settings: SearchSettings) -> Iterator[Scan]:
     """Yields the parts of a store that are searched; whoever asks several times keeps them in a list.
 
     Raises:
         FeatxError: If there is nothing to search, or a video is not there.
     """
-    if not len(store):
-        raise FeatxError(f"{store.path}: has no videos yet; wait for featx extract to commit some")
+    check_has_videos(store)
     for stretch in store.stretches(list(dict.fromkeys(settings.video)) or None):
         yield Scan(store, stretch, units_of(store, stretch, settings))
 

@@ -23,6 +23,7 @@ from featx.store.source_files import source_file
 
 HEIGHT = 160  # pixels
 QUALITY = 85
+NAMED = 20  # missing files in a note; the page says it of each
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            return Picture(time_s, _jpeg(decode_still(files[video_id], time_s, HEIGHT, file_times)))
+            known = facts[video_id]
+            frame = _frame_index(store, video_id, time_s) if known.concealed or known.time_jumps else None
+            still = decode_still(files[video_id], time_s, HEIGHT, file_times, known.stream, frame)
+            return Picture(time_s, _jpeg(still))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
 
@@ -87,9 +91,9 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         where = "--videos FOLDER or --manifest FILE says where they are"
         if settings.videos or settings.manifest:
             where = f"looked in {settings.videos or settings.manifest}"
-        problems.append(
-            f"{len(missing)} of {len(ids)} video files are not there, {files[missing[0]]} first; {where}"
-        )
+        names = ", ".join(str(files[video_id]) for video_id in missing[:NAMED])
+        more = f" and {len(missing) - NAMED:,} more" if len(missing) > NAMED else ""
+        problems.append(f"{len(missing):,} of {len(ids):,} video files are not there; {where}: {names}{more}")
     if unknown:
         problems.append(
             f"{len(unknown)} of {len(ids)} videos have no pictures: the store does not know the times of their rows, "
@@ -137,6 +141,12 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
             raise FeatxError(f"--manifest {settings.manifest}: has no video '{strange[0]}'")
         return {video_id: paths[video_id] for video_id in ids}
     return {video_id: source_file(video_id, one) for video_id, one in store.facts(ids).items()}
+
+
+def _frame_index(store: FeatureStore, video_id: str, time_s: float) -> int:
+    """Returns which frame of its file a row shows, for a file whose times do not lead to it."""
+    video = store[video_id]
+    return int(video.frame_index[np.abs(video.pts - time_s).argmin()])
 
 
 def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:

@@ -42,7 +42,7 @@ class SearchSettings(Settings):
     clips: int = Field(5, ge=1, description="Clips of each of them, evenly placed, as in featx eval.")
     index: Path | None = Field(
         None,
-        description="Folder of a FAISS index of the store, made if it is not there: approximate, for millions.",
+        description="Folder of a FAISS index: approximate, for millions. Made if it is not there, kept up to date.",
     )
     probe: int = Field(
         64, ge=1, description="Index: how many of its cells are looked at; more find more, and take longer."
@@ -51,7 +51,8 @@ class SearchSettings(Settings):
     device: str = Field("auto", description="Of CLIP and the adapter: cpu, cuda, cuda:1; auto takes a GPU.")
     pictures: int = Field(4, ge=1, description="Contact sheet: frames of each find.")
     videos: Path | None = Field(
-        None, description="Contact sheet: folder of the video files, when they are not where the store says."
+        None,
+        description="Contact sheet: where the folder of the video files is now, if it is not where the store says.",
     )
     manifest: Path | None = Field(
         None, description="Contact sheet: manifest that says where the video files are, instead of it."

@@ -39,6 +39,10 @@ class Units:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def choose(self, chosen: np.ndarray) -> Units:
+        """Returns some of them, by their indices or by (M,) truth values."""
+        return Units(*(column[chosen] for column in vars(self).values()))
+
 
 def units_of(store: FeatureStore, stretch: Stretch, settings: SearchSettings) -> Units:
     """Lists what can be found in a stretch.

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from featx.clip.load import LoadedClip
-from featx.clip.preprocess import normalise
+from featx.clip.preprocess import mean_and_deviation, normalise
+from featx.devices import full_fp32
 
 Precision = Literal["fp32", "bf16", "fp16"]
 # A CPU's matrix products treat the last few rows of a small matrix in another way and round otherwise: then a frame's
@@ -39,7 +40,10 @@ def cast_weights(visual: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class ImageEncoder:
-    """CLIP's image encoder on one device."""
+    """CLIP's image encoder on one device.
+
+    With ``fp32`` all float32 of this process is computed in full from then on, see `featx.devices.full_fp32`.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,9 @@ class ImageEncoder:
         self.device = torch.device(device)
         self._multiple = batch_size if compile or self.device.type == "cuda" else MULTIPLE_ON_CPU
         self._dtype = DTYPES[precision]
+        self._mean_std = mean_and_deviation(self.device)
+        if precision == "fp32":
+            full_fp32()
         visual = cast_weights(loaded.model.visual.to(self.device), self._dtype)
         self._visual = torch.compile(visual) if compile else visual
 
@@ -90,13 +97,15 @@ class ImageEncoder:
         if self.device.type != "cuda":
             features = self._encode(torch.from_numpy(pixels).to(self.device))
             return lambda: features[:count].cpu().numpy()
-        # Only from and to page-locked memory does a copy run beside the computation.
-        on_device = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
-        result = self._encode(on_device)
-        host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
-        host.copy_(result, non_blocking=True)
-        done = torch.cuda.Event()
-        done.record(torch.cuda.current_stream(self.device))
+        # Only from and to page-locked memory does a copy not hold up this thread. Torch's allocator gives neither
+        # buffer away before the copy is done, although the first one has no name here.
+        with torch.cuda.device(self.device):  # page-locked memory would open a context on the first GPU
+            on_device = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
+            result = self._encode(on_device)
+            host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+            host.copy_(result, non_blocking=True)
+            done = torch.cuda.Event(blocking=True)  # waiting must not take a core from the decoders
+            done.record(torch.cuda.current_stream(self.device))
 
         def wait() -> np.ndarray:
             done.synchronize()
@@ -105,4 +114,4 @@ class ImageEncoder:
         return wait
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self._visual(normalise(pixels).to(self._dtype)).float()
+        return self._visual(normalise(pixels, self._mean_std).to(self._dtype)).float()

@@ -60,10 +60,24 @@ def fast_filter(input_size: int) -> str:
     )
 
 
-def normalise(pixels: torch.Tensor) -> torch.Tensor:
-    """Turns (B, n, n, 3) uint8 into (B, 3, n, n) float32 with CLIP's mean and deviation."""
+def mean_and_deviation(device: torch.device | str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns CLIP's mean and deviation of the three channels, each (3, 1, 1), on a device."""
     import torch
 
-    mean = torch.tensor(MEAN, device=pixels.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=pixels.device).view(3, 1, 1)
+    return tuple(torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, STD))  # type: ignore[return-value]
+
+
+def normalise(
+    pixels: torch.Tensor, mean_std: tuple[torch.Tensor, torch.Tensor] | None = None
+) -> torch.Tensor:
+    """Turns (B, n, n, 3) uint8 into (B, 3, n, n) float32 with CLIP's mean and deviation.
+
+    Args:
+        pixels: On any device.
+        mean_std: `mean_and_deviation` of that device. A GPU that is handed them anew waits until it has done all it
+            was asked before.
+    """
+    import torch
+
+    mean, std = mean_std or mean_and_deviation(pixels.device)
     return pixels.permute(0, 3, 1, 2).to(torch.float32).div(255).sub_(mean).div_(std).contiguous()

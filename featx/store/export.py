@@ -7,13 +7,14 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.store.new_folder import made_whole
+from featx.store.file_names import FileSystem, problem_of_names
+from featx.store.new_folder import MAKING, made_whole
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
@@ -38,21 +39,28 @@ def export(store: FeatureStore, to: Path, kind: str) -> int:
         FeatxError: If an id cannot be a file's name, a library is missing, or a shard is damaged.
     """
     with made_whole(to) as partial:
+        if kind == "npy":
+            _check_names(store, partial)
         EXPORTERS[kind](store.videos(), partial, store.header.fingerprint)
     return len(store)
+
+
+def _check_names(store: FeatureStore, to: Path) -> None:
+    taken = (IMPORT_RECIPE, MAKING)
+    count, first = problem_of_names(store, ".npy", FileSystem.of(to, MAKING), taken)
+    if count:
+        raise FeatxError(
+            f"--as npy: {count} ids cannot be the name of a file below a folder, first {first}; export as parquet or "
+            "webdataset, which keep ids as data"
+        )
 
 
 def _export_npy(videos: Videos, to: Path, fingerprint: Fingerprint) -> None:
     """Writes ``ID.npy`` for every video, and the recipe with which `featx store import` reads them again."""
     for video_id, video, _ in videos:
-        parts = PurePosixPath(video_id).parts
-        if not parts or video_id.startswith("/") or ".." in parts or "\0" in video_id:
-            raise FeatxError(
-                f"video '{video_id}' cannot be a file below a folder; export it as parquet or webdataset"
-            )
         file = to.joinpath(f"{video_id}.npy")
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("xb") as stream:  # a second id for the same file would be "a//b"
+        with file.open("xb") as stream:
             np.save(stream, video.features)
     known = fingerprint.model_dump(exclude={"width"})
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in known.items()]
@@ -95,7 +103,9 @@ def _export_parquet(videos: Videos, to: Path, fingerprint: Fingerprint) -> None:
             try:
                 tables.append(table(video_id, video))
             except UnicodeEncodeError as error:
-                raise FeatxError(f"video {video_id!r}: the id is not UTF-8, which Parquet needs") from error
+                raise FeatxError(
+                    f"video {video_id!r}: the id is not UTF-8, which Parquet needs; export as webdataset"
+                ) from error
         parquet.write_table(pyarrow.concat_tables(tables), to / f"part-{number:05d}.parquet")
 
 

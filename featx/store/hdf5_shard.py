@@ -10,14 +10,21 @@ from featx.store.schema import ARRAY_NAMES, CHUNK_ROWS, ShardArrays
 
 
 def write(path: Path, arrays: ShardArrays) -> None:
-    """Writes the arrays as ``path``, a new file; nothing is compressed, so that a reader may map the file."""
+    """Writes the arrays as ``path``, a new file; nothing is compressed, so that a reader may map the file.
+
+    The file is made in memory: where a disk is full, the HDF5 library cannot close its file and ends the process.
+    """
     import h5py
 
-    with h5py.File(path, "x") as file:
+    with h5py.File(path.name, "w", driver="core", backing_store=False, block_size=2**20) as file:
         for name in ARRAY_NAMES:
             values: np.ndarray = getattr(arrays, name)
             chunk = (min(CHUNK_ROWS, len(values)), *values.shape[1:])
             file.create_dataset(name, data=values, chunks=chunk, fletcher32=True)
+        file.flush()
+        image = file.id.get_file_image()
+    with path.open("xb") as stream:
+        stream.write(image)
 
 
 def read(path: Path) -> ShardArrays:

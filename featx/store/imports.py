@@ -118,7 +118,7 @@ def import_folder(
                 sha256 = content_sha256(each.file)
                 if each.state is None or state_of(each.file) != each.state:
                     raise ValueError("changed while it was read")
-            except (OSError, ValueError, EOFError) as error:
+            except (OSError, ValueError, MemoryError) as error:
                 failure = Failure(
                     each.id, each.path, "import", str(error), "not imported", [], root=each.root
                 )
@@ -172,7 +172,7 @@ def _usual_width(files: list[Path], folder: Path) -> int:
     """Returns the width of most of the first files: a single odd one must not decide."""
     widths: Counter[int] = Counter()
     for file in files:
-        with contextlib.suppress(OSError, ValueError, EOFError):
+        with contextlib.suppress(OSError, ValueError):
             widths[int(_load(file).shape[1])] += 1
         if widths.total() == 100:
             break
@@ -207,11 +207,19 @@ def _load(file: Path) -> np.ndarray:
     """Maps a file of numbers (N, D).
 
     Raises:
+        OSError: If it cannot be read.
         ValueError: If it is something else.
     """
     if not file.is_file():
         raise ValueError("not a regular file")
-    values = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        values = np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except (
+        Exception
+    ) as error:  # numpy raises many kinds for a damaged header, those of Python's parser among them
+        raise ValueError(f"not a .npy file ({error})") from error
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
         what = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "an archive"
         raise ValueError(f"holds {what}, not floating-point numbers of shape (rows, width)")
