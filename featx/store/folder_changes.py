@@ -132,8 +132,6 @@ def compare(
 
 
 class _Comparison:
-    """Attributes besides the arguments: ``taken``, the stored files that were found again, by their ids."""
-
     def __init__(
         self, found: dict[str, FoundFile], stored: Mapping[str, StoredFile], check_content: bool
     ) -> None:
@@ -143,6 +141,7 @@ class _Comparison:
         self._changes = FolderChanges()
         self._rest: list[FoundFile] = []  # files that are not as they were
         self._taken: set[str] = set()  # ids of stored files that were found again
+        self._again: set[str] = set()  # ids of files that are such, whatever their time, name and folder
         self._hashes: dict[str, str] = {}  # by id of a file that is there
 
     def by_state(self) -> None:
@@ -175,15 +174,14 @@ class _Comparison:
             if each.id in free.get(self._hashes.get(each.id), ()):
                 self._find_again(each, each.id, free)
         for each in rest:
-            if each.id not in self._taken and (ids := free.get(self._hashes.get(each.id))):
+            if each.id not in self._again and (ids := free.get(self._hashes.get(each.id))):
                 self._find_again(each, ids[0], free)
 
     def result(self, folders: Collection[str]) -> FolderChanges:
         """Returns what was found out, with what is new, changed and gone."""
         changes = self._changes
-        again = {*changes.touched, *changes.moved}
         for each in self._rest:
-            if each.id not in again:
+            if each.id not in self._again:
                 (changes.changed if each.id in self._stored else changes.new).append(each.id)
             # What was stored under this id is of a file that is not there any more, unless it was found elsewhere.
             if each.id in self._stored and each.id not in self._taken:
@@ -205,9 +203,8 @@ class _Comparison:
         Raises:
             FeatxError: If it is in another folder, and is not the same.
         """
-        if not (stored.path == stored.id == found.path and found.root and stored.root):
-            return False  # the ids were given by somebody, who may give them to other files
-        if _same_place(found, stored) or is_gone(stored.file):
+        # Within one folder it is a manifest that gives the id to another file now.
+        if found.root == stored.root or _same_place(found, stored) or is_gone(stored.file):
             return False
         if found.is_refused:
             return True  # it does not take the place of the other one
@@ -234,6 +231,7 @@ class _Comparison:
     def _find_again(self, found: FoundFile, stored_id: str, free: dict[str | None, list[str]]) -> None:
         free[self._hashes[found.id]].remove(stored_id)
         self._taken.add(stored_id)
+        self._again.add(found.id)
         assert found.state is not None
         now = {"root": found.root, "path": found.path, "mtime_ns": found.state.mtime_ns}
         if stored_id == found.id:

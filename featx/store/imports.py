@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,9 @@ from featx.errors import FeatxError
 from featx.settings import Settings
 from featx.store.checks import problem_of
 from featx.store.failures import Failure, FailureList
+from featx.store.folder_changes import FoundFile, compare, stored_files
 from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFacts, VideoFeatures
+from featx.store.source_files import content_sha256, state_of
 from featx.store.writer import StoreWriter
 
 
@@ -56,11 +58,14 @@ class ImportSettings(Settings):
 
 @dataclass
 class Imported:
-    """What an import did."""
+    """What an import did; ``changed`` of the ``added`` took the place of others, the files of ``gone`` are missing."""
 
     added: int = 0
+    changed: int = 0
     there_already: int = 0
+    accepted: int = 0
     failed: int = 0
+    gone: list[str] = field(default_factory=list)
     failures_file: Path = Path()
 
 
@@ -72,7 +77,7 @@ def import_folder(
 ) -> Imported:
     """Puts every .npy file below a folder into a store; files that cannot be taken become its failures.
 
-    The same call again goes on where it stopped.
+    The same call again goes on where it stopped, and takes files that have changed since.
 
     Args:
         folder: Holds files of (N, D) numbers.
@@ -93,21 +98,41 @@ def import_folder(
     ) as writer:
         failures = FailureList(to)
         done.failures_file = failures.file
-        for file, video_id in ids.items():
-            if video_id in writer.done:
+        root = os.path.realpath(folder)
+        found = [
+            FoundFile(video_id, file, str(file.relative_to(folder)), root, state_of(file))
+            for file, video_id in ids.items()
+        ]
+        changes = compare(found, stored_files(writer.index), {root})
+        writer.amend(changes.drops, changes.updates, changes.root_moves)
+        done.changed, done.gone = len(changes.changed), changes.gone
+        for each in found:
+            if each.id in writer.done:
                 done.there_already += 1
                 continue
+            if failures.is_accepted(each.id, each.state):
+                done.accepted += 1
+                continue
             try:
-                video = _read(file, fingerprint, rate)
-                status = file.stat()
+                video = _read(each.file, fingerprint, rate)
+                sha256 = content_sha256(each.file)
+                if each.state is None or state_of(each.file) != each.state:
+                    raise ValueError("changed while it was read")
             except (OSError, ValueError, MemoryError) as error:
-                failures.record(Failure(video_id, str(file), "import", str(error), "not imported", []))
-                say(f"{file}: {error}")
+                failure = Failure(
+                    each.id, each.path, "import", str(error), "not imported", [], root=each.root
+                )
+                if each.state is not None:
+                    failure = replace(failure, size_bytes=each.state.size_bytes, mtime_ns=each.state.mtime_ns)
+                failures.record(failure)
+                say(f"{each.file}: {error}")
                 done.failed += 1
                 continue
             duration_s = float(len(video) / rate) if rate else None
-            facts = VideoFacts(str(file), status.st_size, status.st_mtime_ns, None, None, duration_s)
-            writer.add(video_id, video, facts)
+            facts = VideoFacts(
+                each.path, *each.state, None, None, duration_s, root=root, content_sha256=sha256
+            )
+            writer.add(each.id, video, facts)
             done.added += 1
         writer.commit()
         failures.tidy(writer.done)
