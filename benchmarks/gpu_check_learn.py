@@ -24,8 +24,8 @@ from featx.train.step import Step, TextSide
 from featx.train.stopwatch import Stopwatch
 
 GRADIENT_BOUNDS = {
-    "fp32": 1e-3,
-    "bf16": 5e-2,
+    "fp32": 1e-4,
+    "bf16": 8e-2,
 }  # length of the difference over the gradient's own, of any parameter
 SCORE_BOUND = 2e-3  # of probabilities and cosines
 MOTIONS = {"growing": "a growing shape", "falling": "a falling shape", "rising": "a rising shape"}

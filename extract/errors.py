@@ -7,6 +7,7 @@ import re
 from featx.extract.command import DecodeOptions
 from featx.extract.decoder_log import DecoderLog
 
+ERRORS_IN_A_ROW = 10_000  # without anything else: ffmpeg turns in a circle
 TOO_LARGE = re.compile(r"Picture size (\d+x\d+) exceeds specified max pixel count")
 
 
@@ -50,6 +51,8 @@ def check_end(log: DecoderLog, status: int, stalled: bool, options: DecodeOption
     stage, said = "decode" if count else "open", list(log.last_lines)
     if stalled:
         text = f"no further frame for {options.timeout_s:g} s; --timeout allows longer pauses"
+        if log.errors > ERRORS_IN_A_ROW:
+            text = f"nothing but errors: {log.first_error}"
         raise DecodeError(text, stage, said, is_final=True)
     if log.frames > options.max_frames:
         text = f"more than {options.max_frames} frames; --max-frames allows more"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from featx.extract.decoder_log import DecoderLog
+from featx.extract.errors import ERRORS_IN_A_ROW
 from featx.ffmpeg import kill
 
 PIPE_BYTES = (
@@ -25,7 +26,7 @@ class FfmpegProcess:
 
     Attributes:
         log: What it says.
-        stalled: Whether it was killed because there was no further frame for too long.
+        stalled: Whether it was killed because there was no further frame for too long, or nothing but errors.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class FfmpegProcess:
         self._timeout_s = timeout_s
         self._bytes_read = 0
         self._is_waited_for = False
+        self._sign, self._errors_before = (0, 0), 0
         self._is_enough = is_enough
         self._has_frame = threading.Event()
         self._ended = threading.Event()
@@ -168,10 +170,20 @@ class FfmpegProcess:
                 self.log.feed(block)
                 if self.log.frames:
                     self._has_frame.set()
-                if self._is_enough(self.log):
+                if self._is_enough(self.log) or self._complains_for_ever():
                     self.kill()
         self.log.close()
         self._has_frame.set()
+
+    def _complains_for_ever(self) -> bool:
+        """Whether there is error after error and nothing else: on some damaged files ffmpeg turns in a circle."""
+        sign = (self.log.frames, self._bytes_read)
+        if sign != self._sign:
+            self._sign, self._errors_before = sign, self.log.errors
+        if self.log.errors - self._errors_before <= ERRORS_IN_A_ROW:
+            return False
+        self.stalled = True
+        return True
 
     def _read_packets(self, stream: IO[str], take: Callable[[str], None]) -> None:
         with stream:

@@ -30,6 +30,7 @@ def decode_still(
     file_times: bool,
     stream: int | None = None,
     frame_index: int | None = None,
+    damaged: bool = False,
     timeout_s: float = 60.0,
 ) -> np.ndarray:
     """Decodes the frame of a video that begins at a time.
@@ -41,8 +42,9 @@ def decode_still(
         file_times: Whether that is a time as the file has it, else one since the file's start; see
             `featx.store.schema.StoreHeader.file_times`.
         stream: Number of the stream in the file; by default the one that ffmpeg chooses.
-        frame_index: Which of the frames that can be decoded it is, for a file that is damaged or whose times step
-            back: then the time is not looked at, and everything before is decoded.
+        frame_index: Which of the file's frames it is, for a file whose times step back: then the time is not looked
+            at, and everything before is decoded.
+        damaged: Whether the file is known to be damaged elsewhere.
         timeout_s: How long ffmpeg may take.
 
     Returns:
@@ -52,10 +54,11 @@ def decode_still(
         NoPicture: If the file is not a video, is damaged there, or ends before.
     """
     begin = time_s - NEAR_S
+    strict = [] if damaged else ["-xerror"]  # as in extraction: what was damaged has no features
     if frame_index is not None:
-        past_damage = ["-copyts", "-err_detect:v", "explode"]  # as in extraction
-        return _decode(path, past_damage, f"eq(n\\,{frame_index})", height, stream, timeout_s)[0]
-    strict = ["-xerror"]  # as in extraction: what was damaged has no features
+        # One chain of filters for frames of all sizes, or they would be counted anew.
+        in_order = ["-copyts", "-reinit_filter", "0"]
+        return _decode(path, in_order, f"eq(n\\,{frame_index})", height, stream, timeout_s)[0]
     chosen = f"gte(t\\,{begin:.6f})"
     # ffmpeg adds the file's start to where it seeks, unless it is told that it is a time of the file.
     timeline = [*strict, "-copyts", *(["-seek_timestamp", "1"] if file_times else ["-start_at_zero"])]

@@ -287,3 +287,15 @@ def test_pixels_and_fields_are_as_asked(tmp_path: Path) -> None:
     fast, _ = decoded(path, square_pixels=True, fast_size=SIDE)
     error = ((fast.astype(float) - square) ** 2).mean()
     assert error < 255**2 / 10 ** (45 / 10)
+
+
+def test_a_decoder_that_complains_for_ever_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "complains"
+    script.write_text("#!/bin/sh\nyes '[h264 @ 0x1] [error] Invalid NAL unit size' >&2\n")
+    script.chmod(0o755)
+    (tmp_path / "v.mp4").write_bytes(b"x" * 2**17)  # too large for a batch
+    monkeypatch.setenv("FEATX_FFMPEG", str(script))
+    _, end = decoded(tmp_path / "v.mp4")
+    assert end.failure is not None and end.failure.error == "nothing but errors: [h264] Invalid NAL unit size"

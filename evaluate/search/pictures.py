@@ -76,9 +76,15 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            known = facts[video_id]
-            frame = _frame_index(store, video_id, time_s) if known.concealed or known.time_jumps else None
-            still = decode_still(files[video_id], time_s, HEIGHT, file_times, known.stream, frame)
+            known, frame = facts[video_id], None
+            if known.time_jumps:
+                if known.concealed:
+                    return Picture(time_s, problem="the file's times step back, and it is damaged")
+                frame = _frame_index(store, video_id, time_s)
+            damaged = bool(known.concealed)
+            still = decode_still(
+                files[video_id], time_s, HEIGHT, file_times, known.stream, frame, damaged=damaged
+            )
             return Picture(time_s, _jpeg(still))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
