@@ -84,13 +84,17 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         ) as writer,
     ):
         failures = FailureList(to)
-        todo = find_todo(found, writer, failures, settings)
+        todo = find_todo(
+            found, writer, failures, settings, lambda line: console.print(line, markup=False, highlight=False)
+        )
         for line in lines_about(todo, to, len(found.videos)):
             console.print(line, markup=False, highlight=False)
         changes = todo.changes
         # At once: what is not true any more must not be read while the new rows are computed.
         writer.amend(changes.drops, changes.updates, changes.root_moves)
-        tally = Tally(len(found.videos) - len(todo.videos) - len(todo.accepted), accepted=len(todo.accepted))
+        tried = {video.id for video in todo.videos}
+        there = sum(video.id in writer.done and video.id not in tried for video in found.videos)
+        tally = Tally(there, accepted=len(todo.accepted))
         sources = {video.id: video for video in todo.videos}
 
         def fail(failure: Failure) -> None:

@@ -154,7 +154,8 @@ class CheckedRows:
                 source = opened.map
         except FileNotFoundError as error:
             raise Damaged(
-                f"{self._file}: is missing; if the store was compacted meanwhile, open it again. Otherwise {WAY_OUT}"
+                f"{self._file}: missing or unreadable ({error.strerror}); if the store was compacted meanwhile, open it "
+                f"again; otherwise {WAY_OUT}"
             ) from error
         except (OSError, ValueError) as error:
             raise Damaged(f"{self._file}: missing or unreadable ({error}); {WAY_OUT}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from featx.store.source_files import (
     is_there,
     recorded_file,
 )
+
+MANY_FILES = 100  # of which it is said that they are read
 
 
 class FoundFile(NamedTuple):
@@ -112,6 +114,7 @@ def compare(
     stored: Mapping[str, StoredFile],
     folders: Collection[str] = (),
     check_content: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> FolderChanges:
     """Finds out what has become of a store's files.
 
@@ -121,11 +124,12 @@ def compare(
         folders: Absolute paths of the folders that were searched: what the store has of those and is not on the disk
             any more is gone.
         check_content: Whether files are read although size and time are as they were.
+        say: Takes a line when many files have to be read.
 
     Raises:
         FeatxError: If two files that are both there have one id, or the disk does not say what is there.
     """
-    comparison = _Comparison({each.id: each for each in found}, stored, check_content)
+    comparison = _Comparison({each.id: each for each in found}, stored, check_content, say)
     comparison.by_state()
     comparison.by_content()
     return comparison.result(folders)
@@ -133,8 +137,13 @@ def compare(
 
 class _Comparison:
     def __init__(
-        self, found: dict[str, FoundFile], stored: Mapping[str, StoredFile], check_content: bool
+        self,
+        found: dict[str, FoundFile],
+        stored: Mapping[str, StoredFile],
+        check_content: bool,
+        say: Callable[[str], None],
     ) -> None:
+        self._say = say
         self._found = found
         self._stored = stored
         self._check_content = check_content
@@ -258,6 +267,12 @@ class _Comparison:
     def _read(self, files: Iterable[FoundFile]) -> None:
         """Learns the hashes of files; one that cannot be read has none."""
         wanted = [each for each in files if each.id not in self._hashes]
+
+        if len(wanted) >= MANY_FILES:
+            gigabytes = sum(each.state.size_bytes for each in wanted if each.state) / 1e9
+            self._say(
+                f"the content of {len(wanted):,} files ({gigabytes:,.1f} GB) is compared with what the store knows"
+            )
 
         def read(found: FoundFile) -> str | None:
             try:
