@@ -37,8 +37,10 @@ _MAPPED = re.compile(rb"^\[info\]   Stream #0:(\d+) -> #0:0 ", re.MULTILINE)
 _CORRUPT = re.compile(rb"(?:Packet corrupt \(stream = (\d+), dts = (-?\d+|NOPTS)\)|corrupt input packet)")
 # What is written, and how, is ours: times that step back disturb some muxers, and no picture.
 _OUTPUT = re.compile(rb"\[(?:rawvideo|framecrc|null|out#|vost#|enc:|swscaler|vf#|Parsed_)")
+# What another thread may say within a frame's line and means nothing: pieces of a description of the output, for one.
 _TALK = re.compile(
-    rb"config (?:in|out) |Reconfiguring |Output #|  |\[info\]|Application provided invalid, non mono|deprecated pixel"
+    rb"\W|config (?:in|out) |Reconfiguring |Output #|Metadata|[\d.]+k? (?:fps|tbr|tbn)|deprecated pixel|"
+    rb"Application provided invalid, non mono"
 )
 HEADER_BYTES = 2**20  # a file with more to say of its streams is not read further for them
 

@@ -34,15 +34,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> list[SourceVideo]:
 
 
 def by_video(items: list[Chunk | End]) -> dict[str, tuple[np.ndarray, End]]:
-    ends = {item.video.id: item for item in items if isinstance(item, End) and not item.again}
-    pixels: dict[str, list[np.ndarray]] = {name: [] for name in ends}
+    pixels: dict[str, list[np.ndarray]] = {}
+    ends: dict[str, End] = {}
     for item in items:
         if isinstance(item, Chunk):
-            pixels[item.video.id].append(item.pixels)
-    return {
-        name: (np.concatenate(pixels[name]) if pixels[name] else np.empty(0), end)
-        for name, end in ends.items()
-    }
+            pixels.setdefault(item.video.id, []).append(item.pixels)
+        elif item.again:
+            pixels.pop(item.video.id, None)
+        else:
+            ends[item.video.id] = item
+    return {name: (np.concatenate(pixels.get(name, [np.empty(0)])), end) for name, end in ends.items()}
 
 
 @pytest.mark.parametrize("fast", [False, True])
