@@ -82,12 +82,18 @@ def test_voting_by_hand():
     End: (0.9 * 20 + 0.8 * 0.4 * 14 + 0.5 * 0.95238 * 20.5) / (0.9 + 0.32 + 0.47619) = 32.24190 / 1.69619 = 19.0084;
     at a threshold of 0.5 the second has no say: (18 + 9.76190) / (0.9 + 0.47619) = 20.1730. By score alone: 17.93.
     """
-    starts, ends, scores = np.array([10.0, 10.0, 10.0]), np.array([20.0, 14.0, 20.5]), np.array([0.9, 0.8, 0.5])
+    starts, ends, scores = (
+        np.array([10.0, 10.0, 10.0]),
+        np.array([20.0, 14.0, 20.5]),
+        np.array([0.9, 0.8, 0.5]),
+    )
     for threshold, end in ((0.3, 19.0084), (0.5, 20.1730), (0.96, 20.0)):
         voted = vote(starts[:1], ends[:1], starts, ends, scores, threshold)
         np.testing.assert_allclose(np.concatenate(voted), [10.0, end], atol=5e-5)
     # [0, 4] and [2, 6] share 2 of 6 s: each counts a third to the other; begin (0 + 2 / 3) / (4 / 3) = 0.5
-    voted = vote(np.array([0.0]), np.array([4.0]), np.array([0.0, 2.0]), np.array([4.0, 6.0]), np.ones(2), 0.3)
+    voted = vote(
+        np.array([0.0]), np.array([4.0]), np.array([0.0, 2.0]), np.array([4.0, 6.0]), np.ones(2), 0.3
+    )
     np.testing.assert_allclose(np.concatenate(voted), [0.5, 4.5], rtol=1e-12)
 
 
