@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.data_manifests.captions import caption_notes, read_json, text_in
+from featx.data_manifests.captions import caption_notes, text_in
 from featx.data_manifests.entries import Annotations, Entry, check_entries, find_split_files
 from featx.data_manifests.facts.read import read_facts
 from featx.errors import FeatxError
+from featx.json_object import read_json
 from featx.video_files import without_ending
 
 DESCRIBED_S = 30.0

@@ -6,10 +6,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from featx.data_manifests.captions import caption_notes, read_json, text_in
+from featx.data_manifests.captions import caption_notes, text_in
 from featx.data_manifests.entries import Annotations, Entry, find_annotation
 from featx.data_manifests.facts.read import Facts, read_facts
 from featx.errors import FeatxError, nearest
+from featx.json_object import read_json
 
 PROTOCOLS = {"9k": 1, "7k": 2, "full": 3}  # numbers of the official counts
 FULL_SPLITS = {"train": "train", "validate": "val", "val": "val", "test": "test"}

@@ -9,9 +9,10 @@ import numpy as np
 
 from featx.activitynet_json import Found, read_results, write_results
 from featx.errors import FeatxError, nearest
-from featx.ground_truth import GroundTruth, NameFinder
+from featx.ground_truth import GroundTruth
 from featx.metrics.intervals import Detections
 from featx.proposals import read_proposals
+from featx.video_names import NameFinder, find_videos, refuse_few
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,11 @@ def read_detections(
         FeatxError: Naming the video or class, for one that is not known and what is not as it should be.
     """
     results = read_results(file, "--detections") if labelled else _read_proposals(file)
+    place = f"--detections {file}"
+    others = [*truth.elsewhere, *truth.spared]
+    scored_ids = find_videos(results, truth.video_ids, others, place)
+    finder = NameFinder([*truth.video_ids, *others])
     video_index = {video_id: number for number, video_id in enumerate(truth.video_ids)}
-    finder = NameFinder([*truth.video_ids, *truth.elsewhere, *truth.spared])
     label_index = {label: number for number, label in enumerate(truth.labels)}
     seen = np.zeros(len(truth.video_ids), dtype=bool)
     rows: list[tuple[int, float, float, int, float]] = []
@@ -59,17 +63,15 @@ def read_detections(
     unknown_videos: dict[str, str | None] = {}
     unknown_labels: dict[str, int] = {}
     for name, found in results.items():
-        video_id = finder.find(name)
-        if video_id in truth.spared:
-            _count(left_out, f"of videos that are not scored ({truth.spared[video_id]})", len(found))
+        if name not in scored_ids:
+            video_id = finder.find(name)
+            if video_id in truth.spared:
+                _count(left_out, f"of videos that are not scored ({truth.spared[video_id]})", len(found))
+            else:
+                unknown_videos[name] = video_id
+                _count(left_out, f"of videos that are not in split '{truth.split}'", len(found))
             continue
-        number = video_index.get(video_id or "")
-        if number is None:
-            unknown_videos[name] = video_id
-            _count(left_out, f"of videos that are not in split '{truth.split}'", len(found))
-            continue
-        if seen[number]:
-            raise FeatxError(f"--detections {file}: '{name}' and another name mean '{video_id}'")
+        number = video_index[scored_ids[name]]
         seen[number] = True
         for one in found:
             label = 0 if one.label is None else label_index.get(one.label)
@@ -79,6 +81,7 @@ def read_detections(
             rows.append((number, one.start_s, one.end_s, label, one.score))
     if unknown_videos and not ignore_unknown_videos:
         raise FeatxError(_unknown_videos(file, truth, unknown_videos, len(results)))
+    refuse_few(scored_ids, truth.video_ids, unknown_videos, place)
     if unknown_labels:
         if not ignore_unknown_labels:
             raise FeatxError(_unknown_labels(file, truth, unknown_labels))

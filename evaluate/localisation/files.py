@@ -65,7 +65,7 @@ def read_truth(settings: DetectionSettings) -> GroundTruth:
     Raises:
         FeatxError: If it cannot be read, or does not have the split.
     """
-    blocked = read_blocked(settings.blocked_videos) if settings.blocked_videos else {}
+    blocked = read_blocked(settings.blocked_videos) if settings.blocked_videos else None
     file = settings.ground_truth
     if file.suffix == ".jsonl":
         return manifest_truth(read_manifest(file), settings.split, blocked)
