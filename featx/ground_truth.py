@@ -196,8 +196,11 @@ def json_truth(file: Path, split: str | None, blocked: Blocked | None = None) ->
 
 
 def data_set_of_version(version: str) -> str:
-    """Returns the data set that a JSON file's `version` names: ActivityNet's own is "VERSION 1.3"."""
-    return "activitynet" if version.startswith("VERSION 1.") else ""
+    """Returns the data set that a JSON file's `version` names, or nothing: ActivityNet's own is "VERSION 1.3"."""
+    said = version.casefold()
+    if said.startswith("version 1.") or "activitynet" in said:
+        return "activitynet"
+    return "thumos14" if "thumos14" in said else ""
 
 
 def _checked(truth: GroundTruth) -> GroundTruth:

@@ -169,6 +169,29 @@ def test_activitynet_json_is_ground_truth_too(activitynet: Path, tmp_path: Path,
     assert "3 detections left out: of videos that are not in split 'train'" in outcome.out
 
 
+def test_whose_overlaps_are_taken_is_said_where_the_file_does_not_say(
+    activitynet: Path, tmp_path: Path, featx
+) -> None:
+    rows = {"v__EHF2JTpBd4": [("Ballet", 10.0, 20.0, 0.9)], "v_abcdefghi": []}
+    found, truth = write_json(tmp_path / "found.json", results(**rows)), tmp_path / "truth.json"
+    said = "the overlaps are THUMOS14's, as 'truth' is no data set with its own; --tiou says others"
+    for version, overlaps, noted in (
+        ("VERSION 1.3", 10, False),
+        ("ActivityNet v1-3", 10, False),
+        ("Thumos14-30fps", 5, False),
+        ("2.0", 5, True),
+    ):
+        write_json(truth, ACTIVITYNET | {"version": version})
+        words = ["eval", "--detections", found, "--ground-truth", truth, "--format", "json"]
+        table = json.loads(featx(*words).out)
+        assert sum(column.startswith("mAP@") for column in table["rows"][0]) == overlaps, version
+        assert (said in table["notes"]) == noted
+    assert said not in featx(*words, "--tiou", "0.5").out
+    named = write_json(tmp_path / "activity_net.v1-3.min.json", ACTIVITYNET | {"version": ""})
+    table = json.loads(featx("eval", "--detections", found, "--ground-truth", named, "--format", "json").out)
+    assert "mAP@0.95 %" in table["rows"][0]
+
+
 def test_the_modes_differ_where_instances_are_odd(activitynet: Path, tmp_path: Path, featx) -> None:
     rows = {"sJQeCE2jiVk": [("Ballet", 1.0, 12.5, 0.9)], "-0r0HEwAYiQ": [("Zumba", 5, 5, 0.5)]}
     found = write_json(tmp_path / "found.json", results(**rows))
@@ -308,6 +331,7 @@ def test_what_is_wrong_is_one_line(thumos14: Path, activitynet: Path, tmp_path: 
         ],
         "no.json: cannot read it": [tmp_path / "no.json"],
         "--tiou 1.5: must be more than 0 and at most 1": [good, "--tiou", "0.5,1.5"],
+        "--tiou 0.5: stands there twice": [good, "--tiou", "0.5,0.7,0.5"],
         "--tiou 0.5;0.7": [good, "--tiou", "0.5;0.7"],
         "--ap dedupe": [good, "--ap", "dedupe"],
         "no video in split 'val'": [good, "--split", "val"],

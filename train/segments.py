@@ -7,6 +7,7 @@ import numpy as np
 from featx.dataset import LabelledVideos, join, known_pts, list_segments, present_videos, rows_between
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import temporal_iou
+from featx.model.localising import within
 from featx.proposals import Proposals, find_proposals, read_proposals
 from featx.store.reader import FeatureStore
 from featx.train.sampler import BACKGROUND
@@ -84,7 +85,7 @@ def match_labels(
 
 
 def _listed(proposals: Proposals, video: Video, pts: np.ndarray, labels: np.ndarray) -> LabelledVideos:
-    first_rows, rows = rows_between(pts, proposals.start_s, proposals.end_s)
+    first_rows, rows = rows_between(pts, *within(video, proposals))
     return LabelledVideos(
         [f"{video.id}@{number}" for number in range(len(proposals))],
         [video.stored_id] * len(proposals),

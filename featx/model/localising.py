@@ -124,11 +124,19 @@ def localise(
         if found is None or not len(found):
             continue
         surely = found.score if proposal_weight else np.ones(len(found))
-        chances = score(video, found.start_s, found.end_s)[:, :classes]
+        chances = score(video, *within(video, found))[:, :classes]
         index, labels, fused = fuse(surely, chances, proposal_weight, top_classes)
         where = np.full(len(index), number, dtype=np.int64)
         parts.append(Detections(where, found.start_s[index], found.end_s[index], labels, fused))
     return join_detections(parts)
+
+
+def within(video: Video, found: Proposals) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (P,) begins and (P,) ends of proposals inside their video: what lies outside a part is of other parts."""
+    if video.part_of is None:
+        return found.start_s, found.end_s
+    length_s = video.part_end_s - video.part_start_s
+    return found.start_s.clip(0, length_s), found.end_s.clip(0, length_s)
 
 
 def join_detections(parts: Sequence[Detections]) -> Detections:
