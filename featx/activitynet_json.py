@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from featx.errors import FeatxError
 from featx.files import write_atomically
@@ -58,12 +59,22 @@ class Database:
 
 @dataclass(frozen=True)
 class Found:
-    """One detection, in seconds; ``label`` is None for a proposal."""
+    """The P detections, or proposals, of one video.
 
-    label: str | None
-    start_s: float
-    end_s: float
-    score: float
+    Attributes:
+        labels: Of each; None for proposals.
+        start_s: (P,) float64 seconds.
+        end_s: (P,) float64 seconds, not before `start_s`.
+        score: (P,) float64.
+    """
+
+    labels: list[str] | None
+    start_s: np.ndarray
+    end_s: np.ndarray
+    score: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.score)
 
 
 def split_name(subset: str) -> str:
@@ -112,7 +123,7 @@ def _video(video_id: str, entry: Any, place: str) -> AnnotatedVideo:
     return AnnotatedVideo(video_id, split_name(entry["subset"]), duration_s, annotations)
 
 
-def read_results(file: Path, flag: str = "") -> dict[str, list[Found]]:
+def read_results(file: Path, flag: str = "") -> dict[str, Found]:
     """Reads a file of detections.
 
     Args:
@@ -128,7 +139,7 @@ def read_results(file: Path, flag: str = "") -> dict[str, list[Found]]:
     return parse_results(read_json_object(file, flag), f"{flag} {file}".strip())
 
 
-def parse_results(content: dict[str, Any], place: str, labelled: bool = True) -> dict[str, list[Found]]:
+def parse_results(content: dict[str, Any], place: str, labelled: bool = True) -> dict[str, Found]:
     """Returns the detections, or the proposals, that a JSON object of this form holds.
 
     Args:
@@ -146,22 +157,56 @@ def parse_results(content: dict[str, Any], place: str, labelled: bool = True) ->
     for video_id, rows in results.items():
         if not isinstance(rows, list):
             raise FeatxError(f"{place}: video '{video_id}': must have a list of detections")
-        found[video_id] = list(_detections(rows, f"{place}: video '{video_id}'", labelled))
+        at = f"{place}: video '{video_id}'"
+        found[video_id] = _plain(rows, labelled) or _one_by_one(rows, at, labelled)
     return found
 
 
-def _detections(rows: list[Any], place: str, labelled: bool) -> Iterator[Found]:
+def _plain(rows: list[Any], labelled: bool) -> Found | None:
+    """Returns what stands there if it all is as it should be, many times as fast as row by row; else None."""
+    try:
+        segments = [row["segment"] for row in rows]
+        numbers = [one for segment in segments for one in segment] + [row["score"] for row in rows]
+        labels = [row["label"] for row in rows] if labelled else None
+        lengths = set(map(len, segments))
+    except (KeyError, TypeError):
+        return None
+    if (
+        not lengths <= {2}
+        or not set(map(type, segments)) <= {list}
+        or not set(map(type, numbers)) <= {int, float}
+    ):
+        return None
+    if labels is not None and (not all(labels) or not set(map(type, labels)) <= {str}):
+        return None
+    try:
+        values = np.array(numbers, dtype=np.float64)
+    except OverflowError:  # a whole number of more than 300 digits
+        return None
+    start_s, end_s, score = (
+        values[: 2 * len(rows) : 2],
+        values[1 : 2 * len(rows) : 2],
+        values[2 * len(rows) :],
+    )
+    fine = np.isfinite(values).all() and (end_s >= start_s).all()
+    return Found(labels, start_s, end_s, score) if fine else None
+
+
+def _one_by_one(rows: list[Any], place: str, labelled: bool) -> Found:
+    labels, values = [], []
     for number, row in enumerate(rows):
         at = f"{place}, {'detection' if labelled else 'proposal'} {number}"
         start_s, end_s = _segment(row, at)
         score = row.get("score")
         if not _is_finite(score):
             raise FeatxError(f"{at}: its score must be a finite number, not {score!r}")
-        yield Found(_label(row, at) if labelled else None, start_s, end_s, float(score))
+        labels.append(_label(row, at) if labelled else "")
+        values.append((start_s, end_s, float(score)))
+    return Found(labels if labelled else None, *np.array(values, dtype=np.float64).reshape(-1, 3).T)
 
 
-def write_results(results: dict[str, list[Found]], file: Path) -> None:
-    """Writes a file of detections that ActivityNet's program reads, too.
+def write_results(results: dict[str, Found], file: Path) -> None:
+    """Writes a file of detections, all with labels, that ActivityNet's program reads, too.
 
     Raises:
         FeatxError: If the file cannot be written.
@@ -170,9 +215,14 @@ def write_results(results: dict[str, list[Found]], file: Path) -> None:
         "version": "VERSION 1.3",
         "results": {
             video_id: [
-                {"label": one.label, "score": one.score, "segment": [one.start_s, one.end_s]} for one in rows
+                {"label": label, "score": score, "segment": segment}
+                for label, score, *segment in zip(
+                    one.labels or [],
+                    *(column.tolist() for column in (one.score, one.start_s, one.end_s)),
+                    strict=True,
+                )
             ]
-            for video_id, rows in results.items()
+            for video_id, one in results.items()
         },
         "external_data": {},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def read_json(file: Path, flag: str = "") -> Any:
         text = file.read_text(encoding="utf-8-sig")
         if not text.strip():
             raise FeatxError(f"{place}: empty")
-        return json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, place))
+        return json.loads(text, object_pairs_hook=_once(place))
     except (OSError, ValueError, RecursionError) as error:
         raise FeatxError(f"{place}: cannot read it as JSON ({error})") from error
 
@@ -41,10 +42,15 @@ def read_json_object(file: Path, flag: str = "") -> dict[str, Any]:
     return content
 
 
-def _once(pairs: list[tuple[str, Any]], place: str) -> dict[str, Any]:
-    built = dict(pairs)
-    if len(built) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise FeatxError(f"{place}: '{twice}' stands twice in one object")
-    return built
+def _once(place: str) -> Callable[[list[tuple[str, Any]]], dict[str, Any]]:
+    def build(
+        pairs: list[tuple[str, Any]],
+    ) -> dict[str, Any]:  # of every object: some files hold half a million
+        built = dict(pairs)
+        if len(built) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise FeatxError(f"{place}: '{twice}' stands twice in one object")
+        return built
+
+    return build

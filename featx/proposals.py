@@ -198,7 +198,7 @@ def _from_json(file: Path) -> tuple[ProposalsHeader, dict[str, list[np.ndarray]]
     content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("results"), dict):
         return ProposalsHeader(), {
-            video_id: [np.array([getattr(one, name) for one in found], np.float64) for name in COLUMNS]
+            video_id: [getattr(found, name) for name in COLUMNS]
             for video_id, found in parse_results(content, str(file), labelled=False).items()
         }
     if not isinstance(content, dict) or not isinstance(content.get("videos"), dict):

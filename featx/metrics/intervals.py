@@ -5,7 +5,7 @@ Localisation's metrics take such arrays. Letters of shapes: G instances of the g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -80,6 +80,16 @@ class Detections(Instances):
         if labels.max(initial=0) <= np.iinfo(np.uint16).max and labels.min(initial=0) >= 0:
             labels = labels.astype(np.uint16)  # which NumPy sorts by counting, many times as fast
         return ranking[np.argsort(labels, kind="stable")]
+
+
+def join_detections(parts: Sequence[Detections]) -> Detections:
+    """Returns several lists one after another."""
+    empty = np.empty(0)
+    none = Detections(empty.astype(np.int64), empty, empty, empty.astype(np.int64), empty)
+    columns = (
+        np.concatenate([getattr(part, field.name) for part in [none, *parts]]) for field in fields(none)
+    )
+    return Detections(*columns)
 
 
 def temporal_iou(
