@@ -27,7 +27,8 @@ class Matched:
         manifest: All entries in the order of the annotations.
         missing: Ids of videos without a file.
         repeated: Entries left out because their file belongs to an earlier entry.
-        conflicts: Those of them that say another split or class than the earlier entry.
+        overlaps: Those of them that say another split than the earlier entry: a test video that is learned from.
+        conflicts: Those of them that say another class, or that it is in no split.
         ambiguous: Entries that several files fit, with the files; the first one was taken.
         unclaimed: Files that belong to no entry.
         official: Official number of videos of each split, as far as it is known.
@@ -37,6 +38,7 @@ class Matched:
     manifest: Manifest
     missing: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
+    overlaps: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
     unclaimed: list[str] = field(default_factory=list)
@@ -85,7 +87,9 @@ def match(
         first = first_entry.setdefault(video_id, entry)
         if first is not entry:
             matched.repeated.append(_repetition(entry, first, video_id))
-            if (entry.split, entry.label) != (first.split, first.label):
+            if entry.split and first.split and entry.split != first.split:
+                matched.overlaps.append(matched.repeated[-1])
+            elif (entry.split, entry.label) != (first.split, first.label):
                 matched.conflicts.append(matched.repeated[-1])
             continue
         if len(files) > 1:

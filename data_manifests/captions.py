@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
@@ -41,18 +39,6 @@ def caption_notes(entries: Iterable[Entry], official: dict[str, int], all_of_spl
                 again += f": {', '.join(some[:NAMED])}{', …' if len(some) > NAMED else ''}"
         notes.append(f"{split or '(none)'}: {len(captions):,} captions{known}{again}")
     return notes
-
-
-def read_json(file: Path) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        FeatxError: If it cannot be read.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise FeatxError(f"{file}: cannot read it as JSON ({error})") from error
 
 
 def text_in(row: Any, key: str, place: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from featx.data_manifests.captions import caption_notes
+from featx.data_manifests.csv_file import header_reader
 from featx.data_manifests.draw import draw_test_videos
 from featx.data_manifests.entries import Annotations, Entry
 from featx.errors import FeatxError, nearest
@@ -176,7 +177,7 @@ def _check_columns(columns: Columns, known: list[str], place: str) -> None:
 def _csv_rows(file: Path, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+            reader = header_reader(lines, file, delimiter)
             for row in reader:
                 place = f"{file}:{reader.line_num}"
                 if None in row:

@@ -11,6 +11,7 @@ import typer
 from featx.data_manifests.cli_captions import app as captions_app
 from featx.data_manifests.cli_lists import app as lists_app
 from featx.data_manifests.cli_options import (
+    AllowOverlap,
     AnnotationsFolder,
     ClassTexts,
     Name,
@@ -101,11 +102,14 @@ def hmdb51(
     store: Store = None,
     split_number: SplitNumber = 1,
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt."""
     from featx.data_manifests.hmdb51 import read_hmdb51
 
-    finish(match_entries(read_hmdb51(annotations, split_number), to, videos, store, class_texts))
+    finish(
+        match_entries(read_hmdb51(annotations, split_number), to, videos, store, class_texts, allow_overlap)
+    )
 
 
 @app.command()
@@ -116,11 +120,14 @@ def ucf101(
     store: Store = None,
     split_number: SplitNumber = 1,
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …)."""
     from featx.data_manifests.ucf101 import read_ucf101
 
-    finish(match_entries(read_ucf101(annotations, split_number), to, videos, store, class_texts))
+    finish(
+        match_entries(read_ucf101(annotations, split_number), to, videos, store, class_texts, allow_overlap)
+    )
 
 
 @app.command()
@@ -130,11 +137,16 @@ def kinetics400(
     videos: Videos = None,
     store: Store = None,
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
     from featx.data_manifests.kinetics import read_kinetics
 
-    finish(match_entries(read_kinetics("kinetics400", annotations), to, videos, store, class_texts))
+    finish(
+        match_entries(
+            read_kinetics("kinetics400", annotations), to, videos, store, class_texts, allow_overlap
+        )
+    )
 
 
 @app.command()
@@ -144,11 +156,16 @@ def kinetics700(
     videos: Videos = None,
     store: Store = None,
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
     from featx.data_manifests.kinetics import read_kinetics
 
-    finish(match_entries(read_kinetics("kinetics700", annotations), to, videos, store, class_texts))
+    finish(
+        match_entries(
+            read_kinetics("kinetics700", annotations), to, videos, store, class_texts, allow_overlap
+        )
+    )
 
 
 @app.command()
@@ -164,11 +181,12 @@ def thumos14(
         ),
     ] = None,
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
     from featx.data_manifests.thumos14 import read_thumos14
 
-    finish(match_entries(read_thumos14(annotations, exclude), to, videos, store, class_texts))
+    finish(match_entries(read_thumos14(annotations, exclude), to, videos, store, class_texts, allow_overlap))
 
 
 @app.command()
@@ -178,11 +196,12 @@ def activitynet(
     videos: Videos = None,
     store: Store = None,
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
     from featx.data_manifests.activitynet import read_activitynet
 
-    finish(match_entries(read_activitynet(annotations), to, videos, store, class_texts))
+    finish(match_entries(read_activitynet(annotations), to, videos, store, class_texts, allow_overlap))
 
 
 @app.command("activitynet-json")
@@ -200,12 +219,13 @@ def activitynet_json(
     ] = None,
     class_text: TextRule = "as-is",
     class_texts: ClassTexts = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}."""
     from featx.data_manifests.activitynet import read_activitynet_json
 
     read = read_activitynet_json(file, name or to.stem, class_text, subset or [])
-    finish(match_entries(read, to, videos, store, class_texts))
+    finish(match_entries(read, to, videos, store, class_texts, allow_overlap))
 
 
 @app.command()
@@ -238,10 +258,7 @@ def csv(
     delimiter: Annotated[
         str | None, typer.Option(help="Between columns; a tab in .tsv files, else a comma.")
     ] = None,
-    allow_overlap: Annotated[
-        bool,
-        typer.Option("--allow-overlap", help="If rows say two splits or classes of a file, take the first."),
-    ] = False,
+    allow_overlap: AllowOverlap = False,
     name: Name = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
@@ -262,13 +279,7 @@ def csv(
         test_fraction,
         seed,
     )
-    matched = match_entries(read, to, videos, store, class_texts)
-    if matched.conflicts and not allow_overlap:
-        first = matched.conflicts[0].replace("\t", ", ")
-        raise FeatxError(
-            f"{len(matched.conflicts)} rows contradict earlier ones: {first}; --allow-overlap takes the first"
-        )
-    finish(matched)
+    finish(match_entries(read, to, videos, store, class_texts, allow_overlap, one_class=True))
 
 
 app.registered_commands += [*captions_app.registered_commands, *lists_app.registered_commands]

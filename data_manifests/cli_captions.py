@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.data_manifests.cli_options import (
+    AllowOverlap,
     AnnotationsFolder,
     Name,
     Seed,
@@ -45,19 +46,26 @@ def msrvtt(
         str,
         typer.Option(help="9k or 7k: the 1k-A test with so many training videos; full: the official split."),
     ] = "9k",
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv."""
     from featx.data_manifests.msrvtt import read_msrvtt
 
-    finish(match_entries(read_msrvtt(annotations, protocol), to, videos, store))
+    finish(match_entries(read_msrvtt(annotations, protocol), to, videos, store, allow_overlap=allow_overlap))
 
 
 @app.command()
-def lsmdc(annotations: AnnotationsFolder, to: To, videos: Videos = None, store: Store = None) -> None:
+def lsmdc(
+    annotations: AnnotationsFolder,
+    to: To,
+    videos: Videos = None,
+    store: Store = None,
+    allow_overlap: AllowOverlap = False,
+) -> None:
     """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv."""
     from featx.data_manifests.lsmdc import read_lsmdc
 
-    finish(match_entries(read_lsmdc(annotations), to, videos, store))
+    finish(match_entries(read_lsmdc(annotations), to, videos, store, allow_overlap=allow_overlap))
 
 
 @app.command()
@@ -72,11 +80,16 @@ def didemo(
             "--drop-repeated-stems", help="Leave out videos listed under two endings; else each is one video."
         ),
     ] = False,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """DiDeMo (retrieval of the paragraph about the first 30 s), from train_data.json, val_data.json, test_data.json."""
     from featx.data_manifests.didemo import read_didemo
 
-    finish(match_entries(read_didemo(annotations, drop_repeated_stems), to, videos, store))
+    finish(
+        match_entries(
+            read_didemo(annotations, drop_repeated_stems), to, videos, store, allow_overlap=allow_overlap
+        )
+    )
 
 
 @app.command()
@@ -95,6 +108,7 @@ def captions(
     name: Name = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """Any captioned videos (retrieval), or clips of longer ones: one row a sentence."""
     from featx.data_manifests.captions_table import Columns, read_captions
@@ -102,7 +116,7 @@ def captions(
     columns = Columns(path_column, captions_column, id_column, split_column, start_column, end_column)
     between = delimiter or ("\t" if table.suffix == ".tsv" else ",")
     read = read_captions(table, name or to.stem, columns, between, test_fraction, seed)
-    finish(match_entries(read, to, videos, store))
+    finish(match_entries(read, to, videos, store, allow_overlap=allow_overlap))
 
 
 @app.command()
@@ -116,8 +130,10 @@ def smit(
     id_column: IdColumn = "id",
     split_column: SplitColumn = "split",
     delimiter: Delimiter = None,
+    allow_overlap: AllowOverlap = False,
 ) -> None:
     """S-MiT (retrieval), from a table of its captions, which its authors give on request; as 'captions', named smit."""
     captions(
-        table, to, videos, store, path_column, captions_column, id_column, split_column, delimiter=delimiter, name="smit"
+        table, to, videos, store, path_column, captions_column, id_column, split_column, delimiter=delimiter, name="smit",
+        allow_overlap=allow_overlap,
     )  # fmt: skip

@@ -45,15 +45,35 @@ TestFraction = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of that draw.")]
+AllowOverlap = Annotated[
+    bool,
+    typer.Option("--allow-overlap", help="If entries say two splits or classes of a file, take the first."),
+]
 
 
 def match_entries(
-    read: Annotations, to: Path, videos: Path | None, store: Path | None, class_texts: Path | None = None
+    read: Annotations,
+    to: Path,
+    videos: Path | None,
+    store: Path | None,
+    class_texts: Path | None = None,
+    allow_overlap: bool = False,
+    one_class: bool = False,
 ) -> Matched:
     """Gives the entries their files, or the ids of a store.
 
+    Args:
+        read: The entries.
+        to: The manifest to write.
+        videos: Folder of the files.
+        store: Feature store, instead of them.
+        class_texts: File of other texts for classes.
+        allow_overlap: Whether an entry whose file belongs to an earlier one is left out whatever it says.
+        one_class: Whether it must be of the same class. In official lists two clips of one video may share a file.
+
     Raises:
-        FeatxError: If neither or both are given, or not one entry has a file.
+        FeatxError: If neither or both of the two are given, not one entry has a file, or an entry's file belongs to an
+            earlier one of another split: what is learned from would be tested on, or be missing from the test.
     """
     from featx.data_manifests.build import match_folder, match_store
 
@@ -64,6 +84,13 @@ def match_entries(
         matched = match_store(read, store, to)
     else:
         raise FeatxError("either --videos or --store is needed, not both")
+    contradictions = matched.overlaps + (matched.conflicts if one_class else [])
+    if contradictions and not allow_overlap:
+        first = contradictions[0].replace("\t", ", ")
+        raise FeatxError(
+            f"{len(contradictions):,} entries contradict earlier ones of the same file: {first}; --allow-overlap takes the "
+            "first"
+        )
     matched.official, matched.notes = read.official, matched.notes + read.notes
     return matched
 

@@ -1,17 +1,19 @@
 """DiDeMo: JSON lists of descriptions of moments; for retrieval all those of a video make one paragraph.
 
 A paragraph is about the first 30 s, so that is the part of the video that is used. The same video may be listed under
-two endings (`x.mov` and `x.mp4`): one video, whose descriptions go together, or none where such are dropped.
+two endings (`x.mov` and `x.mp4`): one video, whose descriptions go together, or none where such are dropped. Some names
+(14 of val, 31 of test) end in a dot, without an ending: `x.` is the video `x`, whose file copies call `x.mp4` or `x.`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from featx.data_manifests.captions import caption_notes, read_json, text_in
+from featx.data_manifests.captions import caption_notes, text_in
 from featx.data_manifests.entries import Annotations, Entry, check_entries, find_split_files
 from featx.data_manifests.facts.read import read_facts
 from featx.errors import FeatxError
+from featx.json_object import read_json
 from featx.video_files import without_ending
 
 DESCRIBED_S = 30.0
@@ -60,12 +62,16 @@ def _read_list(file: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     descriptions: dict[str, list[str]] = {}
     for number, row in enumerate(content):
         video, text = (text_in(row, key, f"{file}: item {number}") for key in ("video", "description"))
-        stem = without_ending(video)
+        stem = _stem(video)
         listed = videos.setdefault(stem, [])
         if video not in listed:
             listed.append(video)
         descriptions.setdefault(stem, []).append(text)
     return videos, descriptions
+
+
+def _stem(video: str) -> str:
+    return video.removesuffix(".") if video.endswith(".") else without_ending(video)
 
 
 def _entry(stem: str, listed: list[str], descriptions: list[str], split: str, file: Path) -> Entry:

@@ -10,6 +10,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from featx.data_manifests.csv_file import header_reader
 from featx.data_manifests.entries import Annotations, Entry, check_entries, find_split_files
 from featx.data_manifests.facts.read import Facts, read_facts
 from featx.data_manifests.names import class_texts
@@ -48,7 +49,7 @@ def _read_csv(file: Path, split: str, facts: Facts) -> Iterator[Entry]:
     try:
         # utf-8-sig: some copies begin with a byte-order mark, which would become part of the first column's name
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
+            reader = header_reader(lines, file)
             lacking = [name for name in COLUMNS if name not in (reader.fieldnames or [])]
             if lacking:
                 raise FeatxError(

@@ -7,6 +7,7 @@ others. Class lists hold class names.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from featx.data_manifests.draw import ids_by_label
@@ -14,6 +15,7 @@ from featx.data_manifests.entries import read_lines
 from featx.data_manifests.names import LabelFinder
 from featx.episodes import ClassSplit, Episode, class_split_problems, episode_problems
 from featx.errors import FeatxError, nearest
+from featx.files import is_comment
 from featx.manifest import Manifest
 from featx.video_files import without_ending
 
@@ -39,6 +41,11 @@ def _numbers_as_numbers(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
+def _entries(file: Path) -> Iterator[tuple[int, str]]:
+    """Yields number and text of every line that is neither blank nor a comment."""
+    return ((number, line) for number, line in read_lines(file) if not is_comment(line))
+
+
 class VideoFinder:
     """Finds the video that `class/video` means in a manifest."""
 
@@ -47,9 +54,13 @@ class VideoFinder:
         self._labels = manifest.header.classes
         self._finder = LabelFinder(manifest.header.classes)
         self._by_name: dict[str, dict[str, str]] = {label: {} for label in manifest.labels}
+        # copies of UCF101 differ in case; a name that several videos have without it means none
+        self._by_lower_name: dict[str, dict[str, str | None]] = {label: {} for label in manifest.labels}
         for video in manifest.videos:
             if video.label is not None:
                 self._by_name[video.label].setdefault(_name(video.id), video.id)
+                lower, known = _name(video.id).casefold(), self._by_lower_name[video.label]
+                known[lower] = video.id if known.get(lower, video.id) == video.id else None
 
     def find(self, entry: str, place: str) -> tuple[str, str]:
         """Returns label and id.
@@ -67,6 +78,7 @@ class VideoFinder:
             )
         known = self._by_name[label]
         found = known.get(name) or known.get(_name(name))  # "a.264" may be a.264.mp4
+        found = found or self._by_lower_name[label].get(_name(name).casefold())
         if found is None:
             hint = nearest(_name(name), known)
             raise FeatxError(f"{place}: video '{name}' of class '{label}' is not in {self._file}{hint}")
@@ -94,13 +106,11 @@ def read_episode_lists(folder: Path, manifest: Manifest, test_split: str) -> lis
     for name, files in find_lists(folder).items():
         if "train" not in files:
             raise FeatxError(f"{files['test']}: has no train/{name}.list beside it")
-        train = [
-            finder.find(line, f"{files['train']}:{number}") for number, line in read_lines(files["train"])
-        ]
+        train = [finder.find(line, f"{files['train']}:{number}") for number, line in _entries(files["train"])]
         shown = {label for label, _ in train}
         classes = [label for label in manifest.labels if label in shown]
         if "test" in files:
-            read = read_lines(files["test"])
+            read = _entries(files["test"])
             test = [finder.find(line, f"{files['test']}:{number}")[1] for number, line in read]
         else:
             whole = whole or ids_by_label(manifest, [test_split])
@@ -133,7 +143,7 @@ def read_class_lists(pairs: dict[str, dict[str, Path]], manifest: Manifest) -> l
             if part not in files:
                 raise FeatxError(f"{next(iter(files.values()))}: has no {part}/{name}.list beside it")
             parts[part] = []
-            for number, line in read_lines(files[part]):
+            for number, line in _entries(files[part]):
                 label = finder.find(line)
                 if label is None:
                     hint = nearest(line, manifest.header.classes)

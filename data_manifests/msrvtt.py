@@ -6,10 +6,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from featx.data_manifests.captions import caption_notes, read_json, text_in
+from featx.data_manifests.captions import caption_notes, text_in
+from featx.data_manifests.csv_file import header_reader
 from featx.data_manifests.entries import Annotations, Entry, find_annotation
 from featx.data_manifests.facts.read import Facts, read_facts
 from featx.errors import FeatxError, nearest
+from featx.json_object import read_json
 
 PROTOCOLS = {"9k": 1, "7k": 2, "full": 3}  # numbers of the official counts
 FULL_SPLITS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
@@ -122,7 +124,7 @@ def _full_split(video: str, row: dict[str, Any], place: str) -> str:
 def _read_csv(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
+            reader = header_reader(lines, file)
             lacking = [name for name in columns if name not in (reader.fieldnames or [])]
             if lacking:
                 raise FeatxError(f"{file}:1: no column {', '.join(lacking)}")

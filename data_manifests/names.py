@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from featx.errors import FeatxError, nearest
+from featx.json_object import read_json
 
 
 def spelling(name: str) -> str:
@@ -54,10 +54,7 @@ def read_class_texts(file: Path, labels: Iterable[str]) -> dict[str, str]:
     Raises:
         FeatxError: If it is no such file, or names a class that there is not.
     """
-    try:
-        texts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FeatxError(f"--class-texts {file}: cannot read it as JSON ({error})") from error
+    texts = read_json(file, "--class-texts")
     if not isinstance(texts, dict) or not all(isinstance(text, str) and text for text in texts.values()):
         raise FeatxError(f'--class-texts {file}: must be one object, {{"label": "text", …}}')
     known = list(labels)

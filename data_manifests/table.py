@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path, PurePosixPath
 
+from featx.data_manifests.csv_file import header_reader
 from featx.data_manifests.draw import draw_test_videos
 from featx.data_manifests.entries import Annotations, Entry
 from featx.data_manifests.folder import refuse_similar
@@ -66,7 +67,7 @@ def _read_rows(file: Path, columns: list[str], delimiter: str) -> list[dict[str,
     rows = []
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+            reader = header_reader(lines, file, delimiter)
             known = reader.fieldnames or []
             for column in columns:
                 if column not in known:
@@ -74,10 +75,11 @@ def _read_rows(file: Path, columns: list[str], delimiter: str) -> list[dict[str,
                     raise FeatxError(f"{file}: no column '{column}'{hint}")
             for row in reader:
                 place = f"{file}:{reader.line_num}"
-                for column in columns:
-                    if not row[column]:
+                cells = {column: (row[column] or "").strip() for column in columns}
+                for column, cell in cells.items():
+                    if not cell:
                         raise FeatxError(f"{place}: column '{column}' is empty")
-                rows.append({**{column: row[column] for column in columns}, "line": place})
+                rows.append({**cells, "line": place})
     except (OSError, UnicodeDecodeError, csv.Error, TypeError) as error:
         raise FeatxError(f"{file}: cannot read it as CSV ({error})") from error
     if not rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,11 +28,39 @@ AVERAGE = "average_map"
 RECALL_AT = (1, 5, 10, 50, 100)
 TOP = (1, 10)  # DETAD looks at 1 to 10 times as many detections of a class as it has instances
 ERRORS_TIOU = 0.5
+TIOU_OF = {"activitynet": ACTIVITYNET_TIOU, "thumos14": THUMOS14_TIOU}  # by how a data set's name begins
 
 
 def default_thresholds(data_set: str) -> tuple[float, ...]:
     """Returns the overlaps that a data set's results are reported at; THUMOS14's for one that is not known."""
-    return ACTIVITYNET_TIOU if data_set.startswith("activitynet") else THUMOS14_TIOU
+    return _known_thresholds(data_set) or THUMOS14_TIOU
+
+
+def _known_thresholds(data_set: str) -> tuple[float, ...] | None:
+    letters = re.sub(r"[^a-z0-9]", "", data_set.casefold())
+    return next((overlaps for name, overlaps in TIOU_OF.items() if letters.startswith(name)), None)
+
+
+def thresholds_notes(data_set: str, tiou: Sequence[float]) -> list[str]:
+    """Returns whose overlaps are taken, where nobody has said any and the data set has none of its own."""
+    if tiou or _known_thresholds(data_set):
+        return []
+    return [f"the overlaps are THUMOS14's, as '{data_set}' is no data set with its own; --tiou says others"]
+
+
+def check_thresholds(tiou: Sequence[float]) -> None:
+    """Refuses overlaps that cannot be, or that would count twice in the average.
+
+    Raises:
+        FeatxError: Naming the first.
+    """
+    for place, threshold in enumerate(tiou):
+        if not 0 < threshold <= 1:
+            raise FeatxError(f"--tiou {threshold:g}: must be more than 0 and at most 1")
+        if threshold in tiou[:place]:
+            raise FeatxError(
+                f"--tiou {threshold:g}: stands there twice, and would count twice in the average"
+            )
 
 
 def metric_name(threshold: float) -> str:

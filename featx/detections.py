@@ -9,9 +9,10 @@ import numpy as np
 
 from featx.activitynet_json import Found, read_results, write_results
 from featx.errors import FeatxError, nearest
-from featx.ground_truth import GroundTruth, NameFinder
-from featx.metrics.intervals import Detections
+from featx.ground_truth import GroundTruth
+from featx.metrics.intervals import Detections, join_detections
 from featx.proposals import read_proposals
+from featx.video_names import NameFinder, find_videos, refuse_few
 
 
 @dataclass(frozen=True)
@@ -50,35 +51,38 @@ def read_detections(
         FeatxError: Naming the video or class, for one that is not known and what is not as it should be.
     """
     results = read_results(file, "--detections") if labelled else _read_proposals(file)
+    place = f"--detections {file}"
+    others = [*truth.elsewhere, *truth.spared]
+    scored_ids = find_videos(results, truth.video_ids, others, place)
+    finder = NameFinder([*truth.video_ids, *others])
     video_index = {video_id: number for number, video_id in enumerate(truth.video_ids)}
-    finder = NameFinder([*truth.video_ids, *truth.elsewhere, *truth.spared])
     label_index = {label: number for number, label in enumerate(truth.labels)}
     seen = np.zeros(len(truth.video_ids), dtype=bool)
-    rows: list[tuple[int, float, float, int, float]] = []
+    parts: list[Detections] = []
     left_out: dict[str, int] = {}
     unknown_videos: dict[str, str | None] = {}
     unknown_labels: dict[str, int] = {}
     for name, found in results.items():
-        video_id = finder.find(name)
-        if video_id in truth.spared:
-            _count(left_out, f"of videos that are not scored ({truth.spared[video_id]})", len(found))
+        if name not in scored_ids:
+            video_id = finder.find(name)
+            if video_id in truth.spared:
+                _count(left_out, f"of videos that are not scored ({truth.spared[video_id]})", len(found))
+            else:
+                unknown_videos[name] = video_id
+                _count(left_out, f"of videos that are not in split '{truth.split}'", len(found))
             continue
-        number = video_index.get(video_id or "")
-        if number is None:
-            unknown_videos[name] = video_id
-            _count(left_out, f"of videos that are not in split '{truth.split}'", len(found))
-            continue
-        if seen[number]:
-            raise FeatxError(f"--detections {file}: '{name}' and another name mean '{video_id}'")
+        number = video_index[scored_ids[name]]
         seen[number] = True
-        for one in found:
-            label = 0 if one.label is None else label_index.get(one.label)
-            if label is None:
-                _count(unknown_labels, str(one.label), 1)
-                continue
-            rows.append((number, one.start_s, one.end_s, label, one.score))
+        labels = np.zeros(len(found), dtype=np.int64)
+        if found.labels is not None:
+            labels[:] = [label_index.get(label, -1) for label in found.labels]
+            for place_of in np.flatnonzero(labels < 0).tolist():
+                _count(unknown_labels, found.labels[place_of], 1)
+        videos = np.full(len(found), number, dtype=np.int64)
+        parts.append(Detections(videos, found.start_s, found.end_s, labels, found.score).choose(labels >= 0))
     if unknown_videos and not ignore_unknown_videos:
         raise FeatxError(_unknown_videos(file, truth, unknown_videos, len(results)))
+    refuse_few(scored_ids, truth.video_ids, unknown_videos, place)
     if unknown_labels:
         if not ignore_unknown_labels:
             raise FeatxError(_unknown_labels(file, truth, unknown_labels))
@@ -87,17 +91,12 @@ def read_detections(
             f"of {len(unknown_labels)} classes that {truth.file} does not have",
             sum(unknown_labels.values()),
         )
-    videos, start_s, end_s, labels, score = np.array(rows, dtype=np.float64).reshape(-1, 5).T
-    detections = Detections(videos.astype(np.int64), start_s, end_s, labels.astype(np.int64), score)
-    return DetectionsFile(detections, seen, left_out)
+    return DetectionsFile(join_detections(parts), seen, left_out)
 
 
-def _read_proposals(file: Path) -> dict[str, list[Found]]:
+def _read_proposals(file: Path) -> dict[str, Found]:
     return {
-        video_id: [
-            Found(None, *one)
-            for one in zip(*(column.tolist() for column in (own.start_s, own.end_s, own.score)), strict=True)
-        ]
+        video_id: Found(None, own.start_s, own.end_s, own.score)
         for video_id, own in read_proposals(file).videos.items()
     }
 
@@ -140,10 +139,11 @@ def write_detections(detections: Detections, video_ids: list[str], labels: list[
         FeatxError: If the file cannot be written.
         ValueError: If a number is not finite.
     """
-    results: dict[str, list[Found]] = {video_id: [] for video_id in video_ids}
-    columns = (
-        getattr(detections, name).tolist() for name in ("videos", "labels", "start_s", "end_s", "score")
-    )
-    for video, label, start_s, end_s, score in zip(*columns, strict=True):
-        results[video_ids[video]].append(Found(labels[label], start_s, end_s, score))
+    order = np.argsort(detections.videos, kind="stable")
+    begins = np.searchsorted(detections.videos[order], np.arange(len(video_ids) + 1))
+    results = {}
+    for number, video_id in enumerate(video_ids):
+        own = detections.choose(order[begins[number] : begins[number + 1]])
+        names = [labels[label] for label in own.labels.tolist()]
+        results[video_id] = Found(names, own.start_s, own.end_s, own.score)
     write_results(results, file)

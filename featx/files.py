@@ -47,22 +47,32 @@ def sync_tree_entry(folder: Path) -> None:
 def read_list(file: Path, flag: str, what: str) -> dict[int, str]:
     """Reads a text file with one entry a line.
 
+    A byte-order mark is no part of the first one. A line that is `#` alone or begins with `# ` is a comment; `#` and more is an
+    entry, as names of videos and texts may begin so.
+
     Args:
         file: The file.
         flag: The option that names it, for messages.
         what: What an entry is, such as "class".
 
     Returns:
-        Line number to entry; blank lines are left out.
+        Line number to entry; blank lines and comments are left out.
 
     Raises:
         FeatxError: If it cannot be read or has no entry.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise FeatxError(f"{flag} {file}: cannot read it ({error})") from error
-    entries = {number: entry for number, line in enumerate(lines, start=1) if (entry := line.strip())}
+    # not splitlines(): it also splits at characters that may stand within a sentence, such as U+2028
+    lines = {number: line.strip() for number, line in enumerate(text.split("\n"), start=1)}
+    entries = {number: line for number, line in lines.items() if line and not is_comment(line)}
     if not entries:
         raise FeatxError(f"{flag} {file}: names no {what}")
     return entries
+
+
+def is_comment(line: str) -> bool:
+    """Says whether a line of a list is a comment: `#` alone, or followed by a blank."""
+    return line.split(maxsplit=1)[:1] == ["#"]

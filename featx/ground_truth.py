@@ -5,19 +5,22 @@ The metrics (featx.metrics.localisation and others) take these arrays; files nam
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from featx.activitynet_json import read_database, split_name
-from featx.errors import FeatxError
+from featx.errors import FeatxError, nearest
 from featx.files import read_list
+from featx.json_object import read_json
 from featx.manifest import Manifest
 from featx.metrics.intervals import Instances, Spans
-from featx.video_files import without_ending
+from featx.video_names import NameFinder
+
+BLOCKED_FLAG = "--blocked-videos"
+NAMED = 10  # ids that fit nothing that a note names
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class GroundTruth:
         ambiguous: Where annotators did not agree.
         spared: Name to reason: videos that are not scored although somebody may have looked at them.
         elsewhere: Name to split: videos of other splits.
+        notes: What a reader must know of it.
     """
 
     file: Path
@@ -45,17 +49,46 @@ class GroundTruth:
     ambiguous: Spans
     spared: dict[str, str] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-def manifest_truth(
-    manifest: Manifest, split: str | None, blocked: Mapping[str, str] | None = None
-) -> GroundTruth:
+@dataclass(frozen=True)
+class Blocked:
+    """Names of videos that are not to be scored, and the file that has them."""
+
+    file: Path
+    names: list[str]
+
+    def find(self, ids: Iterable[str], truth: Path) -> tuple[dict[str, str], list[str]]:
+        """Returns the ids that are meant, each with the reason, and a note of the names that mean none.
+
+        Raises:
+            FeatxError: If no name means a video.
+        """
+        known = list(ids)
+        finder = NameFinder(known)
+        found = {name: finder.find(name) for name in self.names}
+        strange = [name for name, video_id in found.items() if video_id is None]
+        if len(strange) == len(found):
+            raise FeatxError(
+                f"{BLOCKED_FLAG} {self.file}: none of its {len(found)} ids is of a video of {truth}: "
+                f"'{strange[0]}'{nearest(strange[0], known)}"
+            )
+        some = ", ".join(f"'{name}'" for name in strange[:NAMED]) + (", …" if len(strange) > NAMED else "")
+        notes = [
+            f"{BLOCKED_FLAG} {self.file}: {len(strange)} of {len(found)} ids are of no video of {truth}: {some}"
+        ]
+        ids_found = [video_id for video_id in found.values() if video_id is not None]
+        return dict.fromkeys(ids_found, "blocked"), notes if strange else []
+
+
+def manifest_truth(manifest: Manifest, split: str | None, blocked: Blocked | None = None) -> GroundTruth:
     """Returns a manifest's segments of one split.
 
     Args:
         manifest: The manifest; of part of its classes, if `Manifest.only` made it.
         split: The split; None for `default_split`.
-        blocked: Name to reason of videos that are not to be scored.
+        blocked: Videos that are not to be scored.
 
     Raises:
         FeatxError: If the split has no video, or none with a segment.
@@ -63,9 +96,12 @@ def manifest_truth(
     split = split or default_split(
         {video.split for video in manifest.videos if video.segments}, manifest.file
     )
-    finder = NameFinder(video.id for video in manifest.videos)
     spared = dict.fromkeys(manifest.header.excluded, f"excluded by rule {manifest.header.exclusion}")
-    spared |= finder.known(blocked or {})
+    notes: list[str] = []
+    if blocked:
+        ids = [*manifest.header.excluded, *manifest.others, *(video.id for video in manifest.videos)]
+        found, notes = blocked.find(ids, manifest.file)
+        spared = found | spared
     videos = [video for video in manifest.split(split) if video.id not in spared]
     index = {label: number for number, label in enumerate(manifest.labels)}
     return _checked(
@@ -86,7 +122,8 @@ def manifest_truth(
                 for one in video.ambiguous
             ),
             spared,
-            {video.id: video.split for video in manifest.videos if video.split != split},
+            manifest.others | {video.id: video.split for video in manifest.videos if video.split != split},
+            notes,
         )
     )
 
@@ -111,13 +148,13 @@ def default_split(shown: set[str], file: Path) -> str:
     return next(iter(shown))
 
 
-def json_truth(file: Path, split: str | None, blocked: Mapping[str, str] | None = None) -> GroundTruth:
+def json_truth(file: Path, split: str | None, blocked: Blocked | None = None) -> GroundTruth:
     """Returns the annotations of one split of a JSON file; its classes are the labels of all splits, as they occur.
 
     Args:
         file: ActivityNet's, or of that form.
         split: `val`, or as the file calls it (`validation`); None for `default_split`.
-        blocked: Name to reason of videos that are not to be scored.
+        blocked: Videos that are not to be scored.
 
     Raises:
         FeatxError: If the file is not of that form, or the split has no instance.
@@ -132,7 +169,8 @@ def json_truth(file: Path, split: str | None, blocked: Mapping[str, str] | None 
         if split
         else default_split({video.split for video in database.videos if video.annotations}, file)
     )
-    spared = NameFinder(video.id for video in database.videos).known(blocked or {})
+    ids = [video.id for video in database.videos]
+    spared, notes = blocked.find(ids, file) if blocked else ({}, [])
     videos = [video for video in database.videos if video.split == split and video.id not in spared]
     if not videos:
         known = ", ".join(sorted({video.split for video in database.videos}))
@@ -152,13 +190,17 @@ def json_truth(file: Path, split: str | None, blocked: Mapping[str, str] | None 
             _spans(()),
             spared,
             {video.id: video.split for video in database.videos if video.split != split},
+            notes,
         )
     )
 
 
 def data_set_of_version(version: str) -> str:
-    """Returns the data set that a JSON file's `version` names: ActivityNet's own is "VERSION 1.3"."""
-    return "activitynet" if version.startswith("VERSION 1.") else ""
+    """Returns the data set that a JSON file's `version` names, or nothing: ActivityNet's own is "VERSION 1.3"."""
+    said = version.casefold()
+    if said.startswith("version 1.") or "activitynet" in said:
+        return "activitynet"
+    return "thumos14" if "thumos14" in said else ""
 
 
 def _checked(truth: GroundTruth) -> GroundTruth:
@@ -183,52 +225,17 @@ def _columns(rows: Iterable[tuple[float, ...]], width: int) -> np.ndarray:
     return np.array(list(rows), dtype=np.float64).reshape(-1, width).T
 
 
-def read_blocked(file: Path) -> dict[str, str]:
+def read_blocked(file: Path) -> Blocked:
     """Reads the videos that are not to be scored: one id a line, or a JSON list of ids.
 
     The official program asked a server, which is gone; so the list is a file of one's own.
 
     Raises:
-        FeatxError: If the file cannot be read or is neither.
+        FeatxError: If the file cannot be read, names nothing or is neither.
     """
-    flag = "--blocked-videos"
     if file.suffix != ".json":
-        return dict.fromkeys(read_list(file, flag, "video").values(), "blocked")
-    try:
-        names = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FeatxError(f"{flag} {file}: cannot read it as JSON ({error})") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise FeatxError(f"{flag} {file}: must be a JSON list of video ids")
-    return dict.fromkeys(names, "blocked")
-
-
-class NameFinder:
-    """Finds the id that a name in somebody's file means: the id itself, without folder and ending, without one `v_`."""
-
-    def __init__(self, ids: Iterable[str]) -> None:
-        self._ids = list(ids)
-        self._by_name: dict[str, str | None] = {}
-        for forms in zip(*map(_forms, self._ids), strict=True):
-            # an exact name goes before a shorter one; a name that two ids share means neither
-            level: dict[str, str | None] = {}
-            for name, video_id in zip(forms, self._ids, strict=True):
-                level[name] = video_id if level.get(name, video_id) == video_id else None
-            self._by_name = level | self._by_name
-
-    def find(self, name: str) -> str | None:
-        """Returns the id, or None if there is no such video or more than one."""
-        for form in _forms(name):
-            if form in self._by_name:
-                return self._by_name[form]
-        return None
-
-    def known(self, names: Mapping[str, str]) -> dict[str, str]:
-        """Returns those names that mean an id, as that id, with what belongs to them."""
-        found = {self.find(name): value for name, value in names.items()}
-        return {video_id: value for video_id, value in found.items() if video_id is not None}
-
-
-def _forms(name: str) -> tuple[str, str, str]:
-    bare = without_ending(name.rsplit("/", 1)[-1])
-    return name, bare, bare.removeprefix("v_")
+        return Blocked(file, list(read_list(file, BLOCKED_FLAG, "video").values()))
+    names = read_json(file, BLOCKED_FLAG)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise FeatxError(f"{BLOCKED_FLAG} {file}: must be a JSON list of video ids")
+    return Blocked(file, names)

@@ -60,7 +60,7 @@ def scan_lines(
         FeatxError: If the file cannot be read at all.
     """
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FeatxError(f"{file}: cannot read the {what} ({error})") from error
     if not lines[0].strip():

@@ -132,12 +132,25 @@ class Header(BaseModel):
 
 
 class Manifest:
-    """A header, its videos, and the file that they were read from (errors name it)."""
+    """A header, its videos, and the file that they were read from (errors name it).
 
-    def __init__(self, header: Header, videos: list[Video], file: Path) -> None:
+    Of a part of a manifest, `others` is the id and split of each video that is in the file and not in the part.
+    """
+
+    def __init__(
+        self, header: Header, videos: list[Video], file: Path, others: dict[str, str] | None = None
+    ) -> None:
         self.header = header
         self.videos = videos
         self.file = file
+        self.others = others or {}
+
+    def part(self, videos: list[Video], classes: dict[str, str] | None = None) -> Manifest:
+        """Returns a manifest of some of the videos and, if they are given, of those classes."""
+        kept = {video.id for video in videos}
+        others = {video.id: video.split for video in self.videos if video.id not in kept}
+        header = self.header if classes is None else self.header.model_copy(update={"classes": classes})
+        return Manifest(header, videos, self.file, self.others | others)
 
     @property
     def root(self) -> Path:
@@ -178,7 +191,7 @@ class Manifest:
             segments = [segment for segment in video.segments if segment.label in wanted]
             if video.label in wanted or segments:
                 videos.append(video.model_copy(update={"segments": segments}))
-        return Manifest(self.header.model_copy(update={"classes": classes}), videos, self.file)
+        return self.part(videos, classes)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from featx.activitynet_json import parse_results
 from featx.errors import FeatxError
 from featx.files import write_atomically
+from featx.json_object import read_json
 from featx.store.schema import Fingerprint
+from featx.video_names import find_videos, refuse_few
 
 SCHEMA_VERSION = 1
 ENDINGS = (".json", ".parquet")
@@ -33,7 +36,7 @@ class Proposals:
     """The N proposals of one video.
 
     Attributes:
-        start_s: (N,) float64 seconds.
+        start_s: (N,) float64 seconds; of other programs also a little below 0.
         end_s: (N,) float64 seconds, not before `start_s`.
         score: (N,) float64, larger is surer, not negative.
     """
@@ -133,6 +136,28 @@ def read_proposals(file: Path) -> ProposalsFile:
     return ProposalsFile(header, videos)
 
 
+def find_proposals(
+    content: ProposalsFile, asked: Sequence[str], others: Iterable[str], place: str
+) -> tuple[dict[str, Proposals], list[str]]:
+    """Returns the proposals of each video that a file has, by its id, and the file's names of further videos.
+
+    Args:
+        content: Of the file.
+        asked: Ids that are looked for.
+        others: Ids of further videos that the file may name.
+        place: Flag and file, for messages.
+
+    Raises:
+        FeatxError: If it has less than half of the videos, or two names for one.
+    """
+    ids = find_videos(content.videos, asked, others, place)
+    # what featx itself lists as missing was looked for under the right name
+    known = find_videos([*ids, *content.header.missing], asked, others, place)
+    refuse_few(known, asked, content.videos, place)
+    found = {video_id: content.videos[name] for name, video_id in ids.items()}
+    return found, [name for name in content.videos if name not in ids]
+
+
 def _check(file: Path, video_id: str, proposals: Proposals) -> None:
     start_s, end_s, score = proposals.start_s, proposals.end_s, proposals.score
     if not len(start_s) == len(end_s) == len(score):
@@ -145,13 +170,12 @@ def _check(file: Path, video_id: str, proposals: Proposals) -> None:
         ("end_s", end_s, ~np.isfinite(end_s)),
         ("score", score, ~np.isfinite(score)),
         ("score", score, score < 0),
-        ("start_s", start_s, start_s < 0),
     ):
         if wrong.any():
             place = int(wrong.argmax())
+            needs = "a finite number, not below 0" if name == "score" else "a finite number"
             raise FeatxError(
-                f"{file}: video '{video_id}', proposal {place}: {name} is {values[place]:g}; it must be a number, not "
-                "below 0"
+                f"{file}: video '{video_id}', proposal {place}: {name} is {values[place]:g}; it must be {needs}"
             )
     wrong = end_s < start_s
     if wrong.any():
@@ -171,16 +195,11 @@ def _to_json(content: ProposalsFile) -> bytes:
 
 
 def _from_json(file: Path) -> tuple[ProposalsHeader, dict[str, list[np.ndarray]]]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FeatxError(f"{file}: cannot read the proposals ({error.strerror})") from error
-    except ValueError as error:
-        raise FeatxError(f"{file}: not JSON ({error})") from error
+    content = read_json(file)
     if isinstance(content, dict) and isinstance(content.get("results"), dict):
         return ProposalsHeader(), {
-            video_id: _from_activitynet(file, video_id, entries)
-            for video_id, entries in content["results"].items()
+            video_id: [getattr(found, name) for name in COLUMNS]
+            for video_id, found in parse_results(content, str(file), labelled=False).items()
         }
     if not isinstance(content, dict) or not isinstance(content.get("videos"), dict):
         raise FeatxError(
@@ -199,17 +218,6 @@ def _columns(file: Path, video_id: str, entry: Any) -> list[np.ndarray]:
         raise FeatxError(
             f"{file}: video '{video_id}': needs the lists start_s, end_s and score, all of numbers ({error!r})"
         ) from error
-
-
-def _from_activitynet(file: Path, video_id: str, entries: Any) -> list[np.ndarray]:
-    try:
-        rows = [(*entry["segment"], entry["score"]) for entry in entries]
-        table = _numbers(rows).reshape(len(rows), 3)
-    except (KeyError, TypeError, ValueError) as error:
-        raise FeatxError(
-            f"{file}: results of '{video_id}': each must have a segment of two seconds and a score ({error!r})"
-        ) from error
-    return list(table.T)
 
 
 def _numbers(values: Iterable[Any]) -> np.ndarray:

@@ -117,10 +117,10 @@ def _validate(model: type[SomeSettings], sources: Sources) -> SomeSettings:
 
 def _read_recipe(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise FeatxError(f"--recipe {file}: cannot read it ({error.strerror})") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of text that is not UTF-8
         raise FeatxError(f"--recipe {file}: not TOML ({error})") from error
 
 

@@ -7,6 +7,8 @@ featx. A detection is (video, label, start, end, score), an instance (video, lab
 
 import math
 
+import numpy as np
+
 
 def iou(a_start, a_end, b_start, b_end):
     shared = max(min(a_end, b_end) - max(a_start, b_start), 0.0)
@@ -70,6 +72,47 @@ def average_precision_official(detections, instances, thresholds):
     return [envelope_area(some, len(instances)) for some in flags]
 
 
+def average_precision_as_the_program(detections, instances, thresholds):
+    """APs of one class as ActivityNet's program goes about it: NumPy for one detection's overlaps, locks for each threshold.
+
+    Its tables of pandas are arrays and dictionaries here, and its sort is stable.
+    """
+    videos, spans = [row[0] for row in instances], np.array([row[2:4] for row in instances])
+    places_of = {}
+    for place, video in enumerate(videos):
+        places_of.setdefault(video, []).append(place)
+    free = np.ones((len(thresholds), len(instances)), dtype=bool)
+    ranked = by_score(detections)
+    right, wrong = np.zeros((len(thresholds), len(ranked))), np.zeros((len(thresholds), len(ranked)))
+    for rank, (video, _, start, end, _) in enumerate(ranked):
+        if video not in places_of:
+            wrong[:, rank] = 1
+            continue
+        places = places_of[video]
+        own = spans[places]
+        shared = (np.minimum(end, own[:, 1]) - np.maximum(start, own[:, 0])).clip(0)
+        overlaps = shared / ((own[:, 1] - own[:, 0]) + (end - start) - shared)
+        best_first = overlaps.argsort()[::-1]
+        for at, threshold in enumerate(thresholds):
+            for one in best_first:
+                if overlaps[one] < threshold:
+                    wrong[at, rank] = 1
+                    break
+                if free[at, places[one]]:
+                    right[at, rank], free[at, places[one]] = 1, False
+                    break
+            if not wrong[at, rank] and not right[at, rank]:
+                wrong[at, rank] = 1
+    areas = []
+    for hits, misses in zip(right.cumsum(axis=1), wrong.cumsum(axis=1), strict=True):
+        precision, recall = [0, *(hits / (hits + misses)), 0], [0, *(hits / len(instances)), 1]
+        for index in reversed(range(len(precision) - 1)):
+            precision[index] = max(precision[index], precision[index + 1])
+        steps = [index for index in range(1, len(recall)) if recall[index] != recall[index - 1]]
+        areas.append(sum((recall[index] - recall[index - 1]) * precision[index] for index in steps))
+    return areas
+
+
 def average_precision_thumos(detections, instances, ambiguous, thresholds):
     """APs of one class: instances in their order take the free detection that overlaps most, if strictly more."""
     instances_of, ambiguous_of = of_videos(instances), of_videos(ambiguous)
@@ -123,6 +166,8 @@ def mean_average_precision(detections, instances, ambiguous, thresholds, rule):
         found = found_of.get(label, [])
         if rule == "thumos-matlab":
             aps[label] = average_precision_thumos(found, shown_of[label], ambiguous, thresholds)
+        elif rule == "program":
+            aps[label] = average_precision_as_the_program(found, shown_of[label], thresholds)
         else:
             aps[label] = average_precision_official(found, shown_of[label], thresholds)
     return aps

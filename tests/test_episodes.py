@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featx.data_manifests.draw import draw_class_splits, draw_episodes
+from featx.data_manifests.lists import VideoFinder
 from featx.episodes import (
     ClassSplit,
     Episode,
@@ -154,6 +155,26 @@ def test_lists_are_read_whatever_the_spelling_of_the_class(lists: Path, featx) -
     assert featx(*words, "--lists", lists / "lists").code == 0
     whole = read_episodes(lists / "e.jsonl", manifest).episodes[0]
     assert set(whole.test) == {v.id for v in manifest.split("test") if v.label in ("class_0", "class_1")}
+
+
+def test_lists_may_differ_in_case_and_have_comments_and_a_byte_order_mark(lists: Path, featx) -> None:
+    """As `featx manifest ucf101` reads them, whose copies differ in case; but a name that two videos have means none."""
+    words = ["manifest", "episodes", "--manifest", lists / "m.jsonl", "--to", lists / "e.jsonl"]
+    text = "# seed 0\nClass 0/Train-0.MP4\nclass_1/TRAIN-1\n"
+    for number in (0, 2, 10):
+        (lists / "lists" / "train" / f"split_{number}.list").write_text(text, encoding="utf-8-sig")
+    assert featx(*words, "--lists", lists / "lists").code == 0
+    manifest = make_manifest(3, 2, 3, lists / "m.jsonl")
+    read = read_episodes(lists / "e.jsonl", manifest)
+    assert read.episodes[0].train == ["class_0/train-0.mp4", "class_1/train-1.mp4"]
+    twin = manifest.by_id["class_0/train-0.mp4"].model_copy(
+        update={"id": "class_0/TRAIN-0.mp4", "path": "x.mp4"}
+    )
+    manifest.videos.append(twin)
+    finder = VideoFinder(manifest)
+    assert finder.find("class 0/TRAIN-0", "")[1] == "class_0/TRAIN-0.mp4"
+    with pytest.raises(FeatxError, match="video 'Train-0' of class 'class_0' is not in"):
+        finder.find("class 0/Train-0", "")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from localisation_files import ACTIVITYNET, results, write_json, write_thumos14
 from featx.detection_scores import score_detections
 from featx.detections import read_detections, write_detections
 from featx.errors import FeatxError
-from featx.ground_truth import NameFinder, json_truth, manifest_truth, read_blocked
+from featx.ground_truth import json_truth, manifest_truth, read_blocked
 from featx.manifest import read_manifest
 from featx.metrics.intervals import Detections
 from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals
+from featx.video_names import NameFinder
 
 
 @pytest.fixture
@@ -159,9 +160,36 @@ def test_activitynet_json_is_ground_truth_too(activitynet: Path, tmp_path: Path,
     assert not (tmp_path / "found.missing.txt").exists()
     words = ["--split", "training", "--ignore-unknown-videos", "--tiou", "0.5,0.75"]
     outcome = featx("eval", "--detections", found, "--ground-truth", activitynet, *words)
+    said = "has none of the 2 videos that are asked for, which is less than half: it lacks 'sJQeCE2jiVk' and names"
+    assert outcome.code == 2 and said in outcome.err
+    found = write_json(tmp_path / "found.json", results(**rows, v_sJQeCE2jiVk=[]))
+    outcome = featx("eval", "--detections", found, "--ground-truth", activitynet, *words)
     assert outcome.code == 0 and "split train, 2 classes, 4 instances" in outcome.out
     assert "mAP@0.75 %" in outcome.out and "mAP@0.7 %" not in outcome.out
     assert "3 detections left out: of videos that are not in split 'train'" in outcome.out
+
+
+def test_whose_overlaps_are_taken_is_said_where_the_file_does_not_say(
+    activitynet: Path, tmp_path: Path, featx
+) -> None:
+    rows = {"v__EHF2JTpBd4": [("Ballet", 10.0, 20.0, 0.9)], "v_abcdefghi": []}
+    found, truth = write_json(tmp_path / "found.json", results(**rows)), tmp_path / "truth.json"
+    said = "the overlaps are THUMOS14's, as 'truth' is no data set with its own; --tiou says others"
+    for version, overlaps, noted in (
+        ("VERSION 1.3", 10, False),
+        ("ActivityNet v1-3", 10, False),
+        ("Thumos14-30fps", 5, False),
+        ("2.0", 5, True),
+    ):
+        write_json(truth, ACTIVITYNET | {"version": version})
+        words = ["eval", "--detections", found, "--ground-truth", truth, "--format", "json"]
+        table = json.loads(featx(*words).out)
+        assert sum(column.startswith("mAP@") for column in table["rows"][0]) == overlaps, version
+        assert (said in table["notes"]) == noted
+    assert said not in featx(*words, "--tiou", "0.5").out
+    named = write_json(tmp_path / "activity_net.v1-3.min.json", ACTIVITYNET | {"version": ""})
+    table = json.loads(featx("eval", "--detections", found, "--ground-truth", named, "--format", "json").out)
+    assert "mAP@0.95 %" in table["rows"][0]
 
 
 def test_the_modes_differ_where_instances_are_odd(activitynet: Path, tmp_path: Path, featx) -> None:
@@ -210,22 +238,61 @@ def test_blocked_videos_are_an_explicit_file(activitynet: Path, tmp_path: Path, 
         write_json(tmp_path / "blocked.json", ["v_abcdefghi", "other"]),
         tmp_path / "blocked.txt",
     ):
-        (tmp_path / "blocked.txt").write_text("v_abcdefghi\n")
+        text = "# not on the internet any more\nv_abcdefghi\n\n#\nother\n"
+        (tmp_path / "blocked.txt").write_text(text, encoding="utf-8-sig")
         words = ["--detections", found, "--ground-truth", activitynet, "--blocked-videos", blocked]
         outcome = featx("eval", *words)
         assert outcome.code == 0, outcome.err
         assert "2 classes, 2 instances" in outcome.out and "1/1" in outcome.out
         assert "1 videos are not scored: blocked" in outcome.out
         assert "1 detections left out: of videos that are not scored (blocked)" in outcome.out
+        strange = f"--blocked-videos {blocked}: 1 of 2 ids are of no video of {activitynet}: 'other'"
+        assert strange in outcome.out
+    (tmp_path / "blocked.txt").write_text("v_abcdefghj\n")
+    outcome = featx("eval", *words)
+    assert outcome.code == 2 and not outcome.out
+    assert (
+        f"--blocked-videos {blocked}: none of its 1 ids is of a video of {activitynet}: 'v_abcdefghj'"
+        in outcome.err
+    )
     with pytest.raises(FeatxError, match="must be a JSON list"):
         read_blocked(write_json(tmp_path / "blocked.json", {"a": 1}))
+
+
+def test_seconds_as_text_and_before_the_first_are_numbers(activitynet: Path, tmp_path: Path, featx) -> None:
+    """As float() of the official program makes them; annotations of both forms are read alike, with a byte-order mark."""
+    rows = {"_EHF2JTpBd4": [("Ballet", "-0.3", "20.0", 0.9)], "v_abcdefghi": [("Zumba", 0.0, 50.0, 0.7)]}
+    found, tables = tmp_path / "found.json", []
+    for number in (float, str):
+        content = json.loads(json.dumps(results(**rows)))
+        for one in (one for video in content["results"].values() for one in video):
+            one["segment"] = [number(second) for second in one["segment"]]
+        found.write_text(json.dumps(content), encoding="utf-8-sig")
+        annotated = json.loads(json.dumps(ACTIVITYNET))
+        for video in annotated["database"].values():
+            for one in video["annotations"]:
+                one["segment"] = [number(second) for second in one["segment"]]
+        activitynet.write_text(json.dumps(annotated), encoding="utf-8-sig")
+        for more in ([], ["--as-proposals"]):
+            words = ["--detections", found, "--ground-truth", activitynet, "--format", "json", *more]
+            outcome = featx("eval", *words)
+            assert outcome.code == 0, outcome.err
+            tables.append(json.loads(outcome.out)["rows"])
+    assert tables[:2] == tables[2:]
+    for bad in ("nan", "1e999", "12,5", ""):
+        found.write_text(json.dumps(results(_EHF2JTpBd4=[("Ballet", bad, 20.0, 0.9)], v_abcdefghi=[])))
+        outcome = featx("eval", "--detections", found, "--ground-truth", activitynet)
+        assert outcome.code == 2 and "its segment must be [start, end] in seconds" in outcome.err
 
 
 def test_what_is_wrong_is_one_line(thumos14: Path, activitynet: Path, tmp_path: Path, featx) -> None:
     video = "video_test_0000004"
 
+    looked_at = {f"video_test_{number}": [] for number in ("0000028", "0000814", "0001496")}
+
     def file(**videos) -> Path:
-        return write_json(tmp_path / f"found-{len(list(tmp_path.iterdir()))}.json", results(**videos))
+        every = results(**looked_at | videos)
+        return write_json(tmp_path / f"found-{len(list(tmp_path.iterdir()))}.json", every)
 
     def one(**change) -> Path:
         row = {"label": "Diving", "segment": [1, 2], "score": 0.5} | change
@@ -240,7 +307,7 @@ def test_what_is_wrong_is_one_line(thumos14: Path, activitynet: Path, tmp_path: 
     nothing.write_text('{"results": {}}')
     good = file(**{video: [("Diving", 1.0, 2.0, 0.5)]})
     cases = {
-        "1 of 1 videos cannot be scored: 'video_test_0000005' is not in split 'test'": [
+        "1 of 4 videos cannot be scored: 'video_test_0000005' is not in split 'test'": [
             file(video_test_0000005=[("Diving", 1.0, 2.0, 0.5)])
         ],
         "did you mean 'video_test_0000004.mp4'": [file(**{"video_test_0000004b": []})],
@@ -259,14 +326,17 @@ def test_what_is_wrong_is_one_line(thumos14: Path, activitynet: Path, tmp_path: 
         "cannot read it as JSON": [broken],
         "nothing.json: its results hold no video": [nothing],
         "has no object 'results' (it has version, taxonomy, database)": [activitynet],
-        "and another name mean": [file(**{video: [], f"{video}.mp4": []})],
+        f"'{video}' and '{video}.mp4' both mean video '{video}.mp4'": [
+            file(**{video: [], f"{video}.mp4": []})
+        ],
         "no.json: cannot read it": [tmp_path / "no.json"],
         "--tiou 1.5: must be more than 0 and at most 1": [good, "--tiou", "0.5,1.5"],
+        "--tiou 0.5: stands there twice": [good, "--tiou", "0.5,0.7,0.5"],
         "--tiou 0.5;0.7": [good, "--tiou", "0.5;0.7"],
         "--ap dedupe": [good, "--ap", "dedupe"],
         "no video in split 'val'": [good, "--split", "val"],
         "--errors go with detections": [good, "--as-proposals", "--errors"],
-        "none of its 1 videos has a proposal": [file(video_test_0001496=[]), "--as-proposals"],
+        "none of its 3 videos has a proposal": [file(video_test_0001496=[]), "--as-proposals"],
         "no proposal in a video that has an instance": [
             *(file(video_test_0001292=[("", 1.0, 2.0, 0.5)]), "--ignore-unknown-videos", "--as-proposals"),
         ],
@@ -295,7 +365,8 @@ def test_unknown_labels_can_be_counted_and_are_never_taken_for_others(
     thumos14: Path, tmp_path: Path, featx
 ) -> None:
     rows = [("Divin", 10.0, 14.5, 0.9), ("Diving", 10.0, 14.5, 0.8)]
-    found = write_json(tmp_path / "found.json", results(video_test_0000028=rows))
+    others = {"video_test_0000004": [], "video_test_0000814": []}
+    found = write_json(tmp_path / "found.json", results(video_test_0000028=rows, **others))
     outcome = featx("eval", "--detections", found, "--ground-truth", thumos14, "--ignore-unknown-labels")
     assert outcome.code == 0 and "1 detections left out: of 1 classes that" in outcome.out
     assert "1 detections\n" in outcome.out

@@ -101,6 +101,36 @@ def test_saved_detections_score_the_same(segment_world, proposals, run, tmp_path
     assert all(len(found) == 10 + len(read.segments) for read, found in zip(read_manifest(segment_world / "manifest.jsonl").split("test"), said.values(), strict=True))  # fmt: skip
 
 
+def test_videos_are_found_by_bare_names_as_in_files_of_detections(
+    segment_world, proposals, run, tmp_path, featx
+) -> None:
+    """In scoring and in learning; what a file lacks is named, and with less than half of the videos it is refused."""
+    content = json.loads(proposals.read_text())
+    bare, half, few = (tmp_path / f"{name}.json" for name in ("bare", "half", "few"))
+    short = {f"v_{video_id.removesuffix('.mp4')}": own for video_id, own in content["videos"].items()}
+    bare.write_text(json.dumps({"videos": short}))
+    half.write_text(json.dumps({"videos": {f"v_test-{n}": short[f"v_test-{n}"] for n in range(4)}}))
+    few.write_text(json.dumps({"videos": {f"v_test-{n}": short[f"v_test-{n}"] for n in range(3)}}))
+    rows = []
+    for file in (proposals, bare):
+        outcome = featx("eval", run, "--proposals", file, "--format", "json")
+        assert outcome.code == 0, outcome.err
+        rows.append(json.loads(outcome.out)["rows"][0] | {"proposals": None})
+    assert rows[0] == rows[1]
+    outcome = featx("eval", run, "--proposals", half)
+    assert (
+        outcome.code == 0 and "has no proposals of 4 videos" in outcome.out and "'test-4.mp4'" in outcome.out
+    )
+    learn = ["train", *words_of(segment_world), *SETTINGS, "--steps", 1, "--proposals"]
+    headers = []
+    for file in (proposals, bare):
+        assert featx(*learn, file, "--to", tmp_path / f"from-{file.stem}").code == 0
+        headers.append(json.loads((tmp_path / f"from-{file.stem}" / "summary.json").read_text())["videos"])
+    assert headers[0] == headers[1]
+    outcome = featx(*learn, few, "--to", tmp_path / "none")
+    assert outcome.code == 2 and "has none of the 12 videos" in outcome.err and str(few) in outcome.err
+
+
 def test_open_set_names_unseen_segments(segment_world, proposals, tmp_path, featx) -> None:
     seen = tmp_path / "seen.txt"
     seen.write_text("red-star\nblue-star\ngreen-circle\nred-circle\n")
@@ -135,12 +165,16 @@ def test_proposals_and_background_are_learned_from(segment_world, proposals, tmp
     assert both > plain
 
 
+ONE = {"start_s": [0], "end_s": [1], "score": [1]}
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ({"videos": {"strange.mp4": {"start_s": [0], "end_s": [1], "score": [1]}}}, "has none of the 8 videos"),
-        ({"videos": {"test-0.mp4": {"start_s": [2], "end_s": [1], "score": [1]}}}, "before it starts"),
-        ({"videos": {"test-0.mp4": {"start_s": [0], "end_s": [1], "score": [7]}}}, "--proposal-weight 0"),
+        ({"videos": {f"test-{n}": ONE for n in range(3)}}, "has only 3 of the 8 videos"),
+        ({"videos": {"test-0.mp4": ONE | {"end_s": [-1]}}}, "before it starts"),
+        ({"videos": {f"test-{n}": ONE | {"score": [7]} for n in range(8)}}, "--proposal-weight 0"),
         ({"videos": {}}, "no videos"),
     ],
 )  # fmt: skip

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featx.evaluate.predict.classify import OneVideo
+from featx.manifest import Video
 from featx.model.adapter import Adapter, AdapterConfig
-from featx.model.localising import class_probabilities, fuse
+from featx.model.localising import class_probabilities, fuse, within
 from featx.model.scoring import score_videos
+from featx.proposals import Proposals
 
 WIDTH, CLASSES = 16, 3
 
@@ -30,6 +32,19 @@ def test_a_proposal_is_classified_as_a_video_of_its_rows_alone() -> None:
             shown = features[[np.abs(pts - (start + end) / 2).argmin()]]
         alone = score_videos(adapter, text, OneVideo(shown), np.zeros(1, int), np.array([len(shown)]), *how)
         np.testing.assert_allclose(row, alone[0], rtol=1e-6)
+
+
+def test_of_a_part_of_a_video_only_what_lies_inside_is_looked_at() -> None:
+    """It lasts from 10 to 30 s of its file: 20 s, in which proposals are counted."""
+    found = Proposals(np.array([-3.0, 5.0, 19.0, 25.0]), np.array([2.0, 9.0, 40.0, 26.0]), np.ones(4))
+    part = Video(id="p", path="a.mp4", part_of="a.mp4", start_s=10, end_s=30)
+    begins, ends = within(part, found)
+    assert begins.tolist() == [0, 5, 19, 20] and ends.tolist() == [2, 9, 20, 20]
+    whole = Video(id="a.mp4", path="a.mp4")
+    assert [edges.tolist() for edges in within(whole, found)] == [
+        found.start_s.tolist(),
+        found.end_s.tolist(),
+    ]
 
 
 @given(st.integers(0, 6), st.integers(1, 5), st.integers(1, 7), st.floats(0, 1), st.integers(0, 2**32 - 1))

@@ -2,12 +2,14 @@
 
 import csv
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from conftest import SHARED
 from test_manifest_readers import touch
 
+from featx.data_manifests.didemo import read_didemo
 from featx.manifest import Manifest, read_manifest
 
 
@@ -234,6 +236,42 @@ def test_didemo(tmp_path: Path, make) -> None:
     assert "1,004" in report and "no val_data.json" in report
     manifest, report = make("didemo", "--drop-repeated-stems")
     assert list(said(manifest, "test")) == ["other.mp4", "third.mov.mp4"] and "and left out" in report
+
+
+def test_didemos_names_that_end_in_a_dot_are_stems(tmp_path: Path, make) -> None:
+    """`x.` is the video `x`: one with `x.mov`, found as whatever file a copy has of it, dropped with the repeated."""
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    pairs = [
+        ("1@N0_a.", "alone"),
+        ("1@N0_b.", "first"),
+        ("1@N0_b.mov", "second"),
+        ("1@N0_c.mp4", "one"),
+        ("1@N0_c.", "two"),
+        ("1@N0_d.", "dot"),
+        ("1@N0_e.", "bare"),
+    ]
+    (folder / "test_data.json").write_text(didemo_items(*pairs))
+    touch(tmp_path / "videos", "1@N0_a.mp4", "1@N0_b.mov", "1@N0_c.avi", "1@N0_d..mp4", "1@N0_e.")
+    manifest, report = make("didemo")
+    assert said(manifest, "test") == {
+        "1@N0_a.mp4": ["alone"],
+        "1@N0_b.mov": ["first second"],
+        "1@N0_c.avi": ["one two"],
+        "1@N0_d..mp4": ["dot"],
+        "1@N0_e.": ["bare"],
+    }
+    assert "test: 2 videos are listed under two endings" in report and "missing;" not in report
+    manifest, _ = make("didemo", "--drop-repeated-stems")
+    assert list(said(manifest, "test")) == ["1@N0_a.mp4", "1@N0_d..mp4", "1@N0_e."]
+
+
+def test_didemos_official_counts() -> None:
+    folder = SHARED / "annotations" / "didemo"
+    if not folder.is_dir():
+        pytest.skip("no official lists of DiDeMo; set FEATX_SHARED")
+    read = read_didemo(folder, drop_repeated_stems=False)
+    assert Counter(entry.split for entry in read.entries) == {"train": 8395, "val": 1065, "test": 1004}
 
 
 TABLE = [

@@ -101,7 +101,7 @@ def test_a_table_with_columns_of_its_own(tmp_path: Path, featx) -> None:
         (
             "path,label,split\na,wave,train\nb,Wave ,test\n",
             [],
-            "'wave' (1 videos) and 'Wave ' (1) differ by case",
+            "'wave' (1 videos) and 'Wave' (1) differ by case",
         ),
         (
             "path,label,split\na,wave,train\na.mp4,wave,test\n",
@@ -109,6 +109,7 @@ def test_a_table_with_columns_of_its_own(tmp_path: Path, featx) -> None:
             "split 'test' here, 'train' there; --allow-overlap",
         ),
         ("path,label,split\n", [], "no row below the header"),
+        ("path,label,split, label\na,wave,train,kick\n", [], "t.csv:1: two columns are called 'label'"),
         ("path,label,split\na,wave,train\n", ["--delimiter", ";"], "no column 'path'"),
         ("path,label,split\na,wave,train\n", ["--class-text", "nice"], "must be one of underscores"),
     ],
@@ -120,6 +121,27 @@ def test_a_wrong_table_is_one_line(tmp_path: Path, featx, text: str, words: list
     outcome = featx(*base, *words)
     assert outcome.code == 2 and says in outcome.err, outcome.err
     assert outcome.err.count("\n") == 1 and not (tmp_path / "m.jsonl").exists()
+
+
+def test_blanks_around_columns_and_cells_are_no_part_of_them(tmp_path: Path, featx) -> None:
+    touch(tmp_path / "v", "a.mp4", "b.mp4")
+    (tmp_path / "t.csv").write_text(
+        "path , label, split\na, wave ,train\nb , wave,test\n", encoding="utf-8-sig"
+    )
+    base = ["--videos", tmp_path / "v", "--to", tmp_path / "m.jsonl"]
+    assert featx("manifest", "csv", tmp_path / "t.csv", *base).code == 0
+    assert by_split(tmp_path / "m.jsonl") == {"train": {"a.mp4"}, "test": {"b.mp4"}}
+    assert read_manifest(tmp_path / "m.jsonl").labels == ["wave"]
+    (tmp_path / "c.csv").write_text(
+        " path, captions ,split \na, one,train\nb,two, test\n", encoding="utf-8-sig"
+    )
+    assert featx("manifest", "captions", tmp_path / "c.csv", *base).code == 0
+    said = {video.id: (video.captions, video.split) for video in read_manifest(tmp_path / "m.jsonl").videos}
+    assert said == {"a.mp4": (["one"], "train"), "b.mp4": (["two"], "test")}
+    (tmp_path / "train.csv").write_text("label, youtube_id ,time_start, time_end\nwave, a,0,10\n")
+    touch(tmp_path / "v", "a_000000_000010.mp4")
+    assert featx("manifest", "kinetics400", "--annotations", tmp_path, *base).code == 0
+    assert read_manifest(tmp_path / "m.jsonl").videos[0].id == "a_000000_000010.mp4"
 
 
 def test_a_contradiction_can_be_allowed_and_is_listed(tmp_path: Path, featx) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from featx.data_manifests.facts.read import read_facts
 from featx.data_manifests.names import class_texts, split_camel_case
 from featx.extract.videos import find_videos
 from featx.manifest import Manifest, read_manifest
@@ -116,6 +117,67 @@ def test_ucf101_spellings_and_class_numbers(tmp_path: Path, make, featx) -> None
     words = ["--annotations", folder, "--videos", tmp_path / "videos", "--to", tmp_path / "m.jsonl"]
     outcome = featx("manifest", "ucf101", *words, "--split-number", 2)
     assert outcome.code == 2 and "trainlist02.txt:1: class number 1, but 'YoYo' is 101" in outcome.err
+
+
+OVERLAPS = {
+    "hmdb51": {"wave_test_split1.txt": "a.avi 1\nb.avi 1\n", "yawn_test_split1.txt": "a.avi 2\n"},
+    "ucf101": {
+        "classInd.txt": "1 Wave\n",
+        "trainlist01.txt": "Wave/a.avi 1\nWave/b.avi 1\n",
+        "testlist01.txt": "Wave/A.avi\n",
+    },
+    "kinetics400": {
+        "train.csv": "label,youtube_id,time_start,time_end,split\nwave,a,0,10,train\nwave,b,0,10,train\n",
+        "validate.csv": "label,youtube_id,time_start,time_end,split\nwave,a,10,20,validate\n",
+    },
+    "activitynet": {
+        "activity_net.v1-3.min.json": '{"database": {"a.mp4": {"subset": "training", "annotations": []}, "b": {"subset": '
+        '"training", "annotations": []}, "a.avi": {"subset": "validation", "annotations": []}}}'
+    },
+    "lsmdc": {
+        "LSMDC16_annos_training.csv": "m_00.00.01.000-00.00.02.000\t0\t0\t0\t0\tone\n",
+        "LSMDC16_annos_val.csv": "m_00.00.01.000-00.00.02.000\t0\t0\t0\t0\ttwo\n",
+    },
+    "didemo": {
+        "train_data.json": '[{"video": "a.mov", "description": "one"}, {"video": "b.mov", "description": "one"}]',
+        "test_data.json": '[{"video": "a.", "description": "two"}]',
+    },
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_a_test_entry_whose_file_is_learned_from_is_an_error(tmp_path: Path, featx, name: str) -> None:
+    for file, text in OVERLAPS[name].items():
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        (tmp_path / "annotations" / file).write_text(text)
+    touch(
+        tmp_path / "videos", *(["m_00.00.01.000-00.00.02.000.avi"] if name == "lsmdc" else ["a.avi", "b.avi"])
+    )
+    words = [
+        "--annotations",
+        tmp_path / "annotations",
+        "--videos",
+        tmp_path / "videos",
+        "--to",
+        tmp_path / "m.jsonl",
+    ]
+    outcome = featx("manifest", name, *words)
+    assert outcome.code == 2, outcome.out
+    assert (
+        "1 entries contradict earlier ones of the same file: " in outcome.err
+        and "--allow-overlap" in outcome.err
+    )
+    assert "' here, 'train' there" in outcome.err and not (tmp_path / "m.jsonl").exists()
+    assert featx("manifest", name, *words, "--allow-overlap").code == 0
+    assert "'train' there" in (tmp_path / "m.repeated.txt").read_text()
+    assert {video.split for video in read_manifest(tmp_path / "m.jsonl").videos} == {"train"}
+
+
+def test_official_counts_of_ucf101() -> None:
+    counts = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
+    known = read_facts("ucf101").counts
+    assert {number: (split["train"], split["test"]) for number, split in known.items()} == counts
+    assert {sum(split) for split in counts.values()} == {13_320}  # videos in all
 
 
 def test_class_text_rules() -> None:

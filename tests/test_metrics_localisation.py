@@ -86,6 +86,27 @@ def test_average_precision_equals_plain_loops(rule: str, detections, instances, 
         assert ours[threshold] == pytest.approx(values, rel=0, abs=1e-12)
 
 
+def test_a_generated_data_set_equals_the_program_restated() -> None:
+    """Many detections around each instance, of which most cannot win; 40 videos of 3 classes, ten overlaps."""
+    rng = np.random.default_rng(0)
+    instances, detections = [], []
+    for video in range(40):
+        for _ in range(int(rng.integers(1, 5))):
+            label, start = int(rng.integers(3)), rng.random() * 100
+            instances.append((video, label, start, start + 2 + rng.random() * 30))
+        for score in rng.random(60).round(2).tolist():
+            _, label, start, end = instances[-1 - int(rng.integers(min(3, len(instances))))]
+            begin = start + rng.normal(0, 3)
+            detections.append((video, label, begin, begin + abs(end - start + rng.normal(0, 3)), score))
+    ours = ap(detections, instances, "official", ACTIVITYNET_TIOU)
+    for loops in ("program", "official"):
+        expected = plain.mean_average_precision(detections, instances, [], ACTIVITYNET_TIOU, loops)
+        for at, threshold in enumerate(ACTIVITYNET_TIOU):
+            values = {label: aps[at] for label, aps in expected.items()}
+            assert ours[threshold] == pytest.approx(values, rel=0, abs=1e-12)
+    assert 0.05 < np.mean([list(one.values()) for one in ours.values()]) < 0.95
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     proposals=st.lists(DETECTION, min_size=1, max_size=40),

@@ -8,7 +8,14 @@ import pytest
 from stores import fingerprint
 
 from featx.errors import FeatxError
-from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, read_proposals, write_proposals
+from featx.proposals import (
+    Proposals,
+    ProposalsFile,
+    ProposalsHeader,
+    find_proposals,
+    read_proposals,
+    write_proposals,
+)
 
 
 def some(seed: int, count: int) -> Proposals:
@@ -47,6 +54,40 @@ def test_other_programs_forms_are_read_and_put_in_order(tmp_path: Path) -> None:
         ]
 
 
+def test_what_other_programs_write_before_the_first_second_and_as_text(tmp_path: Path) -> None:
+    """As the official program reads it: float() of each second; a byte-order mark is no part of the file."""
+    results = {"a": [{"segment": ["-0.3", "12.5"], "score": 0.5}, {"segment": [-0.3, 1], "score": 0.25}]}
+    columns = {"start_s": [-0.3, -0.3], "end_s": [12.5, 1], "score": [0.5, 0.25]}
+    for content in ({"results": results}, {"videos": {"a": columns}}):
+        (tmp_path / "bom.json").write_text(json.dumps(content), encoding="utf-8-sig")
+        found = read_proposals(tmp_path / "bom.json").videos["a"]
+        assert found.start_s.tolist() == [-0.3, -0.3] and found.end_s.tolist() == [12.5, 1]
+
+
+def test_names_mean_one_of_the_videos_and_half_of_them_are_needed() -> None:
+    asked, others = ["test/000.mp4", "test/v_b.mp4", "test/c.webm"], ["train/000.mp4", "train/d.mp4"]
+
+    def find(*names: str, missing: tuple[str, ...] = ()):
+        header = ProposalsHeader(missing=list(missing))
+        content = ProposalsFile(header, {name: some(n, 2) for n, name in enumerate(names)})
+        found, further = find_proposals(content, asked, others, "--proposals p.json")
+        return {
+            video_id: found[video_id] is content.videos[names[n]] for n, video_id in enumerate(found)
+        }, further
+
+    assert find("b", "c") == ({"test/v_b.mp4": True, "test/c.webm": True}, [])
+    assert find("test/000.mp4", "v_b", "train/000.mp4", "d", "?")[1] == ["train/000.mp4", "d", "?"]
+    for names, message in (
+        (["000", "c"], "has only 1 of the 3 videos that are asked for"),  # two videos are called 000
+        (["x"], "has none of the 3 videos that are asked for, which is less than half: it lacks 'test/000.mp4' and names 'x'"),
+        (["b", "c", "v_b"], "'b' and 'v_b' both mean video 'test/v_b.mp4'"),
+    ):  # fmt: skip
+        with pytest.raises(FeatxError) as error:
+            find(*names)
+        assert str(error.value).startswith("--proposals p.json: ") and message in str(error.value)
+    assert find("c", missing=("test/000.mp4",)) == ({"test/c.webm": True}, [])  # looked for by its right name
+
+
 def test_a_plain_parquet_table_is_read(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
@@ -67,7 +108,7 @@ ONE = {"start_s": [1.0], "end_s": [2.0], "score": [0.5]}
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not JSON"),
+        ("{", "cannot read it as JSON"),
         ([], "no proposals: it needs 'videos'"),
         ({"videos": {}}, "has no videos"),
         ({"videos": {"a": {"start_s": [], "end_s": [], "score": []}}}, "none of its 1 videos has a proposal"),
@@ -78,7 +119,12 @@ ONE = {"start_s": [1.0], "end_s": [2.0], "score": [0.5]}
         ({"videos": {"a": ONE | {"score": [None]}}}, "not all are numbers"),
         ({"videos": {"a": ONE | {"score": ["0.5"]}}}, "not all are numbers"),
         ({"videos": {"a": ONE | {"score": [-1]}}}, "score is -1"),
-        ({"results": {"a": [{"segment": [1], "score": 1}]}}, "results of 'a': each must have a segment"),
+        (
+            {"results": {"a": [{"segment": [1], "score": 1}]}},
+            "video 'a', proposal 0: its segment must be [start, end] in seconds, not [1]",
+        ),
+        ('{"videos": {"a": 1, "b": 2, "a": 3}}', "'a' stands twice in one object"),
+        ('{"results": {"a": [], "a": [{"segment": [1, 2], "score": 1}]}}', "'a' stands twice in one object"),
         ({"featx_proposals": 9, "videos": {"a": ONE}}, "schema version 9"),
         ({"featx_proposals": 1, "mad_by": "x", "videos": {"a": ONE}}, "header: mad_by"),
     ],

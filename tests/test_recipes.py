@@ -55,6 +55,13 @@ def test_dry_run_says_what_is_missing_and_runs_with_data(
     assert not (tmp_path / "run").exists()
 
 
+def test_proposals_are_kept_as_actionformers_configurations_say() -> None:
+    """test_cfg of configs/thumos_i3d.yaml (multiclass_nms: False) and configs/anet_i3d.yaml."""
+    for name, sigma, keep, voting in (("thumos14", 0.5, 200, 0.7), ("activitynet", 0.75, 100, 0.9)):
+        recipe = tomllib.loads((ROOT / "train" / "recipes" / f"proposals-{name}.toml").read_text())
+        assert (recipe["sigma"], recipe["keep"], recipe["voting"]) == (sigma, keep, voting)
+
+
 @pytest.mark.parametrize(
     ("layers", "count"), list(enumerate(["47,616", "3,200,000", "6,352,384", "9,504,768", "12,657,152"]))
 )

@@ -69,10 +69,32 @@ def test_voting_equals_the_loop(seed, count, threshold):
     voted = np.stack(vote(starts[kept], ends[kept], starts, ends, scores, threshold), axis=1)
     for row, place in zip(voted, kept, strict=True):
         own = (starts[place], ends[place])
-        voters = [n for n in range(count) if iou(own, (starts[n], ends[n])) >= threshold]
-        total = sum(scores[n] for n in voters)
-        mean = [sum(scores[n] * edge[n] for n in voters) / total for edge in (starts, ends)] if total else own
+        shared = {n: iou(own, (starts[n], ends[n])) for n in range(count)}
+        weight = {n: scores[n] * one for n, one in shared.items() if one >= threshold}
+        total = sum(weight.values())
+        mean = [sum(weight[n] * edge[n] for n in weight) / total for edge in (starts, ends)] if total else own
         np.testing.assert_allclose(row, mean, rtol=1e-12)
+
+
+def test_voting_by_hand():
+    """Kept [10, 20] with score 0.9; [10, 14] with 0.8 overlaps it by 4 / 10, [10, 20.5] with 0.5 by 10 / 10.5.
+
+    End: (0.9 * 20 + 0.8 * 0.4 * 14 + 0.5 * 0.95238 * 20.5) / (0.9 + 0.32 + 0.47619) = 32.24190 / 1.69619 = 19.0084;
+    at a threshold of 0.5 the second has no say: (18 + 9.76190) / (0.9 + 0.47619) = 20.1730. By score alone: 17.93.
+    """
+    starts, ends, scores = (
+        np.array([10.0, 10.0, 10.0]),
+        np.array([20.0, 14.0, 20.5]),
+        np.array([0.9, 0.8, 0.5]),
+    )
+    for threshold, end in ((0.3, 19.0084), (0.5, 20.1730), (0.96, 20.0)):
+        voted = vote(starts[:1], ends[:1], starts, ends, scores, threshold)
+        np.testing.assert_allclose(np.concatenate(voted), [10.0, end], atol=5e-5)
+    # [0, 4] and [2, 6] share 2 of 6 s: each counts a third to the other; begin (0 + 2 / 3) / (4 / 3) = 0.5
+    voted = vote(
+        np.array([0.0]), np.array([4.0]), np.array([0.0, 2.0]), np.array([4.0, 6.0]), np.ones(2), 0.3
+    )
+    np.testing.assert_allclose(np.concatenate(voted), [0.5, 4.5], rtol=1e-12)
 
 
 def test_hard_suppression_leaves_nothing_that_overlaps_too_much():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from featx.dataset import LabelledVideos, join, known_pts, list_segments, present_videos, rows_between
-from featx.errors import FeatxError
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import temporal_iou
-from featx.proposals import Proposals, read_proposals
+from featx.model.localising import within
+from featx.proposals import Proposals, find_proposals, read_proposals
 from featx.store.reader import FeatureStore
 from featx.train.sampler import BACKGROUND
 from featx.train.settings import TrainSettings
@@ -23,19 +23,18 @@ def list_training_segments(
     ``background_tiou`` is background, whose class comes after all others; of these a share is drawn by the seed.
 
     Raises:
-        FeatxError: As `list_segments`, or if the proposals file has none of the split's videos.
+        FeatxError: As `list_segments`, or if the proposals file has less than half of the split's videos.
     """
     segments = list_segments(store, manifest, split)
     if settings.proposals is None:
         return segments
-    found = read_proposals(settings.proposals).videos
     present, _ = present_videos(store, manifest, split)
+    asked = [video.id for video in present]
+    named = set(asked)
+    others = [*manifest.others, *(video.id for video in manifest.videos if video.id not in named)]
+    place = f"--proposals {settings.proposals}"
+    found, _ = find_proposals(read_proposals(settings.proposals), asked, others, place)
     with_proposals = [video for video in present if video.id in found]
-    if not with_proposals:
-        raise FeatxError(
-            f"--proposals {settings.proposals}: has none of the {len(present)} videos of split '{split}'; make them with: "
-            f"featx propose RUN --split {split}"
-        )
     matched, background = [], []
     for video in with_proposals:
         labels = match_labels(found[video.id], video, manifest, settings.match_tiou, settings.background_tiou)
@@ -86,7 +85,7 @@ def match_labels(
 
 
 def _listed(proposals: Proposals, video: Video, pts: np.ndarray, labels: np.ndarray) -> LabelledVideos:
-    first_rows, rows = rows_between(pts, proposals.start_s, proposals.end_s)
+    first_rows, rows = rows_between(pts, *within(video, proposals))
     return LabelledVideos(
         [f"{video.id}@{number}" for number in range(len(proposals))],
         [video.stored_id] * len(proposals),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.detection_scores import score_detections, score_proposals
+from featx.detection_scores import check_thresholds, score_detections, score_proposals, thresholds_notes
 from featx.detections import DetectionsFile, read_detections
 from featx.errors import FeatxError
 from featx.evaluate.localisation.settings import DetectionSettings
@@ -28,9 +28,7 @@ def evaluate_detections(settings: DetectionSettings) -> list[Table]:
     Raises:
         FeatxError: If files and settings do not belong together, or a file is not as it should be.
     """
-    wrong = [threshold for threshold in settings.tiou if not 0 < threshold <= 1]
-    if wrong:
-        raise FeatxError(f"--tiou {wrong[0]:g}: must be more than 0 and at most 1")
+    check_thresholds(settings.tiou)
     if settings.as_proposals and (settings.per_class or settings.errors):
         raise FeatxError(
             "--as-proposals: proposals have no classes; --per-class and --errors go with detections"
@@ -51,6 +49,7 @@ def evaluate_detections(settings: DetectionSettings) -> list[Table]:
         curve, metrics = score_proposals(read.detections, truth, thresholds)
         return [proposals_table(curve, metrics, truth, thresholds, name, scored_of, notes)]
     scored = score_detections(read.detections, truth, settings.ap, settings.tiou)
+    notes += thresholds_notes(truth.data_set, settings.tiou)
     tables = [detections_table(scored, name, scored_of, notes)]
     if settings.per_class:
         tables.append(class_table(scored))
@@ -65,7 +64,7 @@ def read_truth(settings: DetectionSettings) -> GroundTruth:
     Raises:
         FeatxError: If it cannot be read, or does not have the split.
     """
-    blocked = read_blocked(settings.blocked_videos) if settings.blocked_videos else {}
+    blocked = read_blocked(settings.blocked_videos) if settings.blocked_videos else None
     file = settings.ground_truth
     if file.suffix == ".jsonl":
         return manifest_truth(read_manifest(file), settings.split, blocked)

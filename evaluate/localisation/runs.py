@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.dataset import known_pts, rows_between
-from featx.detection_scores import ScoredDetections
+from featx.detection_scores import ScoredDetections, check_thresholds, thresholds_notes
 from featx.errors import FeatxError
 from featx.evaluate.asked import Opened, open_asked
 from featx.evaluate.predict.classify import WindowScorer, window_scorer
@@ -58,6 +58,7 @@ def evaluate(folder: Path, settings: LocaliseSettings) -> Localised:
     Raises:
         FeatxError: If run, store, manifest, classes and proposals do not belong together.
     """
+    check_thresholds(settings.tiou)
     opened = open_asked(folder, settings)
     if opened.run.method in ("linear-probe", "nearest-mean"):
         raise FeatxError(
@@ -79,6 +80,7 @@ def evaluate(folder: Path, settings: LocaliseSettings) -> Localised:
         settings.tiou,
     )
     results = _results(folder, opened, named, missing, settings)
+    notes = [*notes, *thresholds_notes(truth.data_set, settings.tiou)]
     return Localised(opened, videos, proposals, named.scored, results, notes)
 
 

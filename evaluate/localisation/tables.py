@@ -117,7 +117,7 @@ def coverage(
     line = f"scored {scored:,} of {asked:,} videos, {asked - scored:,} missing"
     if scored < asked:
         line += f" from {file}, which count as videos without detections: {missing_file}"
-    notes = [line, f"{len(read.detections):,} detections"]
+    notes = [line, f"{len(read.detections):,} detections", *truth.notes]
     notes += [
         f"{number:,} videos are not scored: {reason}"
         for reason, number in Counter(truth.spared.values()).items()

@@ -96,7 +96,7 @@ def best_of_each_class(
     """
     classes = 1 + max(detections.labels.max(initial=0), instances.labels.max(initial=0))
     positives = np.bincount(instances.labels[matches.instances], minlength=classes)
-    by_class = matches.by_class(detections.labels)
+    by_class = matches.ranking
     labels = detections.labels[by_class]
     rank = np.arange(len(labels)) - np.searchsorted(labels, labels, side="left")
     return by_class[rank < factor * positives[labels]]

@@ -31,17 +31,23 @@ ACTIVITYNET_TIOU: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 THUMOS14_TIOU: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-def area_under_envelope(precision: np.ndarray, hits: np.ndarray) -> float:
-    """Returns the sum, at the hits, of the largest precision from there on (ActivityNet's `interpolated_prec_rec`)."""
-    return float(np.maximum.accumulate(precision[::-1])[::-1][hits].sum())
+def area_under_envelope(precision: np.ndarray) -> np.ndarray:
+    """Returns the sum, at the hits, of the largest precision from there on (ActivityNet's `interpolated_prec_rec`).
+
+    Between two hits precision only falls, so that the largest from a hit on is that of a hit.
+
+    Args:
+        precision: (C, K) at the hits of each class in the order of scores; 0 where a class has fewer.
+    """
+    return np.maximum.accumulate(precision[:, ::-1], axis=1).sum(axis=1)
 
 
-def precision_at_hits(precision: np.ndarray, hits: np.ndarray) -> float:
-    """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's updated kit)."""
-    return float(precision[hits].sum())
+def precision_at_hits(precision: np.ndarray) -> np.ndarray:
+    """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's updated kit); see `area_under_envelope`."""
+    return precision.sum(axis=1)
 
 
-Area = Callable[[np.ndarray, np.ndarray], float]
+Area = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Matches:
     """Which detections are hits.
 
     Attributes:
-        ranking: (P,) detections by descending score.
+        ranking: (P,) detections by class, then by descending score.
         hits: (T, P) bool.
         counts: (T, P) bool: hits, and those that are wrong; the others are left out.
         instances: (G,) indices of the instances that the rule looks at.
@@ -95,10 +101,6 @@ class Matches:
     counts: np.ndarray
     instances: np.ndarray
     found: np.ndarray
-
-    def by_class(self, labels: np.ndarray) -> np.ndarray:
-        """Returns (P,) detections by class, then by descending score."""
-        return self.ranking[np.argsort(labels[self.ranking], kind="stable")]
 
 
 @dataclass(frozen=True)
@@ -154,25 +156,29 @@ def match(
     Raises:
         ValueError: If a score is NaN or infinite.
     """
-    ranking = detections.ranking()
-    ranked = detections.choose(ranking)
+    ranking = detections.ranking_by_class()
     kept = without_repeats(instances) if rule.cleans else np.arange(len(instances))
     wanted = instances.choose(kept)
-    pairs = _wishes(ranked, wanted, rule, min(thresholds))
-    ranked_hits = np.zeros((len(thresholds), len(ranked)), dtype=bool)
+    classes = 1 + max(detections.labels.max(initial=0), instances.labels.max(initial=0))
+    keys, wanted_keys = (spans.videos * classes + spans.labels for spans in (detections, wanted))
+    able = ranking[
+        np.isin(keys, wanted_keys)[ranking]
+    ]  # those that an instance of their video and class is there for
+    pairs = _wishes(detections.choose(able), wanted, rule, min(thresholds), (keys[able], wanted_keys))
+    if not rule.instances_choose:
+        pairs = _without_hopeless(pairs, rule, thresholds)
+    hits = np.zeros((len(thresholds), len(detections)), dtype=bool)
     found = np.zeros((len(thresholds), len(wanted)), dtype=bool)
     for at, threshold in enumerate(thresholds):
         good = pairs.choose(rule.reaches(pairs.overlap, threshold))
         if rule.instances_choose:
-            taken_by = take_turns(good.first, good.second, len(wanted), len(ranked))
-            ranked_hits[at] = taken_by < len(wanted)
-            found[at, taken_by[ranked_hits[at]]] = True
+            taken_by = take_turns(good.first, good.second, len(wanted), len(able))
+            taken = taken_by < len(wanted)
+            hits[at, able[taken]] = found[at, taken_by[taken]] = True
         else:
-            taken_by = take_turns(good.first, good.second, len(ranked), len(wanted))
-            found[at] = taken_by < len(ranked)
-            ranked_hits[at, taken_by[found[at]]] = True
-    hits = np.zeros_like(ranked_hits)
-    hits[:, ranking] = ranked_hits
+            taken_by = take_turns(good.first, good.second, len(able), len(wanted))
+            found[at] = taken_by < len(able)
+            hits[at, able[taken_by[found[at]]]] = True
     counts = np.ones_like(hits)
     if rule.drops_ambiguous and ambiguous is not None:
         spared = overlapping_pairs(detections, ambiguous, rule.overlap, np.nextafter(0, 1)).first
@@ -181,15 +187,50 @@ def match(
     return Matches(ranking, hits, counts, kept, found)
 
 
-def _wishes(ranked: Detections, instances: Instances, rule: Rule, at_least: float) -> Pairs:
+def _wishes(
+    able: Detections,
+    instances: Instances,
+    rule: Rule,
+    at_least: float,
+    keys: tuple[np.ndarray, np.ndarray],
+) -> Pairs:
     """Returns pairs of chooser and item in the order of turns and, for each chooser, by descending overlap."""
-    classes = 1 + max(ranked.labels.max(initial=0), instances.labels.max(initial=0))
-    keys = [spans.videos * classes + spans.labels for spans in (ranked, instances)]
     if rule.instances_choose:
-        pairs = overlapping_pairs(instances, ranked, rule.overlap, at_least, keys=(keys[1], keys[0]))
+        pairs = overlapping_pairs(instances, able, rule.overlap, at_least, keys=keys[::-1])
     else:
-        pairs = overlapping_pairs(ranked, instances, rule.overlap, at_least, keys=(keys[0], keys[1]))
-    return pairs.choose(np.lexsort((pairs.second, -pairs.overlap, pairs.first)))
+        pairs = overlapping_pairs(able, instances, rule.overlap, at_least, keys=keys)
+    # they come by chooser, then by item: only those of choosers with a choice need sorting
+    several = np.flatnonzero(_has_several(pairs.first))
+    some = pairs.choose(several)
+    order = np.arange(len(pairs.first))
+    order[several] = several[np.lexsort((some.second, -some.overlap, some.first))]
+    return pairs.choose(order)
+
+
+def _has_several(chooser: np.ndarray) -> np.ndarray:
+    """Returns (M,) whether a chooser has another pair, too; choosers ascend."""
+    first, last = np.diff(chooser, prepend=-1) != 0, np.diff(chooser, append=-1) != 0
+    return ~(first & last)
+
+
+def _without_hopeless(pairs: Pairs, rule: Rule, thresholds: Sequence[float]) -> Pairs:
+    """Leaves out pairs whose detection never gets the instance, and wishes for no other.
+
+    So it is if an earlier detection that wishes for this instance alone, too, reaches all thresholds that this one does:
+    whenever it is this one's turn, the instance is taken. Of many detections around one instance few are left.
+    """
+    reached = np.zeros(len(pairs.first), dtype=np.int64)
+    for threshold in thresholds:
+        reached += rule.reaches(pairs.overlap, threshold)
+    alone = np.flatnonzero(~_has_several(pairs.first))
+    alone = alone[np.argsort(pairs.second[alone], kind="stable")]  # by instance, in the order of turns
+    level = pairs.second[alone] * (len(thresholds) + 1) + reached[alone]
+    most_before = np.maximum.accumulate(np.insert(level, 0, -1))[
+        :-1
+    ]  # of an earlier instance it is less than any of this
+    stays = np.ones(len(pairs.first), dtype=bool)
+    stays[alone[level <= most_before]] = False
+    return pairs.choose(stays)
 
 
 def average_precision(
@@ -204,14 +245,20 @@ def average_precision(
         area: `Rule.area`.
     """
     labels, positives = np.unique(instances.labels[matches.instances], return_counts=True)
-    by_class = matches.by_class(detections.labels)
-    begin, past = (np.searchsorted(detections.labels[by_class], labels, side) for side in ("left", "right"))
+    ranked = detections.labels[matches.ranking]
+    place = np.empty(len(ranked), dtype=np.int64)
+    place[matches.ranking] = np.arange(len(ranked))  # of each detection among all by class and score
+    begin = np.searchsorted(ranked, labels)
     ap = np.zeros((len(matches.hits), len(labels)))
-    for at, (all_hits, all_counts) in enumerate(zip(matches.hits, matches.counts, strict=True)):
-        hits, counts = all_hits[by_class], all_counts[by_class]
-        for index in range(len(labels)):
-            of_class = slice(begin[index], past[index])
-            scored = hits[of_class][counts[of_class]]
-            precision = np.cumsum(scored) / np.arange(1, len(scored) + 1)
-            ap[at, index] = area(precision, scored) / positives[index]
+    for at, counts in enumerate(matches.counts):
+        hits = np.sort(place[np.flatnonzero(matches.hits[at])])
+        of_class = np.searchsorted(labels, ranked[hits])  # a hit has its instance's class
+        number = hits - begin[of_class] + 1  # how many of the class there are up to this one
+        if not counts.all():
+            left_out = np.append(0, np.cumsum(~counts[matches.ranking]))
+            number -= left_out[hits] - left_out[begin[of_class]]
+        right = np.arange(len(hits)) - np.searchsorted(of_class, of_class) + 1  # how many of them are hits
+        precision = np.zeros((len(labels), right.max(initial=0)))
+        precision[of_class, right - 1] = right / number
+        ap[at] = area(precision) / positives
     return AveragePrecision(labels, positives, ap)

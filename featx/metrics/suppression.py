@@ -92,9 +92,9 @@ def vote(
     all_scores: np.ndarray,
     threshold: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Moves kept proposals to the mean, weighted by score, of all proposals that overlap them enough.
+    """Moves kept proposals to the mean of all proposals that overlap them enough, weighted by score times IoU.
 
-    Source: ActionFormer's score voting (libs/utils/nms.py, seg_voting).
+    Source: ActionFormer's score voting (libs/utils/nms.py, seg_voting; its first release weighed by score alone).
 
     Args:
         starts: (K,) begins of the kept.
@@ -107,8 +107,8 @@ def vote(
     Returns:
         (K,) begins and (K,) ends; unchanged where nobody votes, which only a kept one without length can meet.
     """
-    weights = overlaps(starts, ends, all_starts, all_ends)  # (K, N)
-    weights = np.where(weights >= threshold, all_scores, 0.0)
+    iou = overlaps(starts, ends, all_starts, all_ends)  # (K, N)
+    weights = np.where(iou >= threshold, all_scores * iou, 0.0)
     total = weights.sum(axis=1)
     voted = total > 0
     safe = np.where(voted, total, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -12,7 +12,7 @@ from featx.dataset import rows_between
 from featx.detection_scores import ScoredDetections, score_detections, score_proposals
 from featx.ground_truth import GroundTruth
 from featx.manifest import Video
-from featx.metrics.intervals import Detections
+from featx.metrics.intervals import Detections, join_detections
 from featx.model.adapter import Adapter
 from featx.model.scoring import VIDEOS_AT_ONCE, score_videos
 from featx.proposals import Proposals
@@ -124,21 +124,19 @@ def localise(
         if found is None or not len(found):
             continue
         surely = found.score if proposal_weight else np.ones(len(found))
-        chances = score(video, found.start_s, found.end_s)[:, :classes]
+        chances = score(video, *within(video, found))[:, :classes]
         index, labels, fused = fuse(surely, chances, proposal_weight, top_classes)
         where = np.full(len(index), number, dtype=np.int64)
         parts.append(Detections(where, found.start_s[index], found.end_s[index], labels, fused))
     return join_detections(parts)
 
 
-def join_detections(parts: Sequence[Detections]) -> Detections:
-    """Returns several lists one after another."""
-    empty = np.empty(0)
-    none = Detections(empty.astype(np.int64), empty, empty, empty.astype(np.int64), empty)
-    columns = (
-        np.concatenate([getattr(part, field.name) for part in [none, *parts]]) for field in fields(none)
-    )
-    return Detections(*columns)
+def within(video: Video, found: Proposals) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (P,) begins and (P,) ends of proposals inside their video: what lies outside a part is of other parts."""
+    if video.part_of is None:
+        return found.start_s, found.end_s
+    length_s = video.part_end_s - video.part_start_s
+    return found.start_s.clip(0, length_s), found.end_s.clip(0, length_s)
 
 
 def annotated_proposals(truth: GroundTruth) -> dict[str, Proposals]:

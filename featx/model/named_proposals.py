@@ -14,7 +14,7 @@ from featx.errors import FeatxError
 from featx.ground_truth import GroundTruth, manifest_truth
 from featx.manifest import Manifest, Video
 from featx.model.localising import annotated_proposals, localise, proposal_metrics
-from featx.proposals import GROUND_TRUTH, Proposals, read_proposals
+from featx.proposals import GROUND_TRUTH, Proposals, find_proposals, read_proposals
 from featx.results import Localisation
 from featx.store.reader import FeatureStore
 
@@ -50,7 +50,7 @@ def stored_truth(store: FeatureStore, manifest: Manifest, split: str) -> tuple[G
             f"'{missing[0]}' first"
         )
     present = [video for video in manifest.videos if video.id in stored]
-    truth = manifest_truth(Manifest(manifest.header, present, manifest.file), split)
+    truth = manifest_truth(manifest.part(present), split)
     list_segments(store, manifest, split)  # refuses segments that are elsewhere: nothing could find them
     return truth, missing
 
@@ -79,19 +79,17 @@ def choose_proposals(
         raise FeatxError(
             f"{flag} {file}: made on other features than {store.path} ({'; '.join(differences)})"
         )
-    asked = set(truth.video_ids)
-    found = {video_id: proposals for video_id, proposals in content.videos.items() if video_id in asked}
-    if not found:
-        raise FeatxError(
-            f"{flag} {file}: has none of the {len(asked)} videos that are scored; ids there look like "
-            f"'{next(iter(content.videos))}', in the manifest like '{truth.video_ids[0]}'"
-        )
+    found, unscored = find_proposals(
+        content, truth.video_ids, [*truth.elsewhere, *truth.spared], f"{flag} {file}"
+    )
     notes = []
-    if len(found) < len(content.videos):
-        notes.append(f"{file}: {len(content.videos) - len(found)} of its videos are not scored")
-    if len(found) < len(asked):
+    if unscored:
+        notes.append(f"{file}: {len(unscored)} of its videos are not scored, '{unscored[0]}' first")
+    lacking = [video_id for video_id in truth.video_ids if video_id not in found]
+    if lacking:
         notes.append(
-            f"{file}: has no proposals of {len(asked) - len(found)} videos, which count as without detections"
+            f"{file}: has no proposals of {len(lacking)} videos, which count as without detections: "
+            f"'{lacking[0]}'{' first' if len(lacking) > 1 else ''}"
         )
     return found, notes
 
