@@ -34,6 +34,7 @@ def words(world: Path, episodes: Path | None, run: Path, *more: object) -> list[
     "more",
     [
         ["--layers", 0],
+        ["--layers", 0, "--positions"],
         ["--layers", 1, "--clip-norm", 0.5],
         ["--layers", 0, "--loss", "symmetric", "--ema", 0.9],
         ["--prompts", 0, "--layers", 1],

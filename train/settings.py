@@ -116,6 +116,11 @@ class TrainSettings(LearnSettings):
         True, description="Prompts after the class name too (k+X+k); without, k+X+0, a step is much cheaper."
     )
     layers: int = Field(2, ge=0, le=4, description="Layers of the temporal Transformer; 0: none.")
+    positions: bool | None = Field(
+        None,
+        description="Learned positions of a clip's frames in time; if not said, only with layers: without either a video "
+        "is the plain mean of its frames.",
+    )
     heads: int = Field(8, ge=1, description="Attention heads of the temporal Transformer.")
     template: str | None = Field(
         None,
@@ -200,6 +205,12 @@ class TrainSettings(LearnSettings):
                 raise ValueError(f"{name} is about classes; leave it out, or task=retrieval")
         if "prompts" not in self.model_fields_set:
             self.prompts = RETRIEVAL_PROMPTS
+        return self
+
+    @model_validator(mode="after")
+    def _positions_with_layers(self) -> TrainSettings:
+        if self.positions is None:
+            self.positions = self.layers > 0
         return self
 
     @model_validator(mode="after")
