@@ -116,4 +116,4 @@ def _place(
 ) -> np.ndarray:
     """Returns (B * clips, T) rows of evenly placed clips."""
     clip_frames = adapter.config.clip_frames
-    return np.concatenate([even_clips(n, clip_frames, clips, strides, stride_weights) for n in rows])
+    return even_clips(rows, clip_frames, clips, strides, stride_weights).reshape(-1, clip_frames)
