@@ -102,6 +102,7 @@ class Adapter(nn.Module):
         if feature_width % config.heads:
             raise FeatxError(f"heads={config.heads}: does not divide the feature width {feature_width}")
         self.config = config
+        self.feature_width = feature_width
         rows = prompt_table_rows(config.prompts, config.layout, config.suffix)
         self.prompt_table = (
             nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
