@@ -22,6 +22,8 @@ def method_of(results: Results) -> str:
     layers = f"{config['layers']} layer{'s' if config['layers'] != 1 else ''}" if config["layers"] else ""
     if prompts and layers:
         return f"prompts {prompts}, Transformer {layers}"
+    if results.positions_alone:
+        return f"prompts {prompts}, positions" if prompts else "positions"
     if prompts:
         return f"prompts {prompts}"
     return f"Transformer {layers}" if layers else "zero-shot"

@@ -1,33 +1,47 @@
 """Which rows of a video make a clip: pure, seeded functions (method: Ju et al. 2022, and its released code).
 
-A clip is T consecutive entries of the video's rows taken with a stride. Training draws stride and start at random;
-evaluation places clips evenly, so that the answer is the same every time.
+A clip is T consecutive entries of a strided sequence of the video's rows. Training draws stride, phase and start at
+random; evaluation spreads the same three evenly over a video's clips, so that the answer is the same every time.
+
+Source of the sequence: ``_select_indices`` in ``src/data.py`` of the authors' released code. It begins at a phase below
+the stride s, ends at the last of N rows, and has round(N / s) entries, evenly spaced and rounded down: its spacing is s
+on average only. Where that would be fewer than T entries, it is all rows. docs/training.md says what differs here.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+Numbers = int | np.ndarray
 
-def clip_rows(
-    rows: int | np.ndarray, start: int | np.ndarray, stride: int | np.ndarray, clip_frames: int
-) -> np.ndarray:
-    """Returns (..., T) row indices of clips; past the end the last row that the stride reaches is repeated.
+
+def clip_rows(rows: Numbers, start: Numbers, stride: Numbers, phase: Numbers, clip_frames: int) -> np.ndarray:
+    """Returns (..., T) row indices of clips; of a video with fewer than T rows the last one is repeated.
 
     Args:
         rows: N, the rows of the video; one number, or one for each clip.
-        start: Entry of the strided sequence 0, s, 2 s, … at which the clip begins.
+        start: Entry of the strided sequence at which the clip begins.
         stride: s.
+        phase: Row below s at which the sequence begins; 0 where it is all rows.
         clip_frames: T.
     """
-    last_entry = np.asarray(starts_count(rows, stride, 1) - 1)
-    entries = np.asarray(start)[..., None] + np.arange(clip_frames)  # (..., T)
-    return np.minimum(entries, last_entry[..., None]) * np.asarray(stride)[..., None]
+    rows, entries = np.asarray(rows), entries_count(rows, stride, clip_frames)
+    first = np.where(entries == rows, 0, np.minimum(phase, rows - 1))
+    wanted = np.asarray(start)[..., None] + np.arange(clip_frames)  # (..., T)
+    spaced = wanted * (rows - 1 - first)[..., None] // np.maximum(entries - 1, 1)[..., None]
+    return np.minimum(first[..., None] + spaced, (rows - 1)[..., None])
 
 
-def starts_count(rows: int | np.ndarray, stride: int | np.ndarray, clip_frames: int) -> np.ndarray:
+def entries_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarray:
+    """Returns how many entries the strided sequence has: all rows where they would be fewer than T."""
+    rows = np.asarray(rows)
+    strided = np.rint(rows * (1 / np.asarray(stride))).astype(np.int64)  # as the released code rounds
+    return np.where(strided < clip_frames, rows, strided)
+
+
+def starts_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarray:
     """Returns how many starts a clip can have; the last window counts, a short video has one."""
-    return np.maximum(-(-np.asarray(rows) // stride) - clip_frames, 0) + 1
+    return np.maximum(entries_count(rows, stride, clip_frames) - clip_frames, 0) + 1
 
 
 def draw_clips(
@@ -36,7 +50,7 @@ def draw_clips(
     """Draws one training clip of each of B videos.
 
     Args:
-        rng: Source of strides and starts.
+        rng: Source of strides, phases and starts.
         rows: (B,) number of rows of each video.
         clip_frames: T.
         strides: Possible strides.
@@ -45,25 +59,41 @@ def draw_clips(
     Returns:
         (B, T) row indices within each video.
     """
-    up_to = np.cumsum(weights) / np.sum(weights)
-    up_to[-1] = 1.0  # not a rounding error below it
-    chosen = np.asarray(strides)[np.searchsorted(up_to, rng.random(len(rows)), side="right")]
-    starts = (rng.random(len(rows)) * starts_count(rows, chosen, clip_frames)).astype(np.int64)
-    return clip_rows(rows, starts, chosen, clip_frames)
+    stride = _strides_at(rng.random(len(rows)), strides, weights)
+    phase = (rng.random(len(rows)) * stride).astype(np.int64)
+    start = (rng.random(len(rows)) * starts_count(rows, stride, clip_frames)).astype(np.int64)
+    return clip_rows(rows, start, stride, phase, clip_frames)
 
 
 def even_clips(
-    rows: int, clip_frames: int, clips: int, strides: list[int], weights: list[float]
+    rows: Numbers, clip_frames: int, clips: int, strides: list[int], weights: list[float]
 ) -> np.ndarray:
-    """Places clips evenly over a video.
+    """Spreads K clips over videos: strides as often as in training, phases over each stride, starts from first to last.
 
-    The stride is the one drawn most often in training, or the largest smaller one with which T rows fit.
+    Args:
+        rows: N of a video, or (V,) of several.
+        clip_frames: T.
+        clips: K.
+        strides: Possible strides.
+        weights: How often each is drawn in training.
 
     Returns:
-        (clips, T) row indices; for a short video all clips are equal.
+        (..., K, T) row indices; of a video with no more than T rows all clips are equal.
     """
-    usual = strides[int(np.argmax(weights))]
-    fitting = [s for s in strides if s <= usual and -(-rows // s) >= clip_frames]
-    stride = max(fitting, default=min(strides))
-    starts = np.linspace(0, starts_count(rows, stride, clip_frames) - 1, clips).round().astype(np.int64)
-    return clip_rows(rows, starts, stride, clip_frames)
+    # The middles of K equal parts of the distribution, every other one first: large strides next to small ones.
+    parts = np.array([*range(0, clips, 2), *range(1, clips, 2)])
+    stride = _strides_at((parts + 0.5) / clips, strides, weights)  # (K,)
+    same = stride[:, None] == stride
+    place = np.tril(same, -1).sum(axis=1)  # among the clips of this stride
+    phase = ((place + 0.5) / same.sum(axis=1) * stride).astype(np.int64)
+    rows = np.asarray(rows)[..., None]  # (..., 1)
+    share = np.linspace(0, 1, clips) if clips > 1 else np.array([0.5])
+    start = np.rint(share * (starts_count(rows, stride, clip_frames) - 1)).astype(np.int64)
+    return clip_rows(np.broadcast_to(rows, start.shape), start, stride, phase, clip_frames)
+
+
+def _strides_at(quantiles: np.ndarray, strides: list[int], weights: list[float]) -> np.ndarray:
+    """Returns the strides at quantiles of their distribution, each in [0, 1)."""
+    up_to = np.cumsum(weights) / np.sum(weights)
+    up_to[-1] = 1.0  # not a rounding error below it
+    return np.asarray(strides)[np.searchsorted(up_to, quantiles, side="right")]

@@ -24,7 +24,8 @@ SMI_SECONDS = 20.0  # a driver in trouble lets nvidia-smi hang
 def choose_device(device: str) -> str:
     """Returns a device that is there; `auto` means a GPU if there is one, else the CPU.
 
-    A GPU is asked for without opening a context on it: with several processes each opens its own only.
+    A GPU is asked for without opening a context on it: with several processes each opens its own only. From then on it
+    computes float32 in float32 (`full_fp32`).
 
     Raises:
         FeatxError: If the device is not a device, or not on this machine, or cannot be used; with `auto` also if the
@@ -35,6 +36,7 @@ def choose_device(device: str) -> str:
     if device == "auto":
         reason = cuda_problem()
         if reason is None:
+            full_fp32()
             return "cuda"
         if not hides_all_gpus() and (gpus := nvidia_gpus()):
             raise FeatxError(
@@ -46,6 +48,7 @@ def choose_device(device: str) -> str:
         wanted = torch.device(device)
         if wanted.type == "cuda":
             _check_cuda(device, wanted.index or 0)
+            full_fp32()
         else:
             torch.zeros(1, device=wanted)
     except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -176,6 +176,12 @@ class Results(BaseModel):
         return self.videos.scored + len(self.videos.missing)
 
     @property
+    def positions_alone(self) -> bool:
+        """Whether an adapter learned temporal positions without a Transformer, as all without one did before that was a choice."""
+        config = self.config
+        return self.method == "adapter" and not config.get("layers") and config.get("positions", True)
+
+    @property
     def stem(self) -> str:
         """What parts the results of one run, as part of a file's name."""
         file, _, split_name = (self.class_split or "").rpartition("#")

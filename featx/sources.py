@@ -15,6 +15,7 @@ from featx.dataset import StoredParts
 from featx.store.reader import FeatureStore
 
 SHARE_OF_FREE_MEMORY = 0.5
+BLOCK_BYTES = 256 * 2**20  # that are read at once on the way to where features are kept
 
 
 class Source(Protocol):
@@ -39,17 +40,34 @@ class Resident:
     reads = False
 
     def __init__(self, store: FeatureStore, ids: Sequence[str], device: str = "cpu") -> None:
-        packed = store.load(list(ids))
+        """Reads the features, a block after the other: a GPU's are never all in the computer's own memory.
+
+        Args:
+            store: The store.
+            ids: V video ids.
+            device: Where they are kept.
+        """
         self.where = "memory" if device == "cpu" else device
-        self._features = torch.from_numpy(packed.features).to(device)  # (N, D)
-        self._offsets = packed.offsets
+        fingerprint = store.header.fingerprint
+        dtype = np.dtype(fingerprint.dtype)
+        rows = [store.rows(video_id) for video_id in ids]
+        self._offsets = np.cumsum([0, *rows])
+        self._features = torch.empty(
+            (int(self._offsets[-1]), fingerprint.width),
+            dtype=torch.from_numpy(np.empty(0, dtype)).dtype,
+            device=device,
+        )  # (N, D)
+        block_of = self._offsets[:-1] * fingerprint.width * dtype.itemsize // BLOCK_BYTES
+        for block in np.unique(block_of):
+            first, past = np.searchsorted(block_of, [block, block + 1])
+            own = slice(int(self._offsets[first]), int(self._offsets[past]))
+            self._features[own].copy_(torch.from_numpy(store.load(list(ids[first:past])).features))
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
         """Returns (B, T, D) features, on the device that they are kept on."""
         index = torch.from_numpy((self._offsets[videos][:, None] + rows).ravel()).to(self._features.device)
-        return self._features.index_select(0, index).view(
-            *rows.shape, -1
-        )  # six times faster than [index] in half
+        # six times faster than [index] in half
+        return self._features.index_select(0, index).unflatten(0, rows.shape)
 
 
 class Windows:
@@ -125,10 +143,21 @@ def open_source(
     )
     given = None if budget_gib is None else int(budget_gib * 2**30)
     if device.startswith("cuda") and needed <= (free_gpu_bytes(device) if given is None else given):
-        return Resident(store, ids, device)
+        kept = _keep_on_gpu(store, ids, device, needed if given is None else 0)
+        if kept is not None:
+            return kept
     if needed <= (free_memory_bytes() // sharers if given is None else given):
         return Resident(store, ids)
     return Windows(store, ids)
+
+
+def _keep_on_gpu(store: FeatureStore, ids: Sequence[str], device: str, left_bytes: int) -> Resident | None:
+    """Returns features on a GPU, or None if they do not leave as much free as they should: others were given it too."""
+    try:
+        kept = Resident(store, ids, device)
+    except torch.OutOfMemoryError:
+        return None
+    return kept if torch.cuda.mem_get_info(device)[0] >= left_bytes else None
 
 
 def free_gpu_bytes(device: str) -> int:

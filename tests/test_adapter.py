@@ -25,19 +25,79 @@ def header(config: AdapterConfig) -> AdapterHeader:
 
 
 @pytest.mark.parametrize(
-    ("layers", "count"), [(0, 47_616), (1, 3_200_000), (2, 6_352_384), (3, 9_504_768), (4, 12_657_152)]
+    ("layers", "positions", "count"),
+    [
+        (0, None, 39_424),  # 77 x 512, and the plain mean
+        (0, True, 47_616),  # and 16 x 512 positions
+        (1, None, 3_200_000),
+        (1, False, 3_191_808),
+        (2, None, 6_352_384),
+        (3, None, 9_504_768),
+        (4, None, 12_657_152),
+    ],
 )
-def test_parameter_counts_are_the_papers(layers: int, count: int) -> None:
-    adapter = Adapter(AdapterConfig(prompts=16, layout="positional", layers=layers), 512, 512)
-    assert adapter.parameter_count() == count
+def test_parameter_counts_are_the_papers(layers: int, positions: bool | None, count: int) -> None:
+    config = AdapterConfig(prompts=16, layout="positional", layers=layers, positions=positions)
+    assert Adapter(config, 512, 512).parameter_count() == count
 
 
-@pytest.mark.parametrize(("prompts", "layers"), [(16, 2), (4, 0), (0, 1), (0, 0)])
+def positioned(adapter: Adapter) -> torch.Tensor:
+    assert adapter.temporal is not None and adapter.temporal.positions is not None
+    return adapter.temporal.positions
+
+
+@torch.no_grad()
+def test_without_layers_a_video_is_the_plain_mean_unless_positions_are_asked_for() -> None:
+    clips = torch.randn(3, 16, 64)
+    plain = Adapter(AdapterConfig(prompts=4, layers=0), 32, 64)
+    mean = clips.double().mean(dim=1)
+    expected = (mean / mean.norm(dim=-1, keepdim=True)).float()
+    torch.testing.assert_close(plain.encode_clips(clips), expected)
+    moved = Adapter(AdapterConfig(prompts=4, layers=0, positions=True), 32, 64)
+    positioned(moved).copy_(10 * torch.randn(16, 64))
+    mean = (clips + positioned(moved)).mean(dim=1)
+    torch.testing.assert_close(moved.encode_clips(clips), mean / mean.norm(dim=-1, keepdim=True))
+    assert not torch.allclose(moved.encode_clips(clips), expected, atol=0.1)
+
+
+@torch.no_grad()
+def test_layers_without_positions_do_not_know_the_order_of_frames() -> None:
+    clips = torch.randn(2, 16, 64)
+    shuffled = clips[:, torch.randperm(16)]
+    for positions, same in ((False, True), (True, False)):
+        adapter = Adapter(AdapterConfig(prompts=0, layers=1, positions=positions), 32, 64)
+        if positions:
+            positioned(adapter).copy_(torch.randn(16, 64))
+        outputs = adapter.encode_clips(clips), adapter.encode_clips(shuffled)
+        assert torch.allclose(*outputs, atol=1e-5) == same
+
+
+@pytest.mark.parametrize(("prompts", "layers", "learned"), [(4, 0, True), (0, 1, True), (0, 0, False)])
+def test_a_file_from_before_positions_were_a_choice_is_read_as_it_was(
+    tmp_path: Path, prompts: int, layers: int, learned: bool
+) -> None:
+    """Then they were learned wherever anything was, also without layers."""
+    file = tmp_path / "adapter.safetensors"
+    adapter = Adapter(AdapterConfig(prompts=prompts, layers=layers, positions=learned), 32, 64)
+    written = header(adapter.config).model_dump()
+    del written["config"]["positions"]
+    written["settings"]["layers"] = layers
+    save_file(dict(adapter.state_dict()), str(file), {"featx": json.dumps(written)})
+    loaded, read = load_adapter(file)
+    assert read.config.positions == learned and read.settings["positions"] == learned
+    clips = torch.randn(2, 16, 64)
+    assert torch.equal(loaded.encode_clips(clips), adapter.encode_clips(clips))
+
+
+@pytest.mark.parametrize(
+    ("prompts", "layers", "positions"),
+    [(16, 2, None), (4, 0, None), (4, 0, True), (0, 1, None), (4, 1, False), (0, 0, None)],
+)
 def test_file_holds_the_learned_tensors_and_gives_them_back(
-    tmp_path: Path, prompts: int, layers: int
+    tmp_path: Path, prompts: int, layers: int, positions: bool | None
 ) -> None:
     file = tmp_path / "adapter.safetensors"
-    adapter = Adapter(AdapterConfig(prompts=prompts, layers=layers), 32, 64)
+    adapter = Adapter(AdapterConfig(prompts=prompts, layers=layers, positions=positions), 32, 64)
     save_adapter(file, adapter, header(adapter.config))
     loaded, read = load_adapter(file)
     assert read == header(adapter.config)

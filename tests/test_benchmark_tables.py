@@ -19,6 +19,7 @@ FINGERPRINT = {"model": "ViT-B/16", "dtype": "float16", "precision": "fp16"}
 ADAPTER = {
     "prompts": 16,
     "layers": 2,
+    "positions": True,
     "layout": "sequence",
     "suffix": True,
     "clip_frames": 16,
@@ -110,7 +111,7 @@ def test_the_ablation_has_the_papers_rows_and_dashes_where_we_have_nothing() -> 
         split="val",
         classes=700,
         trained_on=learned,
-        config=ADAPTER | {"prompts": 8, "layers": 0},
+        config=ADAPTER | {"prompts": 8, "layers": 0, "positions": False},
     )
     probe = ours.model_copy(update={"method": "linear-probe", "config": {"c": 0.3}, "run": "runs/probe"})
     rows = rows_of("ablation", ours, probe)
@@ -123,8 +124,23 @@ def test_the_ablation_has_the_papers_rows_and_dashes_where_we_have_nothing() -> 
     assert known["prompts 16+X+16, Transformer 4 layers"]["paper top-1"] == 64.9
 
 
+def test_positions_without_a_transformer_are_not_the_papers_rows_without_one() -> None:
+    learned = TrainedOn(data_set="kinetics700", classes=["a"])
+    ours = results_of(data_set="kinetics700", split="val", classes=700, trained_on=learned)
+    before = {
+        key: value for key, value in ADAPTER.items() if key != "positions"
+    }  # then they always were learned
+    for config in (ADAPTER | {"layers": 0}, before | {"layers": 0}):
+        (row,) = [
+            one for one in rows_of("ablation", ours.model_copy(update={"config": config})) if one["run"]
+        ]
+        assert row["learned"] == "prompts 16+X+16, positions" and row["paper top-1"] is None
+    (row,) = [one for one in rows_of("ablation", ours.model_copy(update={"config": before})) if one["run"]]
+    assert row["learned"] == "prompts 16+X+16, Transformer 2 layers" and row["paper top-1"] == 64.7
+
+
 def test_few_shot_rows_say_ways_shots_episodes_and_the_interval() -> None:
-    prompts = ADAPTER | {"layers": 0}
+    prompts = ADAPTER | {"layers": 0, "positions": False}
     ours = few_shot_of(200, 5, config=prompts)
     fewer = few_shot_of(50, 5, config=prompts, run="runs/fewer")
     rows = {row["run"]: row for row in rows_of("few-shot", ours, fewer)}
@@ -140,7 +156,7 @@ def test_open_set_numbers_belong_to_the_unseen_300_classes() -> None:
     learned = TrainedOn(data_set="kinetics700", classes=[str(n) for n in range(400)])
     ours = results_of(
         data_set="kinetics700", split="val", classes=300, class_set="unseen", class_split="k700.jsonl#split_0",
-        trained_on=learned, config=ADAPTER | {"layers": 0},
+        trained_on=learned, config=ADAPTER | {"layers": 0, "positions": False},
     )  # fmt: skip
     together = ours.model_copy(
         update={"class_set": "all", "classes": 700,

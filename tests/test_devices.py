@@ -93,3 +93,19 @@ def app_that_raises(error: Exception):
         raise error
 
     return app
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_gpu_computes_float32_in_full(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default the detector's convolutions would round their inputs to TF32's 10 bits."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = (
+        True  # as in NVIDIA's containers
+    )
+    try:
+        assert choose_device(device) == "cuda"
+        assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

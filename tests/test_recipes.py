@@ -63,14 +63,39 @@ def test_proposals_are_kept_as_actionformers_configurations_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "count"), list(enumerate(["47,616", "3,200,000", "6,352,384", "9,504,768", "12,657,152"]))
-)
+    ("layers", "more", "count"),
+    [
+        *((layers, [], count) for layers, count in enumerate(["39,424", "3,200,000", "6,352,384", "9,504,768", "12,657,152"])),
+        (0, ["--positions"], "47,616"),
+        (2, ["--no-positions"], "6,344,192"),
+    ],
+)  # fmt: skip
 def test_dry_run_counts_the_papers_parameters_without_weights(
-    layers: int, count: str, tmp_path, featx
+    layers: int, more: list[str], count: str, tmp_path, featx
 ) -> None:
-    words = ["--layout", "positional", "--layers", layers, "--store", tmp_path, "--manifest", tmp_path / "no"]
+    words = [
+        "--layout",
+        "positional",
+        "--layers",
+        layers,
+        *more,
+        "--store",
+        tmp_path,
+        "--manifest",
+        tmp_path / "no",
+    ]
     outcome = featx("train", "--dry-run", "--to", tmp_path, *words)
     assert outcome.code == 2 and f"# {count} learned parameters" in outcome.out
+    learned = "--positions" in more or (layers > 0 and not more)
+    assert f"positions = {str(learned).lower()}" in outcome.out.splitlines()
+
+
+def test_long_recipes_have_the_rate_of_the_released_code() -> None:
+    """Over 1,100 steps it is constant but for 1 in 10,000; at step 50,000 it is at 0.855, so saying which matters."""
+    for file in RECIPES:
+        recipe = tomllib.loads(file.read_text())
+        if recipe.get("steps", 0) >= 50_000:
+            assert recipe["schedule"] == "released", file
 
 
 def test_there_are_recipes() -> None:

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+from featx import sources
 from featx.clips import draw_clips
 from featx.sources import Resident, Windows, free_memory_bytes, open_source
-from featx.store.reader import FeatureStore
+from featx.store.reader import FeatureStore, Packed
 
 
 @pytest.fixture
@@ -37,6 +39,47 @@ def test_clips_from_memory_are_the_videos_rows(store: FeatureStore) -> None:
     found = Resident(store, ids).gather(videos, rows)
     assert found.dtype == torch.float16
     np.testing.assert_array_equal(found.numpy(), expected(store))
+
+
+def test_features_are_read_in_blocks_of_whole_videos(store: FeatureStore, monkeypatch) -> None:
+    ids, videos, rows = clips_of(store)
+    read: list[int] = []
+    load = FeatureStore.load
+
+    def counted(self: FeatureStore, ids: list[str]) -> Packed:
+        packed = load(self, ids)
+        read.append(packed.features.nbytes)
+        return packed
+
+    monkeypatch.setattr(FeatureStore, "load", counted)
+    longest = max(store.rows(video_id) for video_id in ids) * 128 * 2
+    monkeypatch.setattr(sources, "BLOCK_BYTES", 3 * longest)
+    found = Resident(store, ids).gather(videos, rows)
+    np.testing.assert_array_equal(found.numpy(), expected(store))
+    assert len(read) > 2 and max(read) <= 4 * longest  # a block, and what of its last video is beyond it
+    assert sum(read) == sum(store.rows(video_id) for video_id in ids) * 128 * 2
+
+
+def test_no_clips_are_none_wherever_they_would_come_from(store: FeatureStore) -> None:
+    nothing = np.zeros(0, np.int64), np.zeros((0, 16), np.int64)
+    assert Resident(store, list(store)).gather(*nothing).shape == (0, 16, 128)
+
+
+@pytest.mark.parametrize(("left", "where"), [(1.5, "cuda"), (0.9, "memory")])
+def test_a_gpu_is_looked_at_again_when_features_are_on_it(
+    left: float, where: str, store: FeatureStore, monkeypatch
+) -> None:
+    """Two runs that begin together both see half of it free; who then finds too little left goes back to memory."""
+    ids = list(store)
+    rows = np.array([store.rows(video_id) for video_id in ids])
+    needed = int(rows.sum()) * 128 * 2
+    free = iter([int(2.5 * needed), int(left * needed)])
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (next(free), 2**40))
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        source = open_source(store, ids, rows, "cuda", None)
+        clips = source.gather(np.array([0, 1]), np.zeros((2, 16), np.int64))
+    assert source.where == where
+    assert clips.device.type == where.replace("memory", "cpu") and clips.shape == (2, 16, 128)
 
 
 def test_clips_from_the_store_are_the_videos_rows(store: FeatureStore) -> None:

@@ -9,7 +9,7 @@ import pytest
 from class_world import CLASSES, make_episodes
 from safetensors.numpy import load_file
 from scipy import stats
-from test_train_resume import when
+from test_train_resume import TOO_FAR, when
 
 from featx.manifest import read_manifest
 from featx.model.adapter import read_header
@@ -34,6 +34,7 @@ def words(world: Path, episodes: Path | None, run: Path, *more: object) -> list[
     "more",
     [
         ["--layers", 0],
+        ["--layers", 0, "--positions"],
         ["--layers", 1, "--clip-norm", 0.5],
         ["--layers", 0, "--loss", "symmetric", "--ema", 0.9],
         ["--prompts", 0, "--layers", 1],
@@ -131,3 +132,15 @@ def test_a_folder_holds_one_kind_of_run(class_world, episodes, tmp_path, featx) 
     for list_of_episodes, run in ((None, few), (episodes, one)):
         outcome = featx(*words(class_world, list_of_episodes, run, *more, "--fresh"))
         assert outcome.code == 2 and "choose another --to" in outcome.err
+
+
+def test_a_last_update_that_makes_no_numbers_finishes_no_episode(
+    class_world, episodes, tmp_path, featx
+) -> None:
+    run = tmp_path / "run"
+    outcome = featx(*words(class_world, episodes, run, "--layers", 1, *TOO_FAR))
+    assert (
+        outcome.code == 2
+        and "step 1: its update left numbers that are not finite ('0.temporal." in outcome.err
+    )
+    assert not [*(run / "episodes").glob("0*")] and not [*run.glob("results-*")]

@@ -11,7 +11,7 @@ import torch
 from event_world import make_event_world
 from safetensors.torch import load_file
 from test_train_ranks import losses
-from test_train_resume import log_of, steps_logged, when
+from test_train_resume import TOO_FAR, log_of, steps_logged, when
 
 from featx.manifest import Manifest, Segment, read_manifest, write_manifest
 from featx.model.detection import propose_video
@@ -262,3 +262,12 @@ def test_log_says_what_a_detector_is_measured_by(world: Path, tmp_path: Path, fe
     assert featx(*command(world, tmp_path / "run", "--steps", 6, "--log-every", 2)).code == 0
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert all({"loss", "overlap", "rate"} <= line.keys() for line in lines)
+
+
+def test_a_last_update_that_makes_no_numbers_is_not_a_finished_detector(
+    world: Path, tmp_path: Path, featx
+) -> None:
+    run = tmp_path / "run"
+    outcome = featx(*command(world, run, *TOO_FAR))
+    assert outcome.code == 2 and "step 1: its update left numbers that are not finite (" in outcome.err
+    assert not (run / "detector.safetensors").exists()

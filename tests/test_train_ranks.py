@@ -14,6 +14,7 @@ import torch
 from test_train_step import NAMES, make
 
 from featx.errors import FeatxError
+from featx.train import launch
 from featx.train.launch import in_ranks
 from featx.train.ranks import Ranks, join_ranks
 from featx.train.sampler import Draw
@@ -168,3 +169,26 @@ def test_an_error_of_all_ranks_is_said_once(order_world: Path, tmp_path: Path, f
 
 def fail() -> None:
     raise ValueError("a bug")
+
+
+def test_the_rank_that_failed_is_named_not_one_that_was_ended_because_of_it(monkeypatch) -> None:
+    monkeypatch.setattr(launch, "GRACE_SECONDS", 0.5)
+    with pytest.raises(FeatxError, match=r"rank 1 of 3 ended with exit code 3; the others were ended too"):
+        in_ranks(3, leave_the_others_waiting)
+
+
+def leave_the_others_waiting() -> None:
+    """As where a rank is gone and the others wait for it in a kernel, deaf to SIGTERM."""
+    if os.environ["RANK"] == "1":
+        os._exit(3)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def test_a_rank_without_videos_to_validate_on_scores_none(caption_world: Path, tmp_path: Path, featx) -> None:
+    more = ["--task", "retrieval", "--batch", 31, "--steps", 4, "--validation", 0.001, "--validate-every", 2]
+    assert featx(*words(caption_world, tmp_path / "one", *more)).code == 0
+    assert len((tmp_path / "one" / "validation.txt").read_text().splitlines()) == 1  # for two ranks
+    outcome = featx(*words(caption_world, tmp_path / "two", *more, "--devices", 2))
+    assert outcome.code == 0, outcome.err
+    np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-5)

@@ -228,3 +228,44 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_step(
     outcome = featx(*command(order_world, run, "--steps", 50, "--rate", 1e38, "--clip-norm", 0))
     assert outcome.code == 2 and "the loss is nan; lower --rate" in outcome.err
     assert not (run / "adapter.safetensors").exists()
+
+
+# one update of it makes LayerNorm's weights infinite, while the loss, computed before it, is a number
+TOO_FAR = ["--steps", 1, "--rate", 3.4e37, "--weight-decay", 9.9, "--warmup", 0]
+
+
+@pytest.mark.parametrize(
+    "more", [[], ["--validation", 0], ["--validation", 0, "--ema", 0, "--checkpoint-steps", 1]]
+)
+def test_a_last_update_that_makes_no_numbers_is_an_error_and_not_a_finished_run(
+    more: list[object], order_world: Path, tmp_path: Path, featx
+) -> None:
+    run = tmp_path / "run"
+    words = command(order_world, run, "--clip-norm", 0, *TOO_FAR, *more)
+    for _ in range(2):  # the second finds nothing to go on from
+        outcome = featx(*words)
+        assert outcome.code == 2, outcome.err
+        assert "step 1: its update left numbers that are not finite ('temporal.blocks.0.ln_" in outcome.err
+        assert "lower --rate, or set --clip-norm 1" in outcome.err
+        assert not [*run.rglob("*.safetensors")] and not (run / "summary.json").exists()
+
+
+def test_a_checkpoint_whose_numbers_are_not_finite_does_not_become_a_finished_run(
+    order_world: Path, tmp_path: Path, featx
+) -> None:
+    """Such as one that was written by a program that looked at losses only."""
+    run = tmp_path / "run"
+    words = command(order_world, run, "--steps", 20, "--checkpoint-steps", 20, "--validation", 0)
+    thread = when(lambda: steps_logged(run) >= 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    outcome = featx(*words)
+    thread.join()
+    assert outcome.code == 130, outcome.err
+    checkpoints = Checkpoints(run)
+    found = checkpoints.newest(print)
+    assert found is not None
+    found.tensors["mean.prompt_table"][0, 0] = torch.nan
+    found.record["progress"]["step"] = 20
+    checkpoints.save(20, found)
+    outcome = featx(*words)
+    assert outcome.code == 2 and "step 20: " in outcome.err and "'prompt_table'" in outcome.err
+    assert not (run / "adapter.safetensors").exists()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +76,29 @@ def test_rates() -> None:
     assert cosine[:3] == pytest.approx([2 / 3, 4 / 3, 2.0])
     assert cosine[6] == pytest.approx(1.0)  # half of the way down
     assert cosine == sorted(cosine[:3]) + sorted(cosine[3:], reverse=True) and 0 < cosine[-1] < 0.1
+
+
+def test_the_released_schedule_is_torchs_as_the_authors_program_calls_it() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.AdamW([weight], lr=1e-4)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimiser, T_0=200_000, eta_min=1e-6)
+    rates = []
+    for iteration in (0, 1, 2, 1_098, 49_998, 79_998, 199_998, 199_999, 200_000, 250_000):
+        theirs.step(iteration)  # it is called after the update of this iteration, so the next step has it
+        rates.append((iteration + 2, optimiser.param_groups[0]["lr"]))
+    for step, rate in [(1, 1e-4), *rates]:
+        assert rate_at(step, 1e-4, 10**6, 0, "released") == pytest.approx(rate, rel=1e-9), step
+
+
+@pytest.mark.parametrize(
+    ("step", "share"), [(1, 1), (2, 1), (1_100, 0.99993), (50_000, 0.855), (80_000, 0.658), (200_001, 0.01), (200_002, 1)]
+)  # fmt: skip
+def test_shares_of_the_rate_that_the_released_schedule_leaves(step: int, share: float) -> None:
+    assert rate_at(step, 3.0, 300_000, 0, "released") / 3 == pytest.approx(
+        share, abs=5e-4 if step > 1_100 else 5e-6
+    )
+
+
+def test_a_warm_up_comes_before_the_released_schedule() -> None:
+    assert [rate_at(step, 4.0, 100, 3, "released") for step in (1, 2, 3, 4, 5)] == [1, 2, 3, 4, 4]
+    assert rate_at(50_003, 1.0, 60_000, 3, "released") == rate_at(50_000, 1.0, 60_000, 0, "released")

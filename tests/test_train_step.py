@@ -31,11 +31,11 @@ class CountingTower(TextTower):
         return super().encode(plan, prompt_table)
 
 
-def make(prompts: int, seed: int = 0) -> tuple[Adapter, CountingTower]:
+def make(prompts: int, seed: int = 0, layers: int = 1) -> tuple[Adapter, CountingTower]:
     tiny = load_clip("tiny")
     torch.manual_seed(seed)
     adapter = Adapter(
-        AdapterConfig(prompts=prompts, layers=1, clip_frames=FRAMES), tiny.text_width, tiny.width
+        AdapterConfig(prompts=prompts, layers=layers, clip_frames=FRAMES), tiny.text_width, tiny.width
     )
     return adapter, CountingTower(tiny.model)
 
@@ -80,6 +80,21 @@ def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, ac
     for parameter, gradient in zip(adapter.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
     assert len(tower.encoded) == 1  # the text tower ran once
+
+
+@pytest.mark.parametrize(("symmetric", "accumulate"), [(False, 1), (True, 3)])
+def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumulate) -> None:
+    adapter, tower = make(2, layers=0)
+    drawn, clips = draw([0, 2, 3])
+    (expected,) = torch.autograd.grad(
+        plain_loss(adapter, tower, drawn, clips, symmetric), adapter.prompt_table
+    )
+    text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
+    slices = parts(BATCH, accumulate)
+    step = Step(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
+    assert [name for name, _ in adapter.named_parameters()] == ["prompt_table"]
+    torch.testing.assert_close(adapter.prompt_table.grad, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_plain_texts_are_encoded_once_in_a_run() -> None:

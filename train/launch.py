@@ -47,7 +47,8 @@ def in_ranks(count: int, work: Callable[..., Any], *arguments: Any) -> Any:
             processes.append(process)
             readers.append(reader)
         with _passing_signals_to(processes):
-            return _outcome(processes, _wait_for(processes, readers))
+            answers, failed = _wait_for(processes, readers)
+        return _outcome(processes, answers, failed)
 
 
 class _passing_signals_to:
@@ -72,9 +73,13 @@ class _passing_signals_to:
             signal.signal(number, handler)
 
 
-def _wait_for(processes: list[BaseProcess], readers: list[Connection]) -> list[Any]:
-    """Returns what each rank answered, None for one that died without a word."""
+def _wait_for(processes: list[BaseProcess], readers: list[Connection]) -> tuple[list[Any], list[int]]:
+    """Returns what each rank answered, None for one that died without a word, and the ranks that failed by themselves.
+
+    Those that are ended here because another one had failed are not among them.
+    """
     answers: list[Any] = [None] * len(processes)
+    failed: list[int] = []
     open_readers = dict(zip(readers, range(len(readers)), strict=True))
     deadline = None
     while open_readers or any(process.is_alive() for process in processes):
@@ -84,26 +89,31 @@ def _wait_for(processes: list[BaseProcess], readers: list[Connection]) -> list[A
                 rank = open_readers.pop(ready)
                 with suppress(EOFError):
                     answers[rank] = ready.recv()
-        if deadline is None and any(process.exitcode for process in processes):
+        failed += [n for n, process in enumerate(processes) if process.exitcode and n not in failed]
+        if deadline is None and failed:
             deadline = time.monotonic() + GRACE_SECONDS
         if deadline is not None and time.monotonic() > deadline:
             for process in processes:
                 process.kill()  # it may wait for the dead one inside a collective, deaf to SIGTERM
+            break
     for process in processes:
         process.join()
-    return answers
+    for reader, rank in open_readers.items():  # what was said before the end
+        with suppress(EOFError, OSError):
+            answers[rank] = reader.recv() if reader.poll() else None
+    return answers, failed
 
 
-def _outcome(processes: list[BaseProcess], answers: list[Any]) -> Any:
+def _outcome(processes: list[BaseProcess], answers: list[Any], failed: list[int]) -> Any:
     from featx.train.ranks import LostRank
 
     errors = [answer for answer in answers if isinstance(answer, FeatxError)]
     for error in errors:
         if not isinstance(error, LostRank):
             raise error
-    for rank, (process, answer) in enumerate(zip(processes, answers, strict=True)):
-        if answer is None:
-            code = process.exitcode or 0
+    for rank in [*failed, *range(len(processes))]:  # the first that failed: others died of it
+        if answers[rank] is None:
+            code = processes[rank].exitcode or 0
             how = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
             raise FeatxError(
                 f"rank {rank} of {len(processes)} ended with {how}; the others were ended too. Run the same command "

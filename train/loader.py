@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from featx.sources import Source
-from featx.train.ranks import Ranks, parts
+from featx.train.ranks import Ranks, parts, use_gpu
 from featx.train.sampler import Draw, Draws
 
 STEPS_AHEAD_OF_EACH_WORKER = 2
@@ -52,7 +52,8 @@ class Loader:
 
     def batches(self, first: int, last: int) -> Generator[Batch, None, None]:
         """Yields the steps ``first`` to ``last``, both included."""
-        for draw, clips in read_ahead(self._read, first, last, self._workers if self.source.reads else 0):
+        workers = self._workers if self.source.reads else 0
+        for draw, clips in read_ahead(self._read, first, last, workers, self._device):
             yield self._to_device(draw, clips)
 
     def _read(self, step: int) -> tuple[Draw, Tensor]:
@@ -66,7 +67,7 @@ class Loader:
 
 
 def read_ahead(
-    read: Callable[[int], Read], first: int, last: int, workers: int
+    read: Callable[[int], Read], first: int, last: int, workers: int, device: str
 ) -> Generator[Read, None, None]:
     """Yields what ``read`` returns for the steps ``first`` to ``last``, in order; threads read the next ones meanwhile.
 
@@ -75,12 +76,13 @@ def read_ahead(
         first: First step.
         last: Last step.
         workers: Threads; 0 for none, where nothing has to be waited for.
+        device: That they read for.
     """
     if not workers:
         for step in range(first, last + 1):
             yield read(step)
         return
-    with ThreadPoolExecutor(workers, thread_name_prefix="featx-loader") as pool:
+    with ThreadPoolExecutor(workers, "featx-loader", use_gpu, (device,)) as pool:
         waiting: deque[Future[Read]] = deque()
         try:
             for step in range(first, last + 1):

@@ -191,9 +191,11 @@ class Loop:
 
         Raises:
             Interrupted: After Ctrl-C or SIGTERM; the state is saved.
-            FeatxError: If the loss is no longer a number.
+            FeatxError: If the loss, or what is learned, is no longer a number.
         """
         settings, parts, progress = self._settings, self._parts, self.progress
+        if progress.step:
+            self._check_weights()
         if progress.ended_early or progress.step == settings.steps:
             return
         log = RunLog(self._run, progress.step) if parts.ranks.first else None
@@ -214,15 +216,15 @@ class Loop:
                     self._unchecked.append((step, loss))
                     progress.step, progress.seconds = step, time.monotonic() - began
                     if step % settings.log_every == 0 or step in (1, settings.steps):
-                        self._check_losses()
+                        self._check_numbers()
                         if log:
                             self._write_line(log, step, loss.item(), accuracy.item(), rate)
                     if parts.validator and (step % settings.validate_every == 0 or step == settings.steps):
-                        self._check_losses()
+                        self._check_numbers()
                         self._validate(parts.validator, log)
                     due = settings.checkpoint_steps and step % settings.checkpoint_steps == 0
                     if due or stopping or time.monotonic() - saved_at >= settings.checkpoint_seconds:
-                        self._check_losses()
+                        self._check_numbers()
                         if log:
                             log.sync()
                             self._save()
@@ -255,7 +257,8 @@ class Loop:
                     mean.lerp_(value, 1 - decay)
         return rate
 
-    def _check_losses(self) -> None:
+    def _check_numbers(self) -> None:
+        """Looks at all losses since the last look, and at what their updates made: that of the last has no loss yet."""
         losses, self._unchecked = self._unchecked, []
         finite = torch.stack([loss for _, loss in losses]).isfinite().tolist() if losses else []
         for (step, loss), good in zip(losses, finite, strict=True):
@@ -263,6 +266,19 @@ class Loop:
                 raise FeatxError(
                     f"step {step}: the loss is {loss.item()}; lower --rate, or set --clip-norm 1"
                 )
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        modules = [self._parts.learned, *([] if self._mean is None else [self._mean])]
+        tensors = [(name, value) for module in modules for name, value in module.state_dict().items()]
+        finite = torch.stack([value.isfinite().all() for _, value in tensors]).tolist()
+        broken = sorted({name for (name, _), good in zip(tensors, finite, strict=True) if not good})
+        if broken:
+            names = some_of([f"'{name}'" for name in broken], most=3)
+            raise FeatxError(
+                f"step {self.progress.step}: its update left numbers that are not finite ({names}), and nothing of it is "
+                "saved; lower --rate, or set --clip-norm 1"
+            )
 
     def _write_line(self, log: RunLog, step: int, loss: float, accuracy: float, rate: float) -> None:
         shares = {f"share_{name}": share for name, share in self._parts.watch.shares().items()}

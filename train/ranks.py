@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from featx.devices import choose_device
-from featx.errors import FeatxError
+from featx.errors import FeatxError, Interrupted
 
 MEETING = (
     "FEATX_MEETING"  # file through which the ranks of `--devices` find each other; torchrun has its own way
@@ -119,13 +119,14 @@ def join_ranks(device: str) -> Iterator[Ranks]:
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Ranks(device=choose_device(device))
+        device = choose_device(device)
+        use_gpu(device)
+        yield Ranks(device=device)
         return
     rank, local = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     neighbours = int(os.environ["LOCAL_WORLD_SIZE"])
     own_device = device_of_rank(device, local, neighbours)
-    if own_device != "cpu":
-        torch.cuda.set_device(own_device)
+    use_gpu(own_device)
     meeting = os.environ.get(MEETING)
     try:
         dist.init_process_group(
@@ -141,8 +142,16 @@ def join_ranks(device: str) -> Iterator[Ranks]:
         ) from error
     try:
         yield Ranks(rank, count, own_device, neighbours)
-    finally:
+    except Interrupted:  # all ranks stop after the same step
         dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()  # not after errors: it may wait for ranks that are gone, and this process ends anyway
+
+
+def use_gpu(device: str) -> None:
+    """Makes a GPU this thread's own, so that what names none (such as page-locked memory) opens no other one's context."""
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(device)
 
 
 def device_of_rank(device: str, local_rank: int, neighbours: int) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from featx.settings import Settings
+from featx.train.schedule import Schedule
 
 RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
 
@@ -31,8 +32,10 @@ class LearnSettings(Settings):
     steps: int = Field(1100, ge=1, description="Optimiser steps.")
     batch: int = Field(64, ge=1, description="Clips in a step, over all devices.")
     rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="The learning rate after warm-up: constant, or down to 0 along a cosine."
+    schedule: Schedule = Field(
+        "constant",
+        description="The learning rate after warm-up: constant, down to 0 along a cosine, or that of the authors' released "
+        "code: a cosine of 200,000 steps, however many there are (0.855 of the rate at step 50,000).",
     )
     warmup: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
@@ -116,6 +119,11 @@ class TrainSettings(LearnSettings):
         True, description="Prompts after the class name too (k+X+k); without, k+X+0, a step is much cheaper."
     )
     layers: int = Field(2, ge=0, le=4, description="Layers of the temporal Transformer; 0: none.")
+    positions: bool | None = Field(
+        None,
+        description="Learned positions of a clip's frames in time; if not said, only with layers: without either a video "
+        "is the plain mean of its frames.",
+    )
     heads: int = Field(8, ge=1, description="Attention heads of the temporal Transformer.")
     template: str | None = Field(
         None,
@@ -200,6 +208,12 @@ class TrainSettings(LearnSettings):
                 raise ValueError(f"{name} is about classes; leave it out, or task=retrieval")
         if "prompts" not in self.model_fields_set:
             self.prompts = RETRIEVAL_PROMPTS
+        return self
+
+    @model_validator(mode="after")
+    def _positions_with_layers(self) -> TrainSettings:
+        if self.positions is None:
+            self.positions = self.layers > 0
         return self
 
     @model_validator(mode="after")

@@ -140,6 +140,8 @@ class Step:
         loss, right = loss_of(video, text, targets[group], len(targets), self._symmetric, of_group)
         loss.backward()
         assert video.grad is not None
+        if self._adapter.temporal is None:  # the plain mean learns nothing
+            return loss.detach(), right
         for part, size, clip_part, gradient in zip(own, sizes, clips, video.grad.split(sizes), strict=True):
             again = part if keep else self._adapter.encode_clips(clip_part)
             again.backward(gradient[self._ranks.part(size)])

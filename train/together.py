@@ -75,7 +75,7 @@ class JoinedStep:
         self._tower = tower
         self._symmetric = symmetric
         temporal = [adapter.temporal for adapter in self._adapters if adapter.temporal is not None]
-        self._positions = [one.positions for one in temporal]
+        self._positions = [one.positions for one in temporal if one.positions is not None]
         self._linear = not symmetric and not any(len(one.blocks) for one in temporal)
         self._watch = watch
         self._fixed: Tensor | None = None
@@ -113,11 +113,13 @@ class JoinedStep:
         return losses, right
 
     def _learn_at_once(self, clips: Tensor, targets: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        """The same where an adapter adds positions and nothing else: the mean over time is taken before."""
+        """The same where an adapter adds positions at most: the mean over time is taken before."""
         count = len(self._adapters)
         means = clips.float().mean(dim=1).unflatten(0, (count, -1))  # (E, B, D)
-        offsets = torch.stack([position.mean(dim=0) for position in self._positions])  # (E, D)
-        video = functional.normalize(means + offsets[:, None], dim=-1)
+        if self._positions:
+            offsets = torch.stack([position.mean(dim=0) for position in self._positions])  # (E, D)
+            means = means + offsets[:, None]
+        video = functional.normalize(means, dim=-1)
         logits = video @ text.unflatten(0, (count, -1)).mT / TEMPERATURE  # (E, B, C)
         loss = video_to_text(logits.flatten(0, 1), targets) / means.shape[1]
         loss.backward()

@@ -72,7 +72,9 @@ def _same_localisation(results: Results, how: Localisation, paper: PaperSettings
 
 def row_of(results: Results, table: PaperTable) -> PaperRow | None:
     """Returns the paper's row for what a result learned, if there is one and the settings are the same."""
-    if not same_settings(results):
+    if (
+        not same_settings(results) or results.positions_alone
+    ):  # the paper's rows without Transformer are the plain mean
         return None
     fields: dict[str, object] = {"data_set": results.data_set, "method": results.method}
     if results.method == "adapter":

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from featx.clip.text import Layout, TextPlan, TextTower, plan_texts, prompt_table_rows
@@ -27,7 +27,7 @@ ADAPTER_FILE = "adapter.safetensors"
 
 
 class AdapterConfig(BaseModel):
-    """What an adapter is made of."""
+    """What an adapter is made of; without ``positions`` those of a clip's frames are learned where there are layers."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,10 +36,17 @@ class AdapterConfig(BaseModel):
     layout: Layout = "sequence"
     suffix: bool = True
     layers: int = Field(2, ge=0, le=4)
+    positions: bool | None = None  # whether temporal positions are learned; never None once it is made
     heads: int = Field(8, ge=1)
     clip_frames: int = Field(16, ge=1)
     template: str | None = None
     background: str | None = None  # localisation: text of a further, last class, of which no detection is
+
+    @model_validator(mode="after")
+    def _positions_with_layers(self) -> AdapterConfig:
+        if self.positions is None:
+            self.positions = self.layers > 0
+        return self
 
     def texts_of(self, classes: dict[str, str]) -> list[str]:
         """Returns the texts that compete: those of the classes, and that of the background if there is one."""
@@ -65,6 +72,20 @@ class AdapterHeader(BaseModel):
     data_set: str = ""
     settings: dict[str, Any]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was(cls, content: Any) -> Any:
+        """Fills in what files of before ``positions`` do not say: they were learned wherever anything was."""
+        config = content.get("config")
+        if not isinstance(config, dict) or config.get("positions") is not None:
+            return content
+        learned = bool(config.get("prompts") or config.get("layers"))
+        settings = content.get("settings") or {}
+        return content | {
+            "config": config | {"positions": learned},
+            "settings": settings | {"positions": learned} if "layers" in settings else settings,
+        }
+
 
 class Adapter(nn.Module):
     """Prompts (or a template) on the text side, a temporal Transformer (or a plain mean) on the video side."""
@@ -81,15 +102,17 @@ class Adapter(nn.Module):
         if feature_width % config.heads:
             raise FeatxError(f"heads={config.heads}: does not divide the feature width {feature_width}")
         self.config = config
+        self.feature_width = feature_width
         rows = prompt_table_rows(config.prompts, config.layout, config.suffix)
         self.prompt_table = (
             nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
         )
-        # Without prompts and layers nothing is learned: zero-shot CLIP.
-        learns_time = config.prompts > 0 or config.layers > 0
+        # Without layers and positions the video is the plain mean; without prompts too, nothing is learned: zero-shot CLIP.
         self.temporal = (
-            TemporalTransformer(feature_width, config.layers, config.heads, config.clip_frames)
-            if learns_time
+            TemporalTransformer(
+                feature_width, config.layers, config.heads, config.clip_frames, bool(config.positions)
+            )
+            if config.layers or config.positions
             else None
         )
 

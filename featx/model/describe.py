@@ -69,7 +69,8 @@ def _of_adapter(config: dict[str, Any]) -> list[str]:
         f"task       {config['task']}",
         f"prompts    {prompts}",
         f"template   {config['template'] or 'default'}",
-        f"time       {config['layers']} layers, {config['heads']} heads, clips of {config['clip_frames']} frames",
+        f"time       {config['layers']} layers, {config['heads']} heads, clips of {config['clip_frames']} frames, "
+        f"{'learned positions' if config['positions'] else 'no positions'}",
     ]
 
 

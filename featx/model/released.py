@@ -61,7 +61,12 @@ def read_released(file: Path, clip: LoadedClip, prompts: int) -> Released:
     blocks = {name.removeprefix(BLOCKS): value for name, value in state.items() if name.startswith(BLOCKS)}
     layers = len({name.split(".")[0] for name in blocks})
     config = AdapterConfig(
-        prompts=prompts, layout="positional", layers=layers, heads=HEADS, clip_frames=len(state[POSITIONS])
+        prompts=prompts,
+        layout="positional",
+        layers=layers,
+        positions=True,
+        heads=HEADS,
+        clip_frames=len(state[POSITIONS]),
     )
     adapter = Adapter(config, clip.text_width, clip.width)
     tensors = {"prompt_table": state[PROMPTS], "temporal.positions": state[POSITIONS]}

@@ -65,7 +65,9 @@ def encode_videos(
     device: str = "cpu",
 ) -> Tensor:
     """Returns (V, clips, D) clip features of unit length: what `score_clips` can score against any texts."""
-    return torch.cat(list(_encode(adapter, source, videos, rows, clips, strides, stride_weights, device)))
+    nothing = torch.empty(0, clips, adapter.feature_width, device=device)  # as of a rank without videos
+    some = _encode(adapter, source, videos, rows, clips, strides, stride_weights, device)
+    return torch.cat([nothing, *some])
 
 
 def _encode(
@@ -116,4 +118,4 @@ def _place(
 ) -> np.ndarray:
     """Returns (B * clips, T) rows of evenly placed clips."""
     clip_frames = adapter.config.clip_frames
-    return np.concatenate([even_clips(n, clip_frames, clips, strides, stride_weights) for n in rows])
+    return even_clips(rows, clip_frames, clips, strides, stride_weights).reshape(-1, clip_frames)

@@ -34,16 +34,16 @@ class Block(nn.Module):
 
 
 class TemporalTransformer(nn.Module):
-    """Learned temporal positions and ``layers`` blocks; the mean over time is the video feature.
+    """Learned temporal positions, or none, and ``layers`` blocks; the mean over time is the video feature.
 
-    With 0 layers only the positions are left, as in the authors' released code.
+    With 0 layers and no positions it is the plain mean, and learns nothing.
     """
 
-    def __init__(self, width: int, layers: int, heads: int, clip_frames: int) -> None:
+    def __init__(self, width: int, layers: int, heads: int, clip_frames: int, positions: bool = True) -> None:
         super().__init__()
-        self.positions = nn.Parameter(POSITION_STD * torch.randn(clip_frames, width))
+        self.positions = nn.Parameter(POSITION_STD * torch.randn(clip_frames, width)) if positions else None
         self.blocks = nn.Sequential(*[Block(width, heads) for _ in range(layers)])
 
     def forward(self, clips: Tensor) -> Tensor:
         """Turns (B, T, D) frame features into (B, D) video features."""
-        return self.blocks(clips + self.positions).mean(dim=1)
+        return self.blocks(clips if self.positions is None else clips + self.positions).mean(dim=1)

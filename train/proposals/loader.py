@@ -63,7 +63,8 @@ class ProposalLoader:
 
     def batches(self, first: int, last: int) -> Generator[ProposalBatch, None, None]:
         """Yields the steps ``first`` to ``last``, both included."""
-        yield from read_ahead(self._read, first, last, self._workers if self.source.reads else 0)
+        workers = self._workers if self.source.reads else 0
+        yield from read_ahead(self._read, first, last, workers, self._device)
 
     def _read(self, step: int) -> ProposalBatch:
         draw, own = self._sampler.draw(step), self._own
