@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from featx.dataset import LabelledVideos, join, list_labelled
+from featx.digest import read_json, write_json
 from featx.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
 from featx.errors import FeatxError
-from featx.files import write_atomically
 from featx.model.adapter import ADAPTER_FILE, save_adapter
 from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.train.checkpoint import Checkpoints
@@ -131,7 +131,7 @@ def train_episodes(
             _learn(settings, basis, {index: episodes[index] for index in group}, run, number, ranks, say)
             learned += len(group)
             say(f"{run}: {group[-1] + 1} of {len(episodes)} episodes")
-        finished = [_read(_file(run, index)) for index in range(len(episodes))]
+        finished = [read_finished(_file(run, index)) for index in range(len(episodes))]
         results = _aggregate(settings, basis, episodes, finished, run)
         untrained = sum(one.untrained for one in finished) if results.learned_parameters else 0
         return Outcome(results, write_results(results, run), learned, time.monotonic() - began, untrained)
@@ -240,7 +240,7 @@ def _finish(
         save_adapter(file.with_suffix(".safetensors"), inputs.adapter, header_of(settings, inputs))
     item = Item(name=name, scored=len(test), missing=len(test.missing), metrics=scored.metrics)
     finished = Finished(item=item, missing=test.missing, untrained=len(inputs.videos.missing))
-    write_atomically(file, finished.model_dump_json().encode() + b"\n")
+    write_finished(file, finished)
 
 
 def _aggregate(
@@ -284,14 +284,14 @@ def _claim(settings: TrainSettings, basis: Basis, episodes: list[Episode], run: 
     }
     file = run / EPISODES_FILE
     if file.exists():
-        differences = differing(json.loads(file.read_text(encoding="utf-8")), now)
+        differences = differing(read_json(file, "start over with --fresh"), now)
         if differences:
             raise FeatxError(
                 f"{run}: holds episodes learned with other settings ({some_of(differences)}); give those again, choose "
                 "another --to, or start over with --fresh"
             )
         return
-    write_atomically(file, json.dumps(now, indent=2).encode() + b"\n")
+    write_json(file, now, indent=2)
 
 
 def _lasting(settings: TrainSettings) -> dict[str, Any]:
@@ -307,11 +307,20 @@ def _file(run: Path, index: int) -> Path:
     return run / FOLDER / f"{index:04d}.json"
 
 
-def _read(file: Path) -> Finished:
+def write_finished(file: Path, finished: Finished) -> None:
+    """Says that an episode is finished."""
+    write_json(file, finished.model_dump(mode="json"))
+
+
+def read_finished(file: Path) -> Finished:
+    """Reads what an episode scored.
+
+    Raises:
+        FeatxError: If it cannot be read, or is damaged.
+    """
+    way_out = "delete it, and the same command learns it again"
     try:
-        return Finished.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
+        return Finished(**read_json(file, way_out))
+    except ValidationError as error:
         reason = str(error).splitlines()[0]
-        raise FeatxError(
-            f"{file}: cannot read it ({reason}); delete it, and the same command learns it again"
-        ) from error
+        raise FeatxError(f"{file}: cannot read it ({reason}); {way_out}") from error

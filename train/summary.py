@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import shorten
 
+from featx.digest import read_json, write_json
 from featx.errors import FeatxError
-from featx.files import write_atomically
 from featx.train.stopwatch import PHASES
 
 SUMMARY_FILE = "summary.json"
@@ -80,7 +79,7 @@ class Summary:
 
 def write_summary(summary: Summary, run: Path) -> None:
     """Writes the summary into the run's folder."""
-    write_atomically(run / SUMMARY_FILE, json.dumps(asdict(summary), indent=2).encode() + b"\n")
+    write_json(run / SUMMARY_FILE, asdict(summary), indent=2)
 
 
 def read_summary(run: Path) -> Summary:
@@ -90,9 +89,8 @@ def read_summary(run: Path) -> Summary:
         FeatxError: If it is not there, or damaged.
     """
     file = run / SUMMARY_FILE
+    way_out = "choose another --to, or start over with --fresh"
     try:
-        return Summary(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise FeatxError(
-            f"{file}: cannot read it ({error}); choose another --to, or start over with --fresh"
-        ) from error
+        return Summary(**read_json(file, way_out))
+    except TypeError as error:
+        raise FeatxError(f"{file}: cannot read it ({error}); {way_out}") from error
