@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +18,14 @@ from featx.dataset import LabelledVideos, join, list_labelled
 from featx.digest import read_json, write_json
 from featx.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
 from featx.errors import FeatxError
+from featx.lock import locked
 from featx.model.adapter import ADAPTER_FILE, save_adapter
 from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.train.checkpoint import Checkpoints
+from featx.train.claims import claim, digest_of, digest_of_videos
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
-from featx.train.loop import Loop, Parts, differing, some_of
+from featx.train.loop import Loop, Parts
 from featx.train.ranks import Ranks, join_ranks
 from featx.train.recognition import header_of, make_parts, make_sampler
 from featx.train.run_folder import EPISODES_FILE
@@ -115,7 +115,7 @@ def train_episodes(
         Interrupted: After Ctrl-C or SIGTERM; finished episodes and the state of the others are kept.
     """
     assert settings.episodes is not None
-    with join_ranks(settings.device) as ranks:
+    with join_ranks(settings.device) as ranks, locked(run, "run"):
         basis = Basis(settings)
         episodes = read_episodes(settings.episodes, basis.manifest).episodes
         if (run / ADAPTER_FILE).exists() or Checkpoints(run).files():
@@ -275,23 +275,16 @@ def _aggregate(
 
 def _claim(settings: TrainSettings, basis: Basis, episodes: list[Episode], run: Path) -> None:
     """Writes what the run is about into its folder, or refuses a folder that is about something else."""
+    used = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
     now = {
         "settings": _lasting(settings),
         "features": basis.store.header.fingerprint.model_dump(),
         "classes": basis.manifest.header.classes,
         "episodes": len(episodes),
         "list of episodes": _digest(episodes),
+        "list of videos": digest_of_videos((basis.manifest.by_id[one] for one in used), basis.store),
     }
-    file = run / EPISODES_FILE
-    if file.exists():
-        differences = differing(read_json(file, "start over with --fresh"), now)
-        if differences:
-            raise FeatxError(
-                f"{run}: holds episodes learned with other settings ({some_of(differences)}); give those again, choose "
-                "another --to, or start over with --fresh"
-            )
-        return
-    write_json(file, now, indent=2)
+    claim(run / EPISODES_FILE, "episodes learned", now)
 
 
 def _lasting(settings: TrainSettings) -> dict[str, Any]:
@@ -299,8 +292,7 @@ def _lasting(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _digest(episodes: list[Episode]) -> str:
-    listed = json.dumps([episode.model_dump() for episode in episodes]).encode()
-    return hashlib.sha256(listed).hexdigest()[:12]
+    return digest_of([episode.model_dump() for episode in episodes])
 
 
 def _file(run: Path, index: int) -> Path:

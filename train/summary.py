@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 from featx.digest import read_json, write_json
 from featx.errors import FeatxError
@@ -32,6 +33,7 @@ class Summary:
         truncated: Texts that were too long and cut.
         measure: Name of the score.
         texts: What the texts are.
+        identity: What the same command is compared by: settings, features, classes, videos; None in a summary of before.
     """
 
     parameters: int
@@ -48,6 +50,7 @@ class Summary:
     truncated: list[str]
     measure: str = "top-1"
     texts: str = "class texts"
+    identity: dict[str, Any] | None = None
 
     def lines(self, adapter: Path) -> list[str]:
         """Returns what a user should read."""

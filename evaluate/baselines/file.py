@@ -23,7 +23,10 @@ NEEDED: dict[Method, dict[str, type]] = {
 
 
 class BaselineHeader(BaseModel):
-    """What is written beside the tensors: `weight` and `bias`, or `means`, or none."""
+    """What is written beside the tensors: `weight` and `bias`, or `means`, or none.
+
+    ``learned_from`` is a digest of the videos that were learned from, their classes and their rows.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,6 +38,7 @@ class BaselineHeader(BaseModel):
     model_source: str
     classes: dict[str, str]
     data_set: str
+    learned_from: str = ""
     settings: dict[str, Any]
 
 
