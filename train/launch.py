@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from featx.errors import FeatxError
+from featx.errors import WAYS_OUT, FeatxError, system_error_line
 
 GRACE_SECONDS = 10.0  # that the other ranks have to end by themselves when one has failed
 
@@ -137,6 +137,12 @@ def _be_rank(
     except FeatxError as error:
         writer.send(error)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in WAYS_OUT:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+        writer.send(FeatxError(system_error_line(error)))
+        raise SystemExit(FeatxError.exit_code) from None
     except Exception:
         traceback.print_exc()
         raise SystemExit(1) from None
