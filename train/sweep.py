@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -16,6 +14,7 @@ from featx.digest import read_json, write_json
 from featx.episodes import read_class_splits
 from featx.errors import FeatxError, nearest
 from featx.files import write_atomically
+from featx.formats import csv_text
 from featx.lock import locked
 from featx.manifest import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
@@ -200,16 +199,14 @@ def _stored(basis: Basis, splits: set[str]) -> list[str]:
 
 def _table(cells: list[Cell], found: list[Results]) -> str:
     """Returns all cells as CSV, for spreadsheets: settings, seeds, and mean and deviation of every metric in percent."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     metrics = list(found[0].metrics)
     columns = [column for name in metrics for column in (name, f"{name}_std")]
-    writer.writerow([*cells[0], "seeds", "scored", "learned_parameters", *columns])
+    rows: list[list[object]] = [[*cells[0], "seeds", "scored", "learned_parameters", *columns]]
     for cell, one in zip(cells, found, strict=True):
         values = [value for name in metrics for value in (one.metrics[name], one.spread[name].std)]
         numbers = ["" if value is None else round(100 * value, 4) for value in values]
-        writer.writerow([*cell.values(), len(one.items), one.videos.scored, one.learned_parameters, *numbers])
-    return text.getvalue()
+        rows.append([*cell.values(), len(one.items), one.videos.scored, one.learned_parameters, *numbers])
+    return csv_text(rows)
 
 
 def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell, seed: int) -> TrainSettings:
