@@ -1,7 +1,7 @@
 """How fast extraction is, as fractions of what its parts can do alone in the same run.
 
     make bench-extract
-    .venv/bin/python benchmarks/bench_extract.py --videos FOLDER --parts decode,encode,precision,memory,windows,index
+    .venv/bin/python benchmarks/bench_extract.py --videos FOLDER --parts decode,small,encode,precision,memory,windows,index
 
 Absolute times mean little on a shared machine; the ratios compare both sides within seconds of each other.
 Without --videos, clips of the moving-shapes world are generated at 320 x 240.
@@ -24,6 +24,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from bench_small_files import bench_small_files
 from bench_store import bench_index, bench_windows
 
 from featx.clip.preprocess import fast_filter
@@ -300,7 +301,7 @@ def main() -> None:
     """Parses the command line and runs the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--videos", type=Path)
-    parser.add_argument("--parts", default="decode,encode,precision,memory,windows,index")
+    parser.add_argument("--parts", default="decode,small,encode,precision,memory,windows,index")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--to", type=Path, default=Path("build/bench-extract.json"))
@@ -321,6 +322,8 @@ def main() -> None:
         rows: list[dict] = []
         if "decode" in parts:
             rows += bench_decode(videos, options.rounds)
+        if "small" in parts:
+            rows += bench_small_files(folder)
         if "precision" in parts:
             rows += bench_precision(options.rounds, options.batch)
         if "encode" in parts:

@@ -123,6 +123,8 @@ class Decoding:
             # a packet's place in the order of presentation is the index of its frame
             places = np.argsort(np.argsort(packets.pts, kind="stable"), kind="stable")
             index = np.sort(places[packets.key])[: len(frames)]
+            if len(index) < len(frames):
+                raise Irregular("its packets do not say which of its frames are key frames")
         self.times = FrameTimes(pts, int(frames.durations[-1]), frames.time_base, index)
 
 

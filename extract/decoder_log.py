@@ -28,6 +28,7 @@ _FRAME = re.compile(
 )
 _GRAPH = re.compile(rb"config in time_base: (\d+)/(\d+)")
 _TRANSFER = re.compile(rb"color_trc:(\w+)")
+_LEVELS = (b"[warning]", b"[error]", b"[fatal]", b"[panic]")
 _WARNING = re.compile(rb"^[^\n]*\[(warning|error|fatal|panic)\] [^\n]*$", re.MULTILINE)
 _CONTAINER = re.compile(rb"^\[info\] Input #0, (\S+), from", re.MULTILINE)
 _START = re.compile(rb"^\[info\]   Duration: [^\n]* start: (-?[\d.]+)", re.MULTILINE)
@@ -173,7 +174,8 @@ class DecoderLog:
             self._read_head()
 
     def _lines(self, text: bytes) -> None:
-        graphs = _GRAPH.findall(text)
+        # Nearly every line is about a frame; what else there may be is looked for only where its word stands.
+        graphs = _GRAPH.findall(text) if b"config in" in text else []
         if not self._head_done:
             self._head += text
             if graphs or len(self._head) > HEADER_BYTES:
@@ -184,8 +186,9 @@ class DecoderLog:
         if not self.transfer and (transfer := _TRANSFER.search(text)):
             self.transfer = transfer[1].decode("ascii", "replace")
         self._read_frames(text)
-        for complaint in _WARNING.finditer(text):
-            self._complain(complaint[1].decode(), complaint[0])
+        if any(level in text for level in _LEVELS):
+            for complaint in _WARNING.finditer(text):
+                self._complain(complaint[1].decode(), complaint[0])
 
     def _read_frames(self, text: bytes) -> None:
         for _, pts, duration, upper, lower, width, height, fields, key, kind, behind in _FRAME.findall(text):

@@ -199,6 +199,9 @@ def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) ->
     found = survey(video.path, decode, decoding.log.frames)
     wanted = chosen_frames(decode.sampling, found.times, found.frames.key)
     wanted = wanted[found.is_true[wanted]]
+    if not len(wanted) and not found.is_damaged:
+        said = list(found.complaints.last_lines)
+        raise DecodeError("none of its frames can be decoded truly", "decode", said, is_final=True)
     failure = None
     if found.is_damaged:
         keeps = options.on_damage == "keep" and decode.sampling.kind != "frames" and len(wanted) > 0

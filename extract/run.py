@@ -15,6 +15,7 @@ from featx.extract.crew import Crew
 from featx.extract.messages import Failed, Lost, Whole
 from featx.extract.pipeline import Counts
 from featx.extract.progress import ProgressBar, summary, write_stats
+from featx.extract.remarks import Remarks
 from featx.extract.settings import ExtractSettings
 from featx.extract.todo import find_todo, lines_about, tried_with
 from featx.extract.videos import find_videos
@@ -83,13 +84,17 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         ) as writer,
     ):
         failures = FailureList(to)
-        todo = find_todo(found, writer, failures, settings)
+        todo = find_todo(
+            found, writer, failures, settings, lambda line: console.print(line, markup=False, highlight=False)
+        )
         for line in lines_about(todo, to, len(found.videos)):
             console.print(line, markup=False, highlight=False)
         changes = todo.changes
         # At once: what is not true any more must not be read while the new rows are computed.
         writer.amend(changes.drops, changes.updates, changes.root_moves)
-        tally = Tally(len(found.videos) - len(todo.videos) - len(todo.accepted), accepted=len(todo.accepted))
+        tried = {video.id for video in todo.videos}
+        there = sum(video.id in writer.done and video.id not in tried for video in found.videos)
+        tally = Tally(there, accepted=len(todo.accepted))
         sources = {video.id: video for video in todo.videos}
 
         def fail(failure: Failure) -> None:
@@ -113,6 +118,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         for failure in todo.refused:
             fail(failure)
         enough = settings.max_failures + len(todo.refused) if settings.max_failures else 0
+        remarks = Remarks(settings)
         began = time.monotonic()
         # A signal waits until a message is dealt with, and all that is whole is committed. A second one does not, as a
         # worker may hang; only a commit is never interrupted.
@@ -127,6 +133,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                         is_kept = writer.done.get(message.video.id) is False  # a damaged one, tried again
                         writer.add(message.video.id, message.rows, message.facts, replaces=is_kept)
                         tally.added += 1
+                        remarks.note(message.video.id, message.facts)
                     except BadVideo as error:
                         path, outcome = str(message.video.path), "nothing of it is stored"
                         fail(Failure(message.video.id, path, "store", str(error), outcome, []))
@@ -147,6 +154,8 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                 bar.update(tally)
                 if signals.came is not None:
                     break
+    for line in remarks.lines():
+        console.print(line, markup=False, highlight=False)
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -46,8 +47,14 @@ class Todo:
     gone_failures: list[str] = field(default_factory=list)
 
 
-def find_todo(found: Found, writer: StoreWriter, failures: FailureList, settings: ExtractSettings) -> Todo:
-    """Compares what was found with the store.
+def find_todo(
+    found: Found,
+    writer: StoreWriter,
+    failures: FailureList,
+    settings: ExtractSettings,
+    say: Callable[[str], None],
+) -> Todo:
+    """Compares what was found with the store; ``say`` takes a line when that takes long.
 
     Raises:
         FeatxError: If a file would take the place of another one that is still there.
@@ -59,6 +66,7 @@ def find_todo(found: Found, writer: StoreWriter, failures: FailureList, settings
         stored_files(writer.index),
         found.folders,
         settings.check == "content",
+        say,
     )
     todo = Todo([], states, changes, [])
     for failure in found.refused:

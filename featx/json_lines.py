@@ -6,6 +6,7 @@ The manifest, episodes and class splits are such files: line 1 is the header, ev
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,7 @@ def scan_lines(
     if stated != version:
         message = f"schema version {stated}; this featx reads version {version}"
         return Lines(problems=[Problem(0, message)])
+    found.problems += [Problem(1, f"'{key}' stands there twice") for key in _repeated(lines[0])]
     parsed = _parse(header, lines[0], 1, found.problems)
     found.header = parsed
     for number, line in enumerate(lines[1:], start=2):
@@ -97,6 +99,18 @@ def _first(line: str) -> dict[str, object]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _repeated(line: str) -> list[str]:
+    """Returns the keys that an object on a line has twice, of which JSON's readers keep the last."""
+    repeated: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        repeated.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        return dict(pairs)
+
+    json.loads(line, object_pairs_hook=note)
+    return repeated
 
 
 def _parse(model: type[Model], line: str, number: int, problems: list[Problem]) -> Model | None:

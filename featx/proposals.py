@@ -137,6 +137,19 @@ def read_proposals(file: Path) -> ProposalsFile:
     return ProposalsFile(header, videos)
 
 
+def check_made_for(flag: str, file: Path, header: ProposalsHeader, data_set: str, split: str) -> None:
+    """Refuses proposals that were made for another split of the same data set.
+
+    Raises:
+        FeatxError: Naming both splits.
+    """
+    if header.split and header.data_set == data_set and header.split != split:
+        raise FeatxError(
+            f"{flag} {file}: made for split '{header.split}' of {data_set}, not '{split}'; give the file of that split, or "
+            f"make it with featx propose --split {split}"
+        )
+
+
 def _check(file: Path, video_id: str, proposals: Proposals) -> None:
     start_s, end_s, score = proposals.start_s, proposals.end_s, proposals.score
     if not len(start_s) == len(end_s) == len(score):

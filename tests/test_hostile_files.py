@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from featx.extract.batch import BATCH
 from featx.store.reader import FeatureStore
 
 ODD_NAMES = [
@@ -153,8 +154,8 @@ def test_too_many_failures_end_the_run(video: Path, tmp_path: Path, featx) -> No
     folder = tmp_path / "videos"
     folder.mkdir()
     shutil.copy(video, folder / "a.mp4")
-    for index in range(9):
-        (folder / f"bad{index}.mp4").write_bytes(b"x")
+    for index in range(40):
+        (folder / f"bad{index:02}.mp4").write_bytes(b"x")
     words = [
         "extract",
         folder,
@@ -169,6 +170,6 @@ def test_too_many_failures_end_the_run(video: Path, tmp_path: Path, featx) -> No
     ]
     outcome = featx(*words)
     assert outcome.code == 2 and "--max-failures 3: reached" in outcome.err
-    # what the decoder had begun meanwhile is finished
-    assert 3 <= len(failures(tmp_path / "s")) <= 5
+    # what the decoder had begun meanwhile is finished: small files come by the handful
+    assert 3 <= len(failures(tmp_path / "s")) <= 3 * BATCH
     assert list(FeatureStore(tmp_path / "s")) == ["a.mp4"]

@@ -221,6 +221,7 @@ def live(examples: int, steps: int) -> None:
             stateful_step_count=steps,
             deadline=None,
             suppress_health_check=list(HealthCheck),
+            print_blob=False,
         ),
     )
 
@@ -232,3 +233,40 @@ def test_a_folder_that_lives(quick: None) -> None:
 @pytest.mark.slow
 def test_a_folder_that_lives_long(quick: None) -> None:
     live(10, 30)
+
+
+def test_the_command_itself(quick: None, tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with worker processes, CLIP, and an ffmpeg that writes down what it decodes."""
+    monkeypatch.undo()  # the real crew
+    from test_kill import Diary
+
+    diary = Diary(tmp_path)
+    monkeypatch.setenv("FEATX_FFMPEG", str(diary.program))
+    folder, store = tmp_path / "v", tmp_path / "s"
+    (folder / "deep").mkdir(parents=True)
+    for name, clip in {"a": 0, "b": 1, "c": 2, "deep/d": 3, "e": 4}.items():
+        (folder / f"{name}.mp4").write_bytes(CLIPS[clip])
+
+    def extract(to: Path, *more: object) -> tuple[int, set[str]]:
+        line = len(diary)
+        code = featx("extract", folder, "--to", to, "--model", "tiny", *more).code
+        return code, set(diary.since(folder, line))
+
+    assert extract(store) == (0, {"a.mp4", "b.mp4", "c.mp4", "deep/d.mp4", "e.mp4"})
+    (folder / "a.mp4").rename(folder / "deep" / "a.mp4")
+    os.utime(folder / "b.mp4", ns=(1, 1))
+    (folder / "c.mp4").write_bytes(CLIPS[5])
+    (folder / "deep" / "d.mp4").unlink()
+    (folder / "e.mp4").write_bytes(CLIPS[4][:300])
+    (folder / "f.mp4").write_bytes(CLIPS[4])
+    assert extract(store) == (3, {"c.mp4", "e.mp4"})
+    assert featx("store", "prune", store).code == 0 and featx("store", "compact", store).code == 0
+    assert featx("store", "accept-failures", store).code == 0
+    assert extract(store) == (0, set())
+    assert featx("store", "verify", store).code == 0
+    assert extract(tmp_path / "fresh")[0] == 3
+    lived, fresh = FeatureStore(store), FeatureStore(tmp_path / "fresh")
+    assert set(lived) == set(fresh) == {"b.mp4", "c.mp4", "deep/a.mp4", "f.mp4"}
+    for video_id in fresh:
+        assert_equal(lived[video_id], fresh[video_id])
+    assert lived.facts(list(fresh)) == fresh.facts(list(fresh))

@@ -299,3 +299,58 @@ def test_a_decoder_that_complains_for_ever_is_stopped(
     monkeypatch.setenv("FEATX_FFMPEG", str(script))
     _, end = decoded(tmp_path / "v.mp4")
     assert end.failure is not None and end.failure.error == "nothing but errors: [h264] Invalid NAL unit size"
+
+
+SOURCES = {
+    "a.mp4": (),
+    "b.ts": (),
+    "c.avi": ("-c:v", "mpeg4", "-bf", "2"),
+    "d.webm": ("-c:v", "libvpx-vp9", "-g", "8"),
+    "e.mpg": ("-c:v", "mpeg2video", "-g", "10", "-r", "25"),
+}
+
+
+def spoiled(content: bytes, rng: np.random.Generator) -> bytes:
+    """Flips bits, cuts off, zeroes, doubles, takes out, or overwrites a piece."""
+    place, kind = int(rng.integers(len(content))), rng.integers(6)
+    if kind == 0:
+        flipped = bytearray(content)
+        for _ in range(rng.choice([1, 10, 100])):
+            flipped[rng.integers(len(flipped))] ^= 1 << int(rng.integers(8))
+        return bytes(flipped)
+    noise = rng.bytes(300)
+    return [
+        content[:place],
+        content[:place] + bytes(500) + content[place + 500 :],
+        content[:place] + content[max(place - 2000, 0) :],
+        content[:place] + content[place + 1500 :],
+        content[:place] + noise + content[place + len(noise) :],
+    ][kind - 1]
+
+
+def spoil_and_decode(tmp_path: Path, seed: int, rounds: int) -> None:
+    rng = np.random.default_rng(seed)
+    sources = [make(tmp_path / name, *words, seconds=1) for name, words in SOURCES.items()]
+    modes = [{}, {"fps": "3"}, {"every": 3}, {"frames": 4}, {"keyframes": True}]
+    for number in range(rounds):
+        source, mode = sources[number % len(sources)], modes[int(rng.integers(len(modes)))]
+        spoiled_file = tmp_path / f"spoiled{source.suffix}"
+        spoiled_file.write_bytes(spoiled(source.read_bytes(), rng))
+        pictures, end = decoded(spoiled_file, on_damage="keep", sampling=choose_sampling(**mode))
+        if end.rows is None:
+            assert end.failure is not None
+            continue
+        assert 0 < len(pictures) == len(end.rows.pts) == len(end.rows.frame_index)
+        assert np.isfinite(end.rows.pts).all()
+        assert (np.diff(end.rows.pts) >= 0).all() and (np.diff(end.rows.frame_index) >= 0).all()
+        assert end.facts.complete == (end.failure is None)
+
+
+def test_whatever_a_file_has_been_through_rows_fit_or_it_failed(tmp_path: Path) -> None:
+    spoil_and_decode(tmp_path, 0, 25)
+
+
+@pytest.mark.slow
+def test_whatever_many_files_have_been_through(tmp_path: Path) -> None:
+    for seed in range(1, 5):
+        spoil_and_decode(tmp_path, seed, 250)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import FORMATS, make_store, numbered
+from stores import FORMATS, facts, make_store, numbered
+
+from featx.store.compact import compact
+from featx.store.writer import StoreWriter
 
 PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text(encoding="utf-8")
 
@@ -34,6 +37,36 @@ def test_the_reader_on_the_page_reads(tmp_path: Path, format: str) -> None:
     exec(code, names)
     for video_id, rows in videos.items():
         np.testing.assert_array_equal(names["rows_of"](path, "shard-00000", video_id), rows.features)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_page_says_which_videos_are_live(tmp_path: Path, format: str) -> None:
+    videos = numbered([30, 20, 60, 25, 10])
+    path = make_store(tmp_path / "s", videos, format, shard_bytes=800)
+    with StoreWriter.of(path) as writer:
+        writer.amend(
+            drops=["folder/0.mp4"], updates={"folder/1.mp4": {"id": "x"}, "folder/2.mp4": {"id": "y"}}
+        )
+        writer.amend(updates={"x": {"id": "y"}, "y": {"id": "x"}, "folder/3.mp4": {"mtime_ns": 3}})
+        writer.add("folder/4.mp4", videos["folder/0.mp4"], facts("4"), replaces=True)
+    expected = {
+        "x": videos["folder/2.mp4"],
+        "y": videos["folder/1.mp4"],
+        "folder/3.mp4": videos["folder/3.mp4"],
+        "folder/4.mp4": videos["folder/0.mp4"],
+    }
+    names: dict = {}
+    for word in ("def rows_of", "def live_videos"):
+        (code,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if word in block)
+        exec(code, names)
+    for compacted in (False, True):
+        if compacted:
+            compact(path)
+        live = names["live_videos"](path)
+        assert set(live) == set(expected)
+        for video_id, (shard, recorded_id) in live.items():
+            rows = names["rows_of"](path, shard, recorded_id)
+            np.testing.assert_array_equal(rows, expected[video_id].features)
 
 
 def test_the_page_s_other_reader_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

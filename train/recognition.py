@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from featx.dataset import CaptionedVideos, LabelledVideos
 from featx.errors import FeatxError
@@ -130,6 +131,7 @@ def _learn(
         truncated=inputs.truncated,
         measure="R@1" if settings.task == "retrieval" else "top-1",
         texts="sentences" if settings.task == "retrieval" else "class texts",
+        threads=torch.get_num_threads(),
         identity=about,
     )
     if ranks.first:

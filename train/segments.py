@@ -8,7 +8,7 @@ from featx.dataset import LabelledVideos, join, known_pts, list_segments, presen
 from featx.errors import FeatxError
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import temporal_iou
-from featx.proposals import Proposals, read_proposals
+from featx.proposals import Proposals, check_made_for, read_proposals
 from featx.store.reader import FeatureStore
 from featx.train.sampler import BACKGROUND
 from featx.train.settings import TrainSettings
@@ -28,7 +28,9 @@ def list_training_segments(
     segments = list_segments(store, manifest, split)
     if settings.proposals is None:
         return segments
-    found = read_proposals(settings.proposals).videos
+    content = read_proposals(settings.proposals)
+    check_made_for("--proposals", settings.proposals, content.header, manifest.header.name, split)
+    found = content.videos
     present, _ = present_videos(store, manifest, split)
     with_proposals = [video for video in present if video.id in found]
     if not with_proposals:

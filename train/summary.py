@@ -33,6 +33,7 @@ class Summary:
         truncated: Texts that were too long and cut.
         measure: Name of the score.
         texts: What the texts are.
+        threads: Of the CPU in each process; with another number sums are rounded differently. 0 in a summary of before.
         identity: What the same command is compared by: settings, features, classes, videos; None in a summary of before.
     """
 
@@ -50,6 +51,7 @@ class Summary:
     truncated: list[str]
     measure: str = "top-1"
     texts: str = "class texts"
+    threads: int = 0
     identity: dict[str, Any] | None = None
 
     def lines(self, adapter: Path) -> list[str]:

@@ -152,6 +152,11 @@ class CheckedRows:
                 start = 0
             else:
                 source = opened.map
+        except FileNotFoundError as error:
+            raise Damaged(
+                f"{self._file}: missing or unreadable ({error.strerror}); if the store was compacted meanwhile, open it "
+                f"again; otherwise {WAY_OUT}"
+            ) from error
         except (OSError, ValueError) as error:
             raise Damaged(f"{self._file}: missing or unreadable ({error}); {WAY_OUT}") from error
         chunk = np.frombuffer(source, self._dtype, count, start).reshape(rows, *self._row_shape)

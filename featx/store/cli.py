@@ -210,8 +210,16 @@ def import_(
     with stopped(f"what was read is in {to}; the same command goes on"):
         done = import_folder(folder, to, settings, lambda line: print(f"failed: {printable(line)}"))
     print(
-        f"{to}: {done.added:,} videos added, {done.failed:,} failed, {done.there_already:,} were there already"
+        f"{to}: {done.added:,} videos added"
+        + (f" ({done.changed:,} of them had changed)" if done.changed else "")
+        + f", {done.failed:,} failed, {done.there_already:,} were there already"
+        + (f", {done.accepted:,} accepted as bad" if done.accepted else "")
     )
+    if done.gone:
+        some = ", ".join(map(printable, done.gone[:3])) + (", …" if len(done.gone) > 3 else "")
+        print(
+            f"{len(done.gone):,} videos of {to} are gone from {folder} ({some}); featx store prune removes them"
+        )
     if done.failed:
         raise PartialFailure(f"{done.failed} files could not be taken; see {done.failures_file}")
 

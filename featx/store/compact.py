@@ -12,9 +12,10 @@ from pathlib import Path
 from featx.files import write_atomically
 from featx.store.entries import without_videos
 from featx.store.index import StoreIndex, read_records, record_bytes
+from featx.store.leftovers import remove
 from featx.store.reader import FeatureStore
 from featx.store.schema import ENDINGS, record_path, shard_path
-from featx.store.writer import StoreWriter, remove
+from featx.store.writer import StoreWriter
 
 
 @dataclass(frozen=True)

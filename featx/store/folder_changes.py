@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from featx.store.source_files import (
     is_there,
     recorded_file,
 )
+
+MANY_FILES = 100  # of which it is said that they are read
 
 
 class FoundFile(NamedTuple):
@@ -112,6 +114,7 @@ def compare(
     stored: Mapping[str, StoredFile],
     folders: Collection[str] = (),
     check_content: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> FolderChanges:
     """Finds out what has become of a store's files.
 
@@ -121,28 +124,33 @@ def compare(
         folders: Absolute paths of the folders that were searched: what the store has of those and is not on the disk
             any more is gone.
         check_content: Whether files are read although size and time are as they were.
+        say: Takes a line when many files have to be read.
 
     Raises:
         FeatxError: If two files that are both there have one id, or the disk does not say what is there.
     """
-    comparison = _Comparison({each.id: each for each in found}, stored, check_content)
+    comparison = _Comparison({each.id: each for each in found}, stored, check_content, say)
     comparison.by_state()
     comparison.by_content()
     return comparison.result(folders)
 
 
 class _Comparison:
-    """Attributes besides the arguments: ``taken``, the stored files that were found again, by their ids."""
-
     def __init__(
-        self, found: dict[str, FoundFile], stored: Mapping[str, StoredFile], check_content: bool
+        self,
+        found: dict[str, FoundFile],
+        stored: Mapping[str, StoredFile],
+        check_content: bool,
+        say: Callable[[str], None],
     ) -> None:
+        self._say = say
         self._found = found
         self._stored = stored
         self._check_content = check_content
         self._changes = FolderChanges()
         self._rest: list[FoundFile] = []  # files that are not as they were
         self._taken: set[str] = set()  # ids of stored files that were found again
+        self._again: set[str] = set()  # ids of files that are such, whatever their time, name and folder
         self._hashes: dict[str, str] = {}  # by id of a file that is there
 
     def by_state(self) -> None:
@@ -175,15 +183,14 @@ class _Comparison:
             if each.id in free.get(self._hashes.get(each.id), ()):
                 self._find_again(each, each.id, free)
         for each in rest:
-            if each.id not in self._taken and (ids := free.get(self._hashes.get(each.id))):
+            if each.id not in self._again and (ids := free.get(self._hashes.get(each.id))):
                 self._find_again(each, ids[0], free)
 
     def result(self, folders: Collection[str]) -> FolderChanges:
         """Returns what was found out, with what is new, changed and gone."""
         changes = self._changes
-        again = {*changes.touched, *changes.moved}
         for each in self._rest:
-            if each.id not in again:
+            if each.id not in self._again:
                 (changes.changed if each.id in self._stored else changes.new).append(each.id)
             # What was stored under this id is of a file that is not there any more, unless it was found elsewhere.
             if each.id in self._stored and each.id not in self._taken:
@@ -205,9 +212,8 @@ class _Comparison:
         Raises:
             FeatxError: If it is in another folder, and is not the same.
         """
-        if not (stored.path == stored.id == found.path and found.root and stored.root):
-            return False  # the ids were given by somebody, who may give them to other files
-        if _same_place(found, stored) or is_gone(stored.file):
+        # Within one folder it is a manifest that gives the id to another file now.
+        if found.root == stored.root or _same_place(found, stored) or is_gone(stored.file):
             return False
         if found.is_refused:
             return True  # it does not take the place of the other one
@@ -234,6 +240,7 @@ class _Comparison:
     def _find_again(self, found: FoundFile, stored_id: str, free: dict[str | None, list[str]]) -> None:
         free[self._hashes[found.id]].remove(stored_id)
         self._taken.add(stored_id)
+        self._again.add(found.id)
         assert found.state is not None
         now = {"root": found.root, "path": found.path, "mtime_ns": found.state.mtime_ns}
         if stored_id == found.id:
@@ -260,6 +267,12 @@ class _Comparison:
     def _read(self, files: Iterable[FoundFile]) -> None:
         """Learns the hashes of files; one that cannot be read has none."""
         wanted = [each for each in files if each.id not in self._hashes]
+
+        if len(wanted) >= MANY_FILES:
+            gigabytes = sum(each.state.size_bytes for each in wanted if each.state) / 1e9
+            self._say(
+                f"the content of {len(wanted):,} files ({gigabytes:,.1f} GB) is compared with what the store knows"
+            )
 
         def read(found: FoundFile) -> str | None:
             try:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -17,8 +17,11 @@ from pydantic import Field
 from featx.errors import FeatxError
 from featx.settings import Settings
 from featx.store.checks import problem_of
+from featx.store.export import TIMES_DTYPE, TIMES_ENDING
 from featx.store.failures import Failure, FailureList
+from featx.store.folder_changes import FoundFile, compare, stored_files
 from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFacts, VideoFeatures
+from featx.store.source_files import content_sha256, state_of
 from featx.store.writer import StoreWriter
 
 
@@ -43,11 +46,14 @@ class ImportSettings(Settings):
         description="Which frames the rows are, in featx extract's words: 'every frame', 'every 4', 'fps 2'. The first "
         "two also give the rows' frame numbers; otherwise they are unknown.",
     )
+    decoding: str = Field("", description="What was asked of the decoder, as featx store info shows it.")
     precision: str = Field("unknown", description="What the encoder computed in: fp32, fp16, bf16.")
     dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
     format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
     fps: str | None = Field(
-        None, description="Rows a second, such as 25 or 30000/1001; without it the rows' times are unknown."
+        None,
+        description="Rows a second, such as 25 or 30000/1001; without it times are those of the file ID.pts that featx "
+        "store export wrote beside the features, else unknown.",
     )
     ending: str = Field(
         "", description="Put in place of .npy in the ids, such as .mp4; by default .npy is cut off."
@@ -56,11 +62,14 @@ class ImportSettings(Settings):
 
 @dataclass
 class Imported:
-    """What an import did."""
+    """What an import did; ``changed`` of the ``added`` took the place of others, the files of ``gone`` are missing."""
 
     added: int = 0
+    changed: int = 0
     there_already: int = 0
+    accepted: int = 0
     failed: int = 0
+    gone: list[str] = field(default_factory=list)
     failures_file: Path = Path()
 
 
@@ -72,7 +81,7 @@ def import_folder(
 ) -> Imported:
     """Puts every .npy file below a folder into a store; files that cannot be taken become its failures.
 
-    The same call again goes on where it stopped.
+    The same call again goes on where it stopped, and takes files that have changed since.
 
     Args:
         folder: Holds files of (N, D) numbers.
@@ -93,21 +102,41 @@ def import_folder(
     ) as writer:
         failures = FailureList(to)
         done.failures_file = failures.file
-        for file, video_id in ids.items():
-            if video_id in writer.done:
+        root = os.path.realpath(folder)
+        found = [
+            FoundFile(video_id, file, str(file.relative_to(folder)), root, state_of(file))
+            for file, video_id in ids.items()
+        ]
+        changes = compare(found, stored_files(writer.index), {root})
+        writer.amend(changes.drops, changes.updates, changes.root_moves)
+        done.changed, done.gone = len(changes.changed), changes.gone
+        for each in found:
+            if each.id in writer.done:
                 done.there_already += 1
                 continue
+            if failures.is_accepted(each.id, each.state):
+                done.accepted += 1
+                continue
             try:
-                video = _read(file, fingerprint, rate)
-                status = file.stat()
+                video = _read(each.file, fingerprint, rate)
+                sha256 = content_sha256(each.file)
+                if each.state is None or state_of(each.file) != each.state:
+                    raise ValueError("changed while it was read")
             except (OSError, ValueError, MemoryError) as error:
-                failures.record(Failure(video_id, str(file), "import", str(error), "not imported", []))
-                say(f"{file}: {error}")
+                failure = Failure(
+                    each.id, each.path, "import", str(error), "not imported", [], root=each.root
+                )
+                if each.state is not None:
+                    failure = replace(failure, size_bytes=each.state.size_bytes, mtime_ns=each.state.mtime_ns)
+                failures.record(failure)
+                say(f"{each.file}: {error}")
                 done.failed += 1
                 continue
             duration_s = float(len(video) / rate) if rate else None
-            facts = VideoFacts(str(file), status.st_size, status.st_mtime_ns, None, None, duration_s)
-            writer.add(video_id, video, facts)
+            facts = VideoFacts(
+                each.path, *each.state, None, None, duration_s, root=root, content_sha256=sha256
+            )
+            writer.add(each.id, video, facts)
             done.added += 1
         writer.commit()
         failures.tidy(writer.done)
@@ -172,7 +201,7 @@ def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str
             )
     same = {
         key: getattr(settings, key)
-        for key in ("preprocess", "channel_order", "sampling", "precision", "dtype")
+        for key in ("preprocess", "channel_order", "sampling", "precision", "dtype", "decoding")
     }
     fingerprint = Fingerprint(model=name, weights_sha256=sha256, input_size=size, width=width, **same)
     return fingerprint, settings.model
@@ -205,13 +234,37 @@ def _read(file: Path, fingerprint: Fingerprint, rate: Fraction | None) -> VideoF
     with np.errstate(over="ignore"):  # said below, with the row
         features = np.ascontiguousarray(_load(file)).astype(fingerprint.dtype)
     index = np.arange(len(features))
-    pts = index / float(rate) if rate else np.full(len(features), np.nan)
     step = _frame_step(fingerprint.sampling)
+    pts = index / float(rate) if rate else np.full(len(features), np.nan)
     frame_index = index * step if step else np.full(len(features), UNKNOWN_FRAME)
+    times = None if rate else _times_beside(file, len(features))
+    if times is not None:
+        pts, frame_index = times["pts"].copy(), times["frame_index"].copy()
     video = VideoFeatures(features, pts, frame_index.astype(np.int32))
     if problem := problem_of(video, fingerprint):
         raise ValueError(problem)
     return video
+
+
+def _times_beside(file: Path, rows: int) -> np.ndarray | None:
+    """Returns when the rows of a file are shown, as `featx store export` wrote it beside; None if it did not.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is damaged, or about other rows.
+    """
+    beside = file.with_name(file.name.removesuffix(".npy") + TIMES_ENDING)
+    if not beside.exists():
+        return None
+    try:
+        times = np.load(beside, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # as in _load
+        raise ValueError(f"{beside.name} beside it holds no times ({error})") from error
+    if not isinstance(times, np.ndarray) or times.dtype != TIMES_DTYPE or times.shape != (rows,):
+        raise ValueError(f"{beside.name} beside it does not hold the times of its {rows} rows")
+    return times
 
 
 def _frame_step(sampling: str) -> int:

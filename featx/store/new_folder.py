@@ -10,8 +10,8 @@ from pathlib import Path
 from featx.errors import FeatxError
 from featx.files import sync_tree_entry
 from featx.signals import DeferSignals
+from featx.store.leftovers import remove
 from featx.store.lock import StoreLock
-from featx.store.writer import remove
 
 # The lock of a folder that is being filled, and the mark that it is ours to empty; a store in it has its own lock.
 MAKING = ".featx-making"

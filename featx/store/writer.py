@@ -6,36 +6,31 @@ import contextlib
 import dataclasses
 import errno
 import platform
-import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from featx import __version__
 from featx.errors import FeatxError, nearest
-from featx.files import sync_tree, sync_tree_entry, write_atomically
+from featx.files import write_atomically
 from featx.signals import DeferSignals
 from featx.store.checks import problem_of
-from featx.store.formats import FORMATS, chunk_tables, file_digests
 from featx.store.index import StoreIndex, header_bytes, read_header, record_bytes, shard_numbers
+from featx.store.leftovers import remove, uncommitted
 from featx.store.lock import StoreLock
+from featx.store.new_shard import WaitingVideo, write_shard
 from featx.store.schema import (
     ENDINGS,
     LONGEST_GUESS,
     SCHEMA_VERSION,
-    SHARD_NAME,
     SHARDS_FOLDER,
     STORE_FILE,
     Entry,
     Fingerprint,
-    ShardArrays,
     ShardRecord,
     StoreHeader,
     VideoFacts,
@@ -52,16 +47,6 @@ COMMIT_SECONDS = 600.0  # at 4 frames/s a shard would take hours to fill; nobody
 
 class BadVideo(FeatxError):
     """A video's rows are not what a store may hold."""
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A video that is not committed yet, and the entry that is dropped with the same record."""
-
-    id: str
-    video: VideoFeatures
-    facts: VideoFacts
-    instead_of: Entry | None = None
 
 
 class StoreWriter:
@@ -105,7 +90,7 @@ class StoreWriter:
         self.format = format
         self._shard_bytes = shard_bytes
         self._commit_seconds = commit_seconds
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[WaitingVideo] = []
         self._waiting_bytes = 0
         self._last_commit = time.monotonic()
         try:
@@ -203,7 +188,7 @@ class StoreWriter:
         with DeferSignals():
             instead_of = self._entry(video_id) if stored else None
             self.done[video_id] = facts.complete
-            self._waiting.append(_Waiting(video_id, video, facts, instead_of))
+            self._waiting.append(WaitingVideo(video_id, video, facts, instead_of))
             self._waiting_bytes += video.features.nbytes
         if self._waiting_bytes >= self._shard_bytes:
             self.commit()
@@ -285,7 +270,7 @@ class StoreWriter:
             number, count = self._next_number(), len(self._waiting)
             try:
                 self.clear_uncommitted()  # what an attempt left that failed
-                self._write_shard(number)
+                write_shard(self.path, self.header, number, self._waiting)
             except (OSError, RuntimeError) as error:  # h5py says both of a full disk
                 if number not in shard_numbers(self.path):
                     self._forget_waiting()
@@ -307,31 +292,6 @@ class StoreWriter:
                 "last committed shard"
             )
         return FeatxError(f"{self.path}: cannot write {shard_name(number)} ({error})")
-
-    def _write_shard(self, number: int) -> None:
-        """Writes the waiting videos: arrays, flush, rename, record."""
-        ids = [each.id for each in self._waiting]
-        arrays = ShardArrays.join([each.video for each in self._waiting])
-        facts = [dataclasses.asdict(each.facts) for each in self._waiting]
-        name = shard_name(number)
-        target = shard_path(self.path, name, self.format)
-        partial = target.with_name(target.name + ".partial")
-        FORMATS[self.format].write(partial, arrays)
-        sync_tree(partial)
-        record = ShardRecord(
-            name=name,
-            format=self.format,
-            store=self.header.model_dump(),
-            ids=ids,
-            rows=np.diff(arrays.offsets).tolist(),
-            facts={key: [fact[key] for fact in facts] for key in facts[0]},
-            files=file_digests(partial, target.name),
-            chunks=chunk_tables(partial, self.format, arrays),
-            drops=[each.instead_of for each in self._waiting if each.instead_of is not None],
-        )
-        partial.rename(target)
-        sync_tree_entry(target.parent)
-        write_atomically(record_path(self.path, name), record_bytes(record))
 
     def _forget_waiting(self) -> None:
         for each in self._waiting:
@@ -367,24 +327,3 @@ def own_versions() -> dict[str, str]:
     packages = ("torch", "clip-anytorch", "numpy", "pillow", "zarr", "h5py", "imageio-ffmpeg")
     versions = {name: metadata.version(name) for name in packages}
     return {"featx": __version__, "python": platform.python_version(), **versions}
-
-
-def uncommitted(path: Path) -> Iterator[Path]:
-    """Yields what lies in a store's shards without a record, and halves of files; nothing that is not a store's."""
-    entries = sorted((path / SHARDS_FOLDER).iterdir())
-    there = {entry.name for entry in entries}
-    for entry in entries:
-        name = entry.name.split(".")[0]
-        if not SHARD_NAME.fullmatch(name):
-            continue
-        is_arrays = entry.suffix in ENDINGS.values() and record_path(path, name).name not in there
-        if entry.suffix == ".partial" or is_arrays:
-            yield entry
-
-
-def remove(entry: Path) -> None:
-    """Removes a file, or a folder with all that is in it."""
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink(missing_ok=True)

@@ -96,6 +96,7 @@ def _learn(
         missing=inputs.missing,
         truncated=[],
         measure=f"AR@{settings.keep}",
+        threads=torch.get_num_threads(),
         identity=about,
     )
     if ranks.first:

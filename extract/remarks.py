@@ -1,0 +1,77 @@
+"""What is unusual about the videos of a run, counted and said at its end; nothing is taken in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from featx.errors import printable
+from featx.extract.settings import ExtractSettings
+from featx.store.schema import VideoFacts
+
+HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
+NAMED = 3  # videos of each kind
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Something to say of videos: whether it holds, and the words behind their number."""
+
+    holds: Callable[[VideoFacts], bool]
+    words: str
+
+
+def kinds_of(settings: ExtractSettings) -> list[Kind]:
+    """Returns what is worth saying under some settings."""
+    kinds = [
+        Kind(lambda facts: facts.transfer in HDR_TRANSFERS, "HDR, not mapped to the range of a screen"),
+        Kind(lambda facts: bool(facts.time_jumps), "with times that step back; they go on from there"),
+        Kind(lambda facts: facts.complete and bool(facts.concealed), "not decodable at the beginning or end"),
+    ]
+    if not settings.square_pixels:
+        is_stretched = Kind(
+            lambda facts: facts.sample_aspect not in (None, "1:1"),
+            "with pixels that are not square, taken as stored (--square-pixels stretches them)",
+        )
+        kinds.append(is_stretched)
+    if not settings.deinterlace:
+        kinds.append(
+            Kind(
+                lambda facts: bool(facts.interlaced), "interlaced, taken as stored (--deinterlace mends them)"
+            )
+        )
+    if settings.stream is None:
+        kinds.append(
+            Kind(
+                lambda facts: (facts.streams or 1) > 1,
+                "with several video streams, one was chosen (--stream takes another)",
+            )
+        )
+    return kinds
+
+
+class Remarks:
+    """Gathers what is unusual while videos come in."""
+
+    def __init__(self, settings: ExtractSettings) -> None:
+        self._kinds = kinds_of(settings)
+        self._ids: list[list[str]] = [[] for _ in self._kinds]
+        self._counts = [0] * len(self._kinds)
+
+    def note(self, video_id: str, facts: VideoFacts) -> None:
+        """Looks at a video that was added."""
+        for number, kind in enumerate(self._kinds):
+            if kind.holds(facts):
+                self._counts[number] += 1
+                if len(self._ids[number]) < NAMED:
+                    self._ids[number].append(video_id)
+
+    def lines(self) -> list[str]:
+        """Returns a line for each kind that was seen."""
+        found = []
+        for kind, ids, count in zip(self._kinds, self._ids, self._counts, strict=True):
+            if count:
+                more = ", …" if count > len(ids) else ""
+                names = ", ".join(printable(name) for name in ids)
+                found.append(f"{count} {'video' if count == 1 else 'videos'} {kind.words}: {names}{more}")
+        return found
