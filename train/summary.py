@@ -8,7 +8,7 @@ from textwrap import shorten
 from typing import Any
 
 from featx.digest import read_json, write_json
-from featx.errors import FeatxError
+from featx.errors import FeatxError, printable
 from featx.train.stopwatch import PHASES
 
 SUMMARY_FILE = "summary.json"
@@ -79,7 +79,7 @@ class Summary:
             lines.append(
                 f"{len(self.truncated)} {self.texts} were too long and cut, '{shorten(self.truncated[0], 60, placeholder='…')}' first"
             )
-        return lines
+        return [printable(line) for line in lines]
 
 
 def write_summary(summary: Summary, run: Path) -> None:
