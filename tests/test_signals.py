@@ -100,23 +100,19 @@ def stopped(done: subprocess.CompletedProcess) -> bool:
     )
 
 
-@pytest.mark.parametrize("command", ["eval", "train", "sweep"])
+@pytest.mark.parametrize(("command", "points"), [("eval", (10, 11)), ("sweep", (10,))])  # SIGTERM, SIGHUP
 def test_a_signal_while_runs_are_made_and_scored(
-    class_world: Path, tmp_path: Path, command: str, featx
+    class_world: Path, tmp_path: Path, command: str, points: tuple[int, ...], featx
 ) -> None:
     """At file operations in the run's folder: the line and the code, and the same command afterwards does all."""
     to, recipe = tmp_path / "run", tmp_path / "recipe.toml"
     given = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl", "--to", to]
     recipe.write_text('steps = 3\nbatch = 4\nlayers = 0\ndevice = "cpu"\n')
-    learns = ["train", "--recipe", recipe, "--prompts", 1, *given]
+    words = ["sweep", recipe, "--grid", "prompts=1", *given]
     if command == "eval":
-        assert featx(*learns).code == 0
-    words = {
-        "eval": ["eval", to, "--device", "cpu"],
-        "train": learns,
-        "sweep": ["sweep", recipe, "--grid", "prompts=1", *given],
-    }[command]
-    for point in (10, 11):  # SIGTERM, SIGHUP
+        assert featx("train", "--recipe", recipe, "--prompts", 1, *given).code == 0
+        words = ["eval", to, "--device", "cpu"]
+    for point in points:
         done = run("featx", point, to, *words)
         assert stopped(done), (point, done.returncode, done.stderr)
     outcome = featx(*words)
