@@ -85,7 +85,7 @@ def _score_recognition(
     from featx.evaluate.predictions import check_parquet, write_predictions
     from featx.evaluate.recognition import evaluate as evaluate_recognition
     from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables.table import render
+    from featx.evaluate.tables.table import print_tables
     from featx.results import write_results
 
     if save_predictions is not None:
@@ -99,13 +99,13 @@ def _score_recognition(
                 write_predictions(scored, save_predictions)
             all_results.append(scored.results)
             done.append(run)
-    print(render(recognition_table(all_results), format))
+    print_tables([recognition_table(all_results)], format)
 
 
 def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) -> None:
     from featx.evaluate.retrieval.rows import retrieval_table
     from featx.evaluate.retrieval.runs import evaluate_retrieval
-    from featx.evaluate.tables.table import render
+    from featx.evaluate.tables.table import print_tables
     from featx.results import write_results
 
     all_results = []
@@ -115,16 +115,16 @@ def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) 
                 write_results(results, run)
                 all_results.append(results)
             done.append(run)
-    print(render(retrieval_table(all_results), format))
+    print_tables([retrieval_table(all_results)], format)
 
 
 def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
     from featx.detections import write_detections
     from featx.evaluate.localisation.rows import localisation_table
     from featx.evaluate.localisation.runs import evaluate as evaluate_localisation
-    from featx.evaluate.localisation.tables import class_table, errors_table, render_all
+    from featx.evaluate.localisation.tables import class_table, errors_table
     from featx.evaluate.localisation.timeline import write_timelines
-    from featx.evaluate.tables.table import with_notes
+    from featx.evaluate.tables.table import print_tables, with_notes
     from featx.results import write_results
 
     if settings.save_detections and len(runs) > 1:
@@ -148,7 +148,7 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
             more += [errors_table(scored)] if settings.errors else []
             done.append(run)
     table = with_notes(localisation_table(all_results), list(dict.fromkeys(notes)))
-    print(render_all([table, *more], format))
+    print_tables([table, *more], format)
 
 
 @contextmanager
@@ -163,6 +163,6 @@ def _counting(runs: list[Path]) -> Iterator[list[Path]]:
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:
     from featx.evaluate.localisation.files import evaluate_detections
-    from featx.evaluate.localisation.tables import render_all
+    from featx.evaluate.tables.table import print_tables
 
-    print(render_all(evaluate_detections(settings), format))
+    print_tables(evaluate_detections(settings), format)

@@ -23,6 +23,7 @@ from featx.evaluate.settings import ScoreSettings
 from featx.evaluate.text_cache import cached_text, text_key
 from featx.evaluate.texts import count_truncated, encode_templates
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
+from featx.model.learned_file import check_settings
 from featx.model.scoring import pool_videos, score_videos
 from featx.results import Method
 from featx.sources import open_parts
@@ -219,8 +220,7 @@ def open_run(run: Path) -> AdapterRun | BaselineRun:
         FeatxError: If it holds neither an adapter nor a baseline.
     """
     if run.suffix == ".safetensors":
-        adapter, header = load_adapter(run)
-        return AdapterRun(run, adapter.eval(), header)
+        return _open_adapter(run)
     if (run / BASELINE_FILE).exists() and not (run / ADAPTER_FILE).exists():
         return BaselineRun(run / BASELINE_FILE, *read_baseline(run / BASELINE_FILE))
     if not (run / ADAPTER_FILE).exists() and any(run.glob("results-*.json")):
@@ -228,8 +228,14 @@ def open_run(run: Path) -> AdapterRun | BaselineRun:
             f"{run}: has results, but no adapter or baseline of its own to score (episodes or a sweep); show them with: "
             f"featx table few-shot {run}"
         )
-    adapter, header = load_adapter(run / ADAPTER_FILE)
-    return AdapterRun(run / ADAPTER_FILE, adapter.eval(), header)
+    return _open_adapter(run / ADAPTER_FILE)
+
+
+def _open_adapter(file: Path) -> AdapterRun:
+    adapter, header = load_adapter(file)
+    needed = {"strides": list, "stride_weights": list}
+    check_settings(file, header.settings, needed, "make it again with featx train")
+    return AdapterRun(file, adapter.eval(), header)
 
 
 def one_task(runs: list[Path]) -> str:

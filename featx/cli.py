@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from featx import __version__
 from featx.devices import first_line, ran_out_of_memory
-from featx.errors import FeatxError, Interrupted, nearest, printable
+from featx.errors import FeatxError, Interrupted, nearest, printable, system_error_line
 from featx.signals import interrupt_on_signals
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
@@ -100,16 +100,35 @@ def featx(
         os.environ["FEATX_DEBUG"] = "1"
 
 
+def _flush() -> None:
+    """Writes what was printed, while an error can still be said."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the end of Python tries again
+        if isinstance(error, BrokenPipeError):  # its reader has enough
+            sys.exit(1)
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
 def main() -> None:
-    """Runs the command line; a `FeatxError`, or a full GPU, becomes one line and its exit code."""
+    """Runs the command line; a `FeatxError`, a full disk or a full GPU becomes one line and its exit code."""
     interrupt_on_signals()
     try:
-        app()
+        try:
+            app()
+        finally:
+            _flush()
     except FeatxError as error:
         if os.environ.get("FEATX_DEBUG"):
             raise
         print(f"featx: {printable(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if os.environ.get("FEATX_DEBUG"):
+            raise
+        print(f"featx: {printable(system_error_line(error))}", file=sys.stderr)
+        sys.exit(FeatxError.exit_code)
     except RuntimeError as error:
         if os.environ.get("FEATX_DEBUG") or not ran_out_of_memory(error):
             raise

@@ -53,23 +53,25 @@ class ClassSplit(BaseModel):
 
 
 class EpisodesHeader(BaseModel):
-    """Line 1 of an episodes file: the manifest's name, and where the episodes come from."""
+    """Line 1 of an episodes file: the manifest's name, where the episodes come from, and the file's digest."""
 
     model_config = ConfigDict(extra="forbid")
 
     featx_episodes: int = SCHEMA_VERSION
     name: str
     source: str = ""
+    sha256: str | None = None
 
 
 class ClassSplitsHeader(BaseModel):
-    """Line 1 of a class-splits file: the manifest's name, and where the splits come from."""
+    """Line 1 of a class-splits file: the manifest's name, where the splits come from, and the file's digest."""
 
     model_config = ConfigDict(extra="forbid")
 
     featx_class_splits: int = SCHEMA_VERSION
     name: str
     source: str = ""
+    sha256: str | None = None
 
 
 AnyHeader = TypeVar("AnyHeader", EpisodesHeader, ClassSplitsHeader)
@@ -105,7 +107,7 @@ def read_episodes(file: Path, manifest: Manifest) -> Episodes:
 
 def write_episodes(episodes: Episodes, file: Path) -> None:
     """Writes an episodes file, whole or not at all."""
-    write_lines(file, episodes.header.model_dump(), episodes.episodes)
+    write_lines(file, episodes.header.model_dump(), episodes.episodes, digest=True)
 
 
 def read_class_splits(file: Path, manifest: Manifest) -> ClassSplits:
@@ -120,7 +122,7 @@ def read_class_splits(file: Path, manifest: Manifest) -> ClassSplits:
 
 def write_class_splits(splits: ClassSplits, file: Path) -> None:
     """Writes a class-splits file, whole or not at all."""
-    write_lines(file, splits.header.model_dump(), splits.splits)
+    write_lines(file, splits.header.model_dump(), splits.splits, digest=True)
 
 
 def episode_manifest(manifest: Manifest, episode: Episode) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -22,6 +23,25 @@ class Interrupted(FeatxError):
     """Stopped by Ctrl-C, SIGTERM or SIGHUP; what was whole is kept and the command can be repeated."""
 
     exit_code = 130
+
+
+# What helps against errors of the system that a user can mend.
+WAYS_OUT = {
+    errno.ENOSPC: "the disk is full: make room and give the same command again",
+    errno.EDQUOT: "the quota is used up: make room and give the same command again",
+    errno.EFBIG: "files may not be that large here: raise the limit (ulimit -f) or choose another place",
+    errno.EROFS: "it is on a read-only file system: choose another place",
+    errno.EACCES: "you may not read or write it: change its permissions or choose another place",
+    errno.EPERM: "you may not read or write it: change its permissions or choose another place",
+}
+
+
+def system_error_line(error: OSError) -> str:
+    """Returns what the system refused, at which file, and what helps, as one line."""
+    reason = error.strerror or str(error)
+    place = error.filename or "standard output, or an open file"
+    way_out = WAYS_OUT.get(error.errno or 0)
+    return f"{place}: {reason}{f'; {way_out}' if way_out else ''}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

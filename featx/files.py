@@ -22,17 +22,24 @@ def sync_tree(path: Path) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces ``path`` by ``content``: written beside it, flushed, then renamed. One step for signals."""
+    """Replaces ``path`` by ``content``: written beside it, flushed, then renamed. One step for signals.
+
+    Raises:
+        OSError: Naming ``path``, if it cannot be written.
+    """
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with DeferSignals():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            partial.write_bytes(content)
-            sync_tree(partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        sync_tree_entry(path.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                partial.write_bytes(content)
+                sync_tree(partial)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+            sync_tree_entry(path.parent)
+        except OSError as error:  # a full disk has no file's name
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def sync_tree_entry(folder: Path) -> None:

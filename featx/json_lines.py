@@ -6,6 +6,7 @@ The manifest, episodes and class splits are such files: line 1 is the header, ev
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from featx.digest import KEY, NO_DIGEST, check_digest, with_digest
 from featx.errors import FeatxError, nearest
 from featx.files import write_atomically
 
@@ -60,7 +62,8 @@ def scan_lines(
         FeatxError: If the file cannot be read at all.
     """
     try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
+        content = file.read_bytes()
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise FeatxError(f"{file}: cannot read the {what} ({error})") from error
     if not lines[0].strip():
@@ -68,13 +71,19 @@ def scan_lines(
         return Lines(problems=[Problem(0, message)])
     found: Lines[AnyHeader, AnyRow] = Lines()
     version_field = next(iter(header.model_fields))
-    stated = _version(lines[0], version_field)
+    first = _first(lines[0])
+    if KEY in first:
+        check_digest(
+            file, content, f"make it again, or if you changed it yourself take {KEY} out of its first line"
+        )
+    stated = first.get(version_field)
     if stated is None:
         message = f"line 1 has no '{version_field}', so this is not a {what}; see {page}"
         return Lines(problems=[Problem(1, message)])
     if stated != version:
         message = f"schema version {stated}; this featx reads version {version}"
         return Lines(problems=[Problem(0, message)])
+    found.problems += [Problem(1, f"'{key}' stands there twice") for key in _repeated(lines[0])]
     parsed = _parse(header, lines[0], 1, found.problems)
     found.header = parsed
     for number, line in enumerate(lines[1:], start=2):
@@ -83,13 +92,25 @@ def scan_lines(
     return found
 
 
-def _version(line: str, field_name: str) -> object:
-    """Returns the schema version that a header states; None if it states none."""
+def _first(line: str) -> dict[str, object]:
+    """Returns the header line; empty if it is no object."""
     try:
         value = json.loads(line)
-    except ValueError:
-        return None
-    return value.get(field_name) if isinstance(value, dict) else None
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _repeated(line: str) -> list[str]:
+    """Returns the keys that an object on a line has twice, of which JSON's readers keep the last."""
+    repeated: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        repeated.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        return dict(pairs)
+
+    json.loads(line, object_pairs_hook=note)
+    return repeated
 
 
 def _parse(model: type[Model], line: str, number: int, problems: list[Problem]) -> Model | None:
@@ -116,15 +137,26 @@ def raise_first(file: Path, problems: list[Problem]) -> None:
         raise FeatxError(f"{errors[0].at(file)}{more}")
 
 
-def write_lines(file: Path, header: dict[str, object], rows: Iterable[BaseModel]) -> None:
+def write_lines(
+    file: Path, header: dict[str, object], rows: Iterable[BaseModel], digest: bool = False
+) -> None:
     """Writes header and rows, whole or not at all; fields that have their default are left out of rows.
+
+    Args:
+        file: The file.
+        header: Line 1.
+        rows: Every further line.
+        digest: Whether line 1 gets the digest of the whole file: for lists that nobody is meant to change by hand.
 
     Raises:
         FeatxError: If the file cannot be written.
     """
+    if digest:
+        header = header | {KEY: NO_DIGEST}
     lines = [json.dumps(header, ensure_ascii=False)]
     lines += [json.dumps(row.model_dump(exclude_defaults=True), ensure_ascii=False) for row in rows]
+    content = ("\n".join(lines) + "\n").encode()
     try:
-        write_atomically(file, ("\n".join(lines) + "\n").encode())
+        write_atomically(file, with_digest(content) if digest else content)
     except OSError as error:
         raise FeatxError(f"{file}: cannot write it ({error.strerror})") from error

@@ -6,6 +6,7 @@ without a header, and ActivityNet's proposal JSON.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from featx.activitynet_json import parse_results
+from featx.digest import KEY, check_digest, json_with_digest, note_without
 from featx.errors import FeatxError
 from featx.files import write_atomically
 from featx.json_object import read_json
@@ -26,6 +28,8 @@ from featx.video_names import find_videos, refuse_few
 SCHEMA_VERSION = 1
 ENDINGS = (".json", ".parquet")
 COLUMNS = ("start_s", "end_s", "score")
+HEADER_WORDS = (b'"featx_proposals"', b'"fingerprint"', b'"sha256"')
+WAY_OUT = "make it again with featx propose"
 GROUND_TRUTH = "ground-truth"  # said instead of a file: the annotated segments themselves
 # How proposals become detections where nobody says otherwise (featx.model.localising.fuse).
 PROPOSAL_WEIGHT, TOP_CLASSES = 0.5, 2
@@ -158,6 +162,19 @@ def find_proposals(
     return found, [name for name in content.videos if name not in ids]
 
 
+def check_made_for(flag: str, file: Path, header: ProposalsHeader, data_set: str, split: str) -> None:
+    """Refuses proposals that were made for another split of the same data set.
+
+    Raises:
+        FeatxError: Naming both splits.
+    """
+    if header.split and header.data_set == data_set and header.split != split:
+        raise FeatxError(
+            f"{flag} {file}: made for split '{header.split}' of {data_set}, not '{split}'; give the file of that split, or "
+            f"make it with featx propose --split {split}"
+        )
+
+
 def _check(file: Path, video_id: str, proposals: Proposals) -> None:
     start_s, end_s, score = proposals.start_s, proposals.end_s, proposals.score
     if not len(start_s) == len(end_s) == len(score):
@@ -191,11 +208,13 @@ def _to_json(content: ProposalsFile) -> bytes:
         video_id: {name: getattr(proposals, name).tolist() for name in COLUMNS}
         for video_id, proposals in content.videos.items()
     }
-    return json.dumps({**content.header.model_dump(mode="json"), "videos": videos}).encode() + b"\n"
+    return json_with_digest({**content.header.model_dump(mode="json"), "videos": videos})
 
 
 def _from_json(file: Path) -> tuple[ProposalsHeader, dict[str, list[np.ndarray]]]:
     content = read_json(file)
+    if isinstance(content, dict) and KEY in content:
+        check_digest(file, file.read_bytes(), WAY_OUT)
     if isinstance(content, dict) and isinstance(content.get("results"), dict):
         return ProposalsHeader(), {
             video_id: [getattr(found, name) for name in COLUMNS]
@@ -234,6 +253,8 @@ def _header(file: Path, content: dict[str, Any]) -> ProposalsHeader:
         raise FeatxError(
             f"{file}: schema version {content['featx_proposals']}; this featx reads version {SCHEMA_VERSION}"
         )
+    if content.pop(KEY, None) is None:
+        note_without(file)
     try:
         return ProposalsHeader(**content)
     except ValidationError as error:
@@ -262,33 +283,59 @@ def _to_parquet(file: Path, content: ProposalsFile) -> bytes:
         for name in COLUMNS
     }
     table = pyarrow.table({"id": pyarrow.array(ids, pyarrow.string()), **columns})
-    about = {**content.header.model_dump(mode="json"), "ids": list(content.videos)}  # also those without any
+    about = {
+        **content.header.model_dump(mode="json"),
+        "ids": list(content.videos),  # also those without any
+        KEY: _digest(content),
+    }
     table = table.replace_schema_metadata({"featx": json.dumps(about)})
     encoded = io.BytesIO()
     pyarrow.parquet.write_table(table, encoded)
     return encoded.getvalue()
 
 
+def _digest(content: ProposalsFile) -> str:
+    """Returns a digest of what a file says, since Parquet has no place for one of its bytes."""
+    return hashlib.sha256(_to_json(content)).hexdigest()
+
+
+def _parquet_header(file: Path, metadata: dict[bytes, bytes]) -> bytes:
+    if b"featx" not in metadata and any(word in file.read_bytes() for word in HEADER_WORDS):
+        raise ValueError("its header is damaged")
+    return metadata.get(b"featx", b"{}")
+
+
 def _from_parquet(file: Path) -> tuple[ProposalsHeader, dict[str, list[np.ndarray]]]:
     pyarrow = _pyarrow(str(file))
     try:
         table = pyarrow.parquet.read_table(file)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise FeatxError(f"{file}: cannot read the proposals ({error})") from error
+        about = json.loads(_parquet_header(file, table.schema.metadata or {}))
+        if not isinstance(about, dict):
+            raise ValueError("its header is no JSON object")
+        listed = about.pop("ids", [])
+        stated = about.get(KEY)
+        ids = np.asarray(table["id"].to_pylist() if "id" in table.column_names else [], dtype=object)
+    except (OSError, ValueError, TypeError, pyarrow.ArrowException) as error:
+        raise FeatxError(f"{file}: cannot read the proposals ({error}); {WAY_OUT}") from error
     lacking = {"id", *COLUMNS} - set(table.column_names)
     if lacking:
         raise FeatxError(f"{file}: lacks the column {sorted(lacking)[0]}; it needs id, {', '.join(COLUMNS)}")
-    about = json.loads((table.schema.metadata or {}).get(b"featx", b"{}"))
-    listed = about.pop("ids", [])
-    ids = np.asarray(table["id"].to_pylist(), dtype=object)
     try:
         columns = [_numbers(table[name].to_numpy()) for name in COLUMNS]
-    except ValueError as error:
+    except (ValueError, pyarrow.ArrowException) as error:
         raise FeatxError(f"{file}: start_s, end_s and score must be numbers ({error})") from error
     places: dict[str, list[int]] = {video_id: [] for video_id in listed}
     for place, video_id in enumerate(ids):
         places.setdefault(video_id, []).append(place)
-    return _header(file, about), {
+    header = _header(file, about)
+    videos = {
         video_id: [column[rows] for column in columns] if rows else [np.empty(0)] * 3
         for video_id, rows in places.items()
     }
+    if stated is not None:
+        content = ProposalsFile(header, {video_id: Proposals(*values) for video_id, values in videos.items()})
+        if stated != _digest(content):
+            raise FeatxError(
+                f"{file}: damaged, or changed since it was written (its digest is wrong); {WAY_OUT}"
+            )
+    return header, videos

@@ -7,22 +7,39 @@ metrics are then their means, and ``spread`` says how far they lie apart.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from featx.digest import read_json, write_json
 from featx.errors import FeatxError
 from featx.files import write_atomically
 from featx.metrics.statistics import Spread, spread_of
 
 SCHEMA_VERSION = 1
 ALL_WAYS = 0
+ROUNDING = 1e-6  # by which a mean of fractions may be above 1
 
 Method = Literal["adapter", "zero-shot", "linear-probe", "nearest-mean"]
 ClassSet = Literal["all", "seen", "unseen"]
+Count = Annotated[int, Field(ge=0)]
+
+
+def _within_bounds(metrics: dict[str, float]) -> dict[str, float]:
+    for name, value in metrics.items():
+        if name.endswith("_rank"):
+            if not (math.isfinite(value) and value >= 1):
+                raise ValueError(f"{name} is {value}; ranks begin at 1")
+        elif not 0 <= value <= 1 + ROUNDING:
+            raise ValueError(f"{name} is {value}; it must be a fraction, from 0 to 1")
+    return metrics
+
+
+Metrics = Annotated[dict[str, float], AfterValidator(_within_bounds)]
 
 
 class Videos(BaseModel):
@@ -36,9 +53,9 @@ class Videos(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    scored: int
+    scored: Count
     missing: list[str]
-    left_out: int = 0
+    left_out: Count = 0
 
 
 class TrainedOn(BaseModel):
@@ -92,7 +109,7 @@ class Localisation(BaseModel):
     proposals: str
     rule: str
     tiou: list[float]
-    instances: int
+    instances: Count
     proposal_weight: float
     top_classes: int
 
@@ -110,9 +127,9 @@ class Item(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
-    scored: int
-    missing: int = 0
-    metrics: dict[str, float]
+    scored: Count
+    missing: Count = 0
+    metrics: Metrics
 
 
 class Retrieval(BaseModel):
@@ -128,8 +145,8 @@ class Retrieval(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    captions: int
-    missing_captions: int = 0
+    captions: Count
+    missing_captions: Count = 0
     repeated: dict[str, int] = {}
     ties: str = "average"
     bank_split: str | None = None
@@ -147,24 +164,24 @@ class Results(BaseModel):
     date: str
     method: Method = "adapter"
     config: dict[str, Any]
-    learned_parameters: int
+    learned_parameters: Count
     data_set: str
     manifest: str
     store: str
     split: str
-    clips: int
-    classes: int
+    clips: Count
+    classes: Count
     class_set: ClassSet = "all"
     class_split: str | None = None
     classes_as_trained: bool = True
-    truncated_texts: int = 0
+    truncated_texts: Count = 0
     trained_on: TrainedOn | None = None
     few_shot: FewShot | None = None
     localisation: Localisation | None = None
     retrieval: Retrieval | None = None
     fingerprint: dict[str, Any]
     videos: Videos
-    metrics: dict[str, float]
+    metrics: Metrics
     spread: dict[str, Spread] = {}
     items: list[Item] = []
 
@@ -214,7 +231,7 @@ def write_results(results: Results, run: Path) -> Path:
         The results file.
     """
     file = run / f"results-{results.stem}.json"
-    write_atomically(file, results.model_dump_json(indent=2).encode() + b"\n")
+    write_json(file, json.loads(results.model_dump_json()), indent=2)
     missing = missing_file(results, run)
     missing.unlink(missing_ok=True)
     if results.videos.missing:
@@ -242,19 +259,14 @@ def read_results(run: Path) -> list[Results]:
 
 
 def _read(file: Path) -> Results:
+    way_out = f"make it again with: featx eval {file.parent}"
+    content = read_json(file, way_out)
+    version = content.get("featx_results")
+    if version != SCHEMA_VERSION:
+        raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        version = content.get("featx_results") if isinstance(content, dict) else None
-        if version != SCHEMA_VERSION:
-            raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
         return Results(**content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise FeatxError(
-            f"{file}: {place}: {first['msg']}; make it again with: featx eval {file.parent}"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise FeatxError(
-            f"{file}: cannot read it ({error}); make it again with: featx eval {file.parent}"
-        ) from error
+        raise FeatxError(f"{file}: {place}: {first['msg']}; {way_out}") from error

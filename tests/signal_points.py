@@ -2,7 +2,7 @@
 
 - ``python signal_points.py commit FORMAT COMMITS FOLDER``: a StoreWriter's life, at every operation, a fork a case,
 - ``python signal_points.py featx POINT FOLDER WORDS``: one featx command, at one operation; it prints how many it saw,
-- ``python signal_points.py import MODULE WORDS``: one featx command, when it imports a module.
+- ``python signal_points.py import MODULE SIGNAL WORDS``: one featx command, when it imports a module.
 """
 
 import os
@@ -146,8 +146,8 @@ def main() -> None:
         point, folder, *words = words
         signals = SignalAt(Path(folder), int(point), SIGNALS[int(point) % len(SIGNALS)])
     else:
-        module, *words = words
-        sys.addaudithook(lambda event, arguments: signal_at_import(event, arguments, module))
+        module, number, *words = words
+        sys.addaudithook(lambda event, arguments: signal_at_import(event, arguments, module, number))
     sys.argv = ["featx", *words]
     try:
         featx()
@@ -156,9 +156,9 @@ def main() -> None:
             print(signals.count)
 
 
-def signal_at_import(event: str, arguments: tuple, module: str) -> None:
+def signal_at_import(event: str, arguments: tuple, module: str, number: str) -> None:
     if event == "import" and arguments[0] == module:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.Signals[number])
 
 
 if __name__ == "__main__":

@@ -71,3 +71,13 @@ def test_an_absent_split_is_an_error_that_lists_the_present_ones(tmp_path: Path)
     assert [video.id for video in manifest.split("train")] == ["a"]
     with pytest.raises(FeatxError, match="no video in split 'test'; it has train"):
         manifest.split("test")
+
+
+def test_a_class_that_stands_in_the_header_twice_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "twice.jsonl"
+    file.write_text(
+        '{"featx_manifest": 1, "name": "x", "classes": {"run": "run", "walk": "walk", "run": "run fast"}}\n'
+        '{"id": "a", "path": "a.mp4", "split": "train", "label": "run"}\n'
+    )
+    with pytest.raises(FeatxError, match=r"twice.jsonl:1: 'run' stands there twice"):
+        read_manifest(file)

@@ -12,6 +12,7 @@ from featx.proposals import (
     Proposals,
     ProposalsFile,
     ProposalsHeader,
+    check_made_for,
     find_proposals,
     read_proposals,
     write_proposals,
@@ -142,3 +143,14 @@ def test_endings_and_missing_files_are_named(tmp_path: Path) -> None:
             read_proposals(tmp_path / name)
     with pytest.raises(FeatxError, match="cannot read the proposals"):
         read_proposals(write(tmp_path / "bad.parquet", "no parquet"))
+
+
+def test_proposals_of_another_split_are_refused(tmp_path: Path) -> None:
+    header = ProposalsHeader(data_set="thumos14", split="test")
+    check_made_for("--proposals", tmp_path, header, "thumos14", "test")
+    check_made_for(
+        "--proposals", tmp_path, header, "of-my-own", "val"
+    )  # splits of others are named otherwise
+    check_made_for("--proposals", tmp_path, ProposalsHeader(), "thumos14", "val")
+    with pytest.raises(FeatxError, match="made for split 'test' of thumos14, not 'val'"):
+        check_made_for("--proposals", tmp_path, header, "thumos14", "val")

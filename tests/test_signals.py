@@ -88,9 +88,42 @@ def test_an_extraction_goes_on_after_a_signal_anywhere(
     "module", ["typer", "featx.extract.settings", "featx.extract.run", "featx.store.writer"]
 )
 def test_a_signal_during_imports_is_said_in_one_line(shape_videos: Path, tmp_path: Path, module: str) -> None:
-    done = run("import", module, "extract", shape_videos, "--to", tmp_path / "s", "--model", "tiny")
+    done = run("import", module, "SIGINT", "extract", shape_videos, "--to", tmp_path / "s", "--model", "tiny")
     assert done.returncode == 130, done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("featx: stopped")
+
+
+def stopped(done: subprocess.CompletedProcess) -> bool:
+    lines = done.stderr.splitlines()
+    return (
+        done.returncode == 130 and lines[-1].startswith("featx: stopped") and "Traceback" not in done.stderr
+    )
+
+
+@pytest.mark.parametrize(("command", "points"), [("eval", (10, 11)), ("sweep", (10,))])  # SIGTERM, SIGHUP
+def test_a_signal_while_runs_are_made_and_scored(
+    class_world: Path, tmp_path: Path, command: str, points: tuple[int, ...], featx
+) -> None:
+    """At file operations in the run's folder: the line and the code, and the same command afterwards does all."""
+    to, recipe = tmp_path / "run", tmp_path / "recipe.toml"
+    given = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl", "--to", to]
+    recipe.write_text('steps = 3\nbatch = 4\nlayers = 0\ndevice = "cpu"\n')
+    words = ["sweep", recipe, "--grid", "prompts=1", *given]
+    if command == "eval":
+        assert featx("train", "--recipe", recipe, "--prompts", 1, *given).code == 0
+        words = ["eval", to, "--device", "cpu"]
+    for point in points:
+        done = run("featx", point, to, *words)
+        assert stopped(done), (point, done.returncode, done.stderr)
+    outcome = featx(*words)
+    assert outcome.code == 0, outcome.err
+    assert not list(to.rglob("*.partial")) and not list(to.rglob("lock"))
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_other_signals_during_imports(tmp_path: Path, number: str) -> None:
+    done = run("import", "featx.evaluate.tables.table", number, "table", "closed-set", tmp_path)
+    assert stopped(done) and done.stderr.count("\n") == 1, done.stderr
 
 
 def start_of(videos: Path, store: Path) -> subprocess.Popen:

@@ -181,24 +181,42 @@ def test_an_interrupted_copy_leaves_nothing(tmp_path: Path) -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(LENGTHS, st.sampled_from(FORMATS))
-def test_npy_there_and_back(tmp_path_factory, lengths, format) -> None:
+@given(LENGTHS, st.sampled_from(FORMATS), st.sampled_from(["25", None]))
+def test_npy_there_and_back(tmp_path_factory, lengths, format, fps) -> None:
     folder = tmp_path_factory.mktemp("npy")
     videos = numbered(lengths)
     store = FeatureStore(make_store(folder / "s", videos, format, sampling="every 2", precision="fp16"))
     export(store, folder / "npy", "npy")
     from featx.settings import gather
 
-    words = gather(ImportSettings, folder / "npy" / "import.toml", {"fps": "25", "format": format}, [])
+    words = gather(ImportSettings, folder / "npy" / "import.toml", {"fps": fps, "format": format}, [])
     done = import_folder(folder / "npy", folder / "back", words)
     assert (done.added, done.failed) == (len(videos), 0)
     back = FeatureStore(folder / "back")
     assert set(back) == set(videos) and back.header.fingerprint == store.header.fingerprint
     for video_id in back:
         np.testing.assert_array_equal(back[video_id].features, videos[video_id].features)
-        np.testing.assert_array_equal(back[video_id].pts, np.arange(len(videos[video_id])) / 25)
-        np.testing.assert_array_equal(back[video_id].frame_index, 2 * np.arange(len(videos[video_id])))
+        index = np.arange(len(videos[video_id]))
+        pts, frame_index = (
+            (index / 25, 2 * index) if fps else (videos[video_id].pts, videos[video_id].frame_index)
+        )
+        np.testing.assert_array_equal(back[video_id].pts, pts)
+        np.testing.assert_array_equal(back[video_id].frame_index, frame_index)
     assert verify(folder / "back", list(videos)).findings == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+def test_times_that_do_not_belong_to_the_features_are_no_times(tmp_path: Path, damage: bytes | None) -> None:
+    from featx.settings import gather
+
+    videos = numbered([5, 6])
+    export(FeatureStore(make_store(tmp_path / "s", videos)), tmp_path / "npy", "npy")
+    first, second = (tmp_path / "npy" / f"{video_id}.pts" for video_id in videos)
+    first.write_bytes(second.read_bytes() if damage is None else damage)
+    said: list[str] = []
+    words = gather(ImportSettings, tmp_path / "npy" / "import.toml", {}, [])
+    done = import_folder(tmp_path / "npy", tmp_path / "back", words, said.append)
+    assert (done.added, done.failed) == (1, 1) and f"{first.name} beside it" in said[0]
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,7 +56,6 @@ def train(
         raise FeatxError(f"--devices {settings.devices}: torchrun started {ranks} processes; leave it out")
     from featx.train.launch import in_ranks
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if isinstance(settings, TrainSettings) and settings.episodes is not None:
             from featx.train.episodes import train_episodes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,15 +15,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from featx.dataset import LabelledVideos, join, list_labelled
+from featx.digest import read_json, write_json
 from featx.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
 from featx.errors import FeatxError
-from featx.files import write_atomically
+from featx.lock import locked
 from featx.model.adapter import ADAPTER_FILE, save_adapter
 from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.train.checkpoint import Checkpoints
+from featx.train.claims import claim, digest_of, digest_of_videos
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
-from featx.train.loop import Loop, Parts, differing, some_of
+from featx.train.loop import Loop, Parts
 from featx.train.ranks import Ranks, join_ranks
 from featx.train.recognition import header_of, make_parts, make_sampler
 from featx.train.run_folder import EPISODES_FILE
@@ -115,7 +115,7 @@ def train_episodes(
         Interrupted: After Ctrl-C or SIGTERM; finished episodes and the state of the others are kept.
     """
     assert settings.episodes is not None
-    with join_ranks(settings.device) as ranks:
+    with join_ranks(settings.device) as ranks, locked(run, "run"):
         basis = Basis(settings)
         episodes = read_episodes(settings.episodes, basis.manifest).episodes
         if (run / ADAPTER_FILE).exists() or Checkpoints(run).files():
@@ -131,7 +131,7 @@ def train_episodes(
             _learn(settings, basis, {index: episodes[index] for index in group}, run, number, ranks, say)
             learned += len(group)
             say(f"{run}: {group[-1] + 1} of {len(episodes)} episodes")
-        finished = [_read(_file(run, index)) for index in range(len(episodes))]
+        finished = [read_finished(_file(run, index)) for index in range(len(episodes))]
         results = _aggregate(settings, basis, episodes, finished, run)
         untrained = sum(one.untrained for one in finished) if results.learned_parameters else 0
         return Outcome(results, write_results(results, run), learned, time.monotonic() - began, untrained)
@@ -240,7 +240,7 @@ def _finish(
         save_adapter(file.with_suffix(".safetensors"), inputs.adapter, header_of(settings, inputs))
     item = Item(name=name, scored=len(test), missing=len(test.missing), metrics=scored.metrics)
     finished = Finished(item=item, missing=test.missing, untrained=len(inputs.videos.missing))
-    write_atomically(file, finished.model_dump_json().encode() + b"\n")
+    write_finished(file, finished)
 
 
 def _aggregate(
@@ -275,23 +275,16 @@ def _aggregate(
 
 def _claim(settings: TrainSettings, basis: Basis, episodes: list[Episode], run: Path) -> None:
     """Writes what the run is about into its folder, or refuses a folder that is about something else."""
+    used = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
     now = {
         "settings": _lasting(settings),
         "features": basis.store.header.fingerprint.model_dump(),
         "classes": basis.manifest.header.classes,
         "episodes": len(episodes),
         "list of episodes": _digest(episodes),
+        "list of videos": digest_of_videos((basis.manifest.by_id[one] for one in used), basis.store),
     }
-    file = run / EPISODES_FILE
-    if file.exists():
-        differences = differing(json.loads(file.read_text(encoding="utf-8")), now)
-        if differences:
-            raise FeatxError(
-                f"{run}: holds episodes learned with other settings ({some_of(differences)}); give those again, choose "
-                "another --to, or start over with --fresh"
-            )
-        return
-    write_atomically(file, json.dumps(now, indent=2).encode() + b"\n")
+    claim(run / EPISODES_FILE, "episodes learned", now)
 
 
 def _lasting(settings: TrainSettings) -> dict[str, Any]:
@@ -299,19 +292,27 @@ def _lasting(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _digest(episodes: list[Episode]) -> str:
-    listed = json.dumps([episode.model_dump() for episode in episodes]).encode()
-    return hashlib.sha256(listed).hexdigest()[:12]
+    return digest_of([episode.model_dump() for episode in episodes])
 
 
 def _file(run: Path, index: int) -> Path:
     return run / FOLDER / f"{index:04d}.json"
 
 
-def _read(file: Path) -> Finished:
+def write_finished(file: Path, finished: Finished) -> None:
+    """Says that an episode is finished."""
+    write_json(file, finished.model_dump(mode="json"))
+
+
+def read_finished(file: Path) -> Finished:
+    """Reads what an episode scored.
+
+    Raises:
+        FeatxError: If it cannot be read, or is damaged.
+    """
+    way_out = "delete it, and the same command learns it again"
     try:
-        return Finished.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
+        return Finished(**read_json(file, way_out))
+    except ValidationError as error:
         reason = str(error).splitlines()[0]
-        raise FeatxError(
-            f"{file}: cannot read it ({reason}); delete it, and the same command learns it again"
-        ) from error
+        raise FeatxError(f"{file}: cannot read it ({reason}); {way_out}") from error

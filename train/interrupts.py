@@ -1,10 +1,12 @@
-"""Ctrl-C and SIGTERM during the steps: the step is finished and saved; a second one ends the program at once."""
+"""Ctrl-C, SIGTERM and SIGHUP during the steps: the step is finished and saved; a second one ends the program at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from typing import Any
+
+from featx.signals import STOPPING
 
 
 class StopWhenAsked:
@@ -29,7 +31,7 @@ class StopWhenAsked:
     def __enter__(self) -> StopWhenAsked:
         if threading.current_thread() is not threading.main_thread():
             return self  # signals never arrive there
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
         return self

@@ -16,7 +16,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from featx.errors import FeatxError
+from featx.errors import WAYS_OUT, FeatxError, system_error_line
+from featx.signals import STOPPING
 
 GRACE_SECONDS = 10.0  # that the other ranks have to end by themselves when one has failed
 
@@ -24,7 +25,7 @@ GRACE_SECONDS = 10.0  # that the other ranks have to end by themselves when one 
 def in_ranks(count: int, work: Callable[..., Any], *arguments: Any) -> Any:
     """Runs ``work(*arguments)`` in ``count`` new processes that find each other with `ranks.join_ranks`.
 
-    Ctrl-C and SIGTERM reach every rank once, as SIGTERM. When a rank dies the others are ended; when this process
+    Ctrl-C, SIGTERM and SIGHUP reach every rank once, as SIGTERM. When a rank dies the others are ended; when this process
     dies they end too.
 
     Returns:
@@ -52,7 +53,7 @@ def in_ranks(count: int, work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class _passing_signals_to:
-    """Hands Ctrl-C and SIGTERM on to the ranks; a second one ends them at once."""
+    """Hands Ctrl-C, SIGTERM and SIGHUP on to the ranks; a second one ends them at once."""
 
     def __init__(self, processes: list[BaseProcess]) -> None:
         self._processes = processes
@@ -65,7 +66,7 @@ class _passing_signals_to:
         self._asked = True
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             self._before[number] = signal.signal(number, self._pass_on)
 
     def __exit__(self, *_: object) -> None:
@@ -132,7 +133,8 @@ def _be_rank(
     work: Callable[..., Any],
     arguments: tuple[Any, ...],
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hands it on as SIGTERM
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # the parent hands it on as SIGTERM
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from featx.train.ranks import MEETING
@@ -147,6 +149,12 @@ def _be_rank(
     except FeatxError as error:
         writer.send(error)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno not in WAYS_OUT:
+            traceback.print_exc()
+            raise SystemExit(1) from None
+        writer.send(FeatxError(system_error_line(error)))
+        raise SystemExit(FeatxError.exit_code) from None
     except Exception:
         traceback.print_exc()
         raise SystemExit(1) from None

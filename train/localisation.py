@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,12 @@ from featx.proposals import (
     Proposals,
     ProposalsFile,
     ProposalsHeader,
+    read_proposals,
     write_proposals,
 )
 from featx.results import Videos
 from featx.settings import gather
+from featx.train.claims import digest_of_videos
 from featx.train.inputs import Basis
 from featx.train.proposals.learn import train_proposals
 from featx.train.proposals.settings import ProposalSettings
@@ -149,9 +152,13 @@ def _propose(
     }
     asked = gather(ProposalSettings, source.recipe, same, [])
     train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
-    if not file.exists():
+    present, missing = present_videos(basis.store, basis.whole, split)
+    made_of = {
+        "detector": hashlib.sha256((folder / DETECTOR_FILE).read_bytes()).hexdigest(),
+        "list of videos": digest_of_videos(present, basis.store),
+    }
+    if not file.exists() or read_proposals(file).header.settings != made_of:
         detector, header = load_detector(folder / DETECTOR_FILE)
-        present, missing = present_videos(basis.store, basis.whole, split)
         found = {
             video.id: _of_video(detector.to(ranks.device), basis, video, asked, ranks.device)
             for video in present
@@ -161,6 +168,7 @@ def _propose(
             data_set=basis.whole.header.name,
             split=split,
             fingerprint=header.fingerprint,
+            settings=made_of,
             missing=missing,
         )
         write_proposals(file, ProposalsFile(about, found))

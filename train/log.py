@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 
 from featx.files import write_atomically
@@ -33,6 +34,7 @@ class RunLog:
         write_atomically(file, "".join(json.dumps(line) + "\n" for line in lines).encode())
         shutil.rmtree(curves, ignore_errors=True)
         self._file = file.open("a", encoding="utf-8")
+        self._hook, threading.excepthook = threading.excepthook, _leave_to_the_next_line
         self._curves = SummaryWriter(str(curves))
         for line in lines:
             self._draw(line)
@@ -55,8 +57,17 @@ class RunLog:
 
     def close(self) -> None:
         """Writes what is left."""
-        self._file.close()
-        self._curves.close()
+        try:
+            self._file.close()
+            self._curves.close()
+        finally:
+            threading.excepthook = self._hook
+
+
+def _leave_to_the_next_line(said: threading.ExceptHookArgs) -> None:
+    """Keeps the traceback of TensorBoard's thread to itself: what went wrong is raised again by the next line."""
+    if not isinstance(said.exc_value, OSError):
+        threading.__excepthook__(said)
 
 
 def _lines_until(file: Path, step: int) -> list[dict[str, float]]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from featx.dataset import CaptionedVideos
+from featx.dataset import CaptionedVideos, LabelledVideos
 from featx.errors import FeatxError
+from featx.lock import locked
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
 from featx.train.captions import CaptionSampler
 from featx.train.checkpoint import Checkpoints
+from featx.train.claims import check_claim, digest_of
 from featx.train.inputs import Basis, Inputs, prepare
+from featx.train.inputs import list_videos as inputs_videos
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts, Progress
 from featx.train.ranks import Ranks, join_ranks
@@ -57,7 +59,7 @@ def train(
         FeatxError: If store, manifest and CLIP do not belong together, or the folder holds another run.
         Interrupted: After Ctrl-C or SIGTERM.
     """
-    with join_ranks(settings.device) as ranks:
+    with join_ranks(settings.device) as ranks, locked(run, "run", ranks.first):
         if (run / EPISODES_FILE).exists():
             raise FeatxError(f"{run}: holds a run over episodes; choose another --to")
         if fresh and ranks.first:
@@ -65,33 +67,38 @@ def train(
         ranks.agree(None)  # nobody looks into the folder before it is cleared
         finished = ranks.agree((run / ADAPTER_FILE).exists())
         if finished:
-            return _finished(settings, run)
+            return _finished(settings, run, basis or Basis(settings))
         basis = basis or Basis(settings)
         inputs = prepare(settings, basis, basis.manifest, settings.train_split)
         return _learn(settings, inputs, run, ranks, say if ranks.first else lambda line: None)
 
 
-def identity(settings: TrainSettings, inputs: Inputs) -> dict[str, Any]:
-    """Returns what must be equal for a checkpoint to be gone on from: settings, features, classes, videos."""
-    videos = inputs.videos
+def identity(
+    settings: TrainSettings, basis: Basis, videos: LabelledVideos | CaptionedVideos, classes: dict[str, str]
+) -> dict[str, Any]:
+    """Returns what must be equal for a run to be gone on from, or to be the same: settings, features, classes, videos."""
     said: list[Any] = (
         [videos.texts, videos.text_of.tolist(), videos.video_of.tolist()]
         if isinstance(videos, CaptionedVideos)
         else [videos.labels.tolist()]
     )
-    listed = json.dumps([videos.ids, *said, videos.first_rows.tolist(), videos.rows.tolist()]).encode()
     return {
         "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
-        "features": inputs.basis.store.header.fingerprint.model_dump(),
-        "classes": inputs.classes,
+        "features": basis.store.header.fingerprint.model_dump(),
+        "classes": classes,
         "videos": len(videos),
-        "list of videos": hashlib.sha256(listed).hexdigest()[:12],
+        "list of videos": digest_of([videos.ids, *said, videos.first_rows.tolist(), videos.rows.tolist()]),
     }
 
 
-def _finished(settings: TrainSettings, run: Path) -> Summary:
-    check_finished(run, read_header(run / ADAPTER_FILE).settings, settings.model_dump(mode="json"))
-    return read_summary(run)
+def _finished(settings: TrainSettings, run: Path, basis: Basis) -> Summary:
+    header, summary = read_header(run / ADAPTER_FILE), read_summary(run)
+    check_finished(run, header.settings, settings.model_dump(mode="json"))
+    videos = inputs_videos(settings, basis.store, basis.manifest, settings.train_split)
+    classes = {} if isinstance(videos, CaptionedVideos) else basis.manifest.header.classes
+    then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
+    check_claim(run, "a finished run", then, identity(settings, basis, videos, classes))
+    return summary
 
 
 def _learn(
@@ -103,8 +110,9 @@ def _learn(
         list_videos(run / VALIDATION_LIST, [inputs.videos.ids[index] for index in kept_back])
         list_videos(run / MISSING_LIST, inputs.videos.missing)
     loop = None
+    about = identity(settings, inputs.basis, inputs.videos, inputs.classes)
     if inputs.adapter.parameter_count():
-        loop = Loop(settings, make_parts(settings, inputs, ranks), run, identity(settings, inputs), say)
+        loop = Loop(settings, make_parts(settings, inputs, ranks), run, about, say)
         loop.resume()
         loop.run()
     progress = loop.progress if loop else Progress()
@@ -123,6 +131,8 @@ def _learn(
         truncated=inputs.truncated,
         measure="R@1" if settings.task == "retrieval" else "top-1",
         texts="sentences" if settings.task == "retrieval" else "class texts",
+        threads=torch.get_num_threads(),
+        identity=about,
     )
     if ranks.first:
         _save(settings, inputs, run, loop, summary)

@@ -8,7 +8,7 @@ from featx.dataset import LabelledVideos, join, known_pts, list_segments, presen
 from featx.manifest import Manifest, Video
 from featx.metrics.intervals import temporal_iou
 from featx.model.localising import within
-from featx.proposals import Proposals, find_proposals, read_proposals
+from featx.proposals import Proposals, check_made_for, find_proposals, read_proposals
 from featx.store.reader import FeatureStore
 from featx.train.sampler import BACKGROUND
 from featx.train.settings import TrainSettings
@@ -28,12 +28,14 @@ def list_training_segments(
     segments = list_segments(store, manifest, split)
     if settings.proposals is None:
         return segments
+    content = read_proposals(settings.proposals)
+    check_made_for("--proposals", settings.proposals, content.header, manifest.header.name, split)
     present, _ = present_videos(store, manifest, split)
     asked = [video.id for video in present]
     named = set(asked)
     others = [*manifest.others, *(video.id for video in manifest.videos if video.id not in named)]
     place = f"--proposals {settings.proposals}"
-    found, _ = find_proposals(read_proposals(settings.proposals), asked, others, place)
+    found, _ = find_proposals(content, asked, others, place)
     with_proposals = [video for video in present if video.id in found]
     matched, background = [], []
     for video in with_proposals:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
-from featx.errors import FeatxError
-from featx.files import write_atomically
+from featx.digest import read_json, write_json
+from featx.errors import FeatxError, printable
 from featx.train.stopwatch import PHASES
 
 SUMMARY_FILE = "summary.json"
@@ -33,6 +33,8 @@ class Summary:
         truncated: Texts that were too long and cut.
         measure: Name of the score.
         texts: What the texts are.
+        threads: Of the CPU in each process; with another number sums are rounded differently. 0 in a summary of before.
+        identity: What the same command is compared by: settings, features, classes, videos; None in a summary of before.
     """
 
     parameters: int
@@ -49,6 +51,8 @@ class Summary:
     truncated: list[str]
     measure: str = "top-1"
     texts: str = "class texts"
+    threads: int = 0
+    identity: dict[str, Any] | None = None
 
     def lines(self, adapter: Path) -> list[str]:
         """Returns what a user should read."""
@@ -75,12 +79,12 @@ class Summary:
             lines.append(
                 f"{len(self.truncated)} {self.texts} were too long and cut, '{shorten(self.truncated[0], 60, placeholder='…')}' first"
             )
-        return lines
+        return [printable(line) for line in lines]
 
 
 def write_summary(summary: Summary, run: Path) -> None:
     """Writes the summary into the run's folder."""
-    write_atomically(run / SUMMARY_FILE, json.dumps(asdict(summary), indent=2).encode() + b"\n")
+    write_json(run / SUMMARY_FILE, asdict(summary), indent=2)
 
 
 def read_summary(run: Path) -> Summary:
@@ -90,9 +94,8 @@ def read_summary(run: Path) -> Summary:
         FeatxError: If it is not there, or damaged.
     """
     file = run / SUMMARY_FILE
+    way_out = "choose another --to, or start over with --fresh"
     try:
-        return Summary(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise FeatxError(
-            f"{file}: cannot read it ({error}); choose another --to, or start over with --fresh"
-        ) from error
+        return Summary(**read_json(file, way_out))
+    except TypeError as error:
+        raise FeatxError(f"{file}: cannot read it ({error}); {way_out}") from error

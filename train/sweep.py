@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -12,19 +10,23 @@ from typing import Any
 
 from featx.class_lists import named_class_split
 from featx.dataset import list_labelled
+from featx.digest import read_json, write_json
 from featx.episodes import read_class_splits
 from featx.errors import FeatxError, nearest
 from featx.files import write_atomically
+from featx.formats import csv_text
+from featx.lock import locked
 from featx.manifest import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.results import Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.settings import gather
+from featx.train.claims import check_claim, digest_of, digest_of_videos
 from featx.train.inputs import Basis
 from featx.train.localisation import ProposalSource, check_source, score_localisation
 from featx.train.ranks import Ranks, join_ranks
 from featx.train.recognition import train
 from featx.train.scoring import results_of, score
-from featx.train.settings import TrainSettings
+from featx.train.settings import MAY_CHANGE, TrainSettings
 
 # What all cells share, or what --seeds is for.
 FIXED = {
@@ -32,7 +34,10 @@ FIXED = {
     "seed", "device", "devices",
 }  # fmt: skip
 Cell = dict[str, str]
+OF_RUNS = {"seed", "class_split", "class_split_name"}  # what the runs of a cell differ in
 TABLE_FILE = "sweep.csv"
+SWEEP_FILE = "sweep.json"  # what all cells are about
+WAY_OUT = "choose another --to"
 
 
 def read_grid(words: list[str]) -> list[Cell]:
@@ -108,8 +113,14 @@ def sweep(
         for cell in cells
     ]
     found = []
-    with join_ranks(first.device) as ranks:
+    with locked(folder, "sweep"), join_ranks(first.device) as ranks:
         basis = Basis(first)
+        about = {
+            "scored split": split,
+            "class splits": digest_of(class_splits.read_text(encoding="utf-8")) if class_splits else None,
+            "proposals": source.given or ("of a detector" if source.recipe else None),
+        }
+        _claim(first, basis, cells, split, about, folder)
         basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
         for cell, of_cell in zip(cells, runs, strict=True):
             results = _cell(cell, of_cell, basis, split, source, ranks, say)
@@ -119,8 +130,34 @@ def sweep(
             mean, std = results.metrics[metric], results.spread[metric].std
             plus_minus = "" if std is None else f" ± {100 * std:.1f}"
             say(f"{folder / name_of(cell)}: {words} {100 * mean:.1f}%{plus_minus} ({len(of_cell)} runs)")
-    write_atomically(folder / TABLE_FILE, _table(cells, found).encode())
+        write_atomically(folder / TABLE_FILE, _table(cells, found).encode())
     return found
+
+
+def _claim(
+    first: TrainSettings, basis: Basis, cells: list[Cell], split: str, about: dict[str, Any], folder: Path
+) -> None:
+    """Refuses a folder whose cells are about other data, or differ in more than what the grids say."""
+    file = folder / SWEEP_FILE
+    known = read_json(file, WAY_OUT).get("grid", []) if file.exists() else []
+    grid = sorted({*known, *(cells[0] if cells else {})})
+    of_cells = {*grid, *OF_RUNS, *MAY_CHANGE}
+    now = {
+        "settings": first.model_dump(mode="json", exclude=of_cells),
+        "features": basis.store.header.fingerprint.model_dump(),
+        "classes": basis.whole.header.classes,
+        **about,
+        "list of videos": digest_of_videos(
+            (video for video in basis.whole.videos if video.split in (first.train_split, split)), basis.store
+        ),
+    }
+    if file.exists():
+        then = read_json(file, WAY_OUT)
+        settings = {name: value for name, value in then["settings"].items() if name not in of_cells}
+        check_claim(
+            folder, "a sweep", then | {"settings": settings, "grid": grid}, now | {"grid": grid}, WAY_OUT
+        )
+    write_json(file, {**now, "grid": grid}, indent=2)
 
 
 @dataclass(frozen=True)
@@ -162,16 +199,14 @@ def _stored(basis: Basis, splits: set[str]) -> list[str]:
 
 def _table(cells: list[Cell], found: list[Results]) -> str:
     """Returns all cells as CSV, for spreadsheets: settings, seeds, and mean and deviation of every metric in percent."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     metrics = list(found[0].metrics)
     columns = [column for name in metrics for column in (name, f"{name}_std")]
-    writer.writerow([*cells[0], "seeds", "scored", "learned_parameters", *columns])
+    rows: list[list[object]] = [[*cells[0], "seeds", "scored", "learned_parameters", *columns]]
     for cell, one in zip(cells, found, strict=True):
         values = [value for name in metrics for value in (one.metrics[name], one.spread[name].std)]
         numbers = ["" if value is None else round(100 * value, 4) for value in values]
-        writer.writerow([*cell.values(), len(one.items), one.videos.scored, one.learned_parameters, *numbers])
-    return text.getvalue()
+        rows.append([*cell.values(), len(one.items), one.videos.scored, one.learned_parameters, *numbers])
+    return csv_text(rows)
 
 
 def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell, seed: int) -> TrainSettings:

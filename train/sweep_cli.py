@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +61,6 @@ def sweep(
         raise FeatxError(
             "--class-splits: says which classes are seen; leave out --class-split and --seen-list"
         )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cells = read_grid([*(grid or []), *(more or [])])
         found = run_sweep(

@@ -41,15 +41,17 @@ def baseline(
     from featx.evaluate.localisation.rows import localisation_table
     from featx.evaluate.retrieval.rows import retrieval_table
     from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables.table import check_format, render, with_notes
+    from featx.evaluate.tables.table import check_format, print_tables, with_notes
+    from featx.lock import locked
     from featx.results import write_results
 
     check_format(format)
-    try:
-        results, notes = make_baseline(check_method(method), to, settings)
-    except KeyboardInterrupt:
-        raise Interrupted(f"{to}: stopped; nothing was scored") from None
-    write_results(results, to)
+    with locked(to, "run"):
+        try:
+            results, notes = make_baseline(check_method(method), to, settings)
+        except KeyboardInterrupt:
+            raise Interrupted(f"{to}: stopped; nothing was scored") from None
+        write_results(results, to)
     tables = {"localisation": localisation_table, "retrieval": retrieval_table}
     table = tables.get(results.task, recognition_table)
-    print(render(with_notes(table([results]), notes), format))
+    print_tables([with_notes(table([results]), notes)], format)

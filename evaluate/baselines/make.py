@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import list_labelled
+from featx.dataset import LabelledVideos, list_labelled
 from featx.errors import FeatxError, nearest
 from featx.evaluate.baselines.few_shot import score_episodes
 from featx.evaluate.baselines.file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
@@ -57,6 +59,8 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         FeatxError: If store and manifest do not belong together, or the folder holds another run.
     """
     store, manifest = FeatureStore(settings.store), read_manifest(settings.manifest)
+    learns = method != "zero-shot" and settings.episodes is None and settings.task == "recognition"
+    videos = list_labelled(store, manifest, settings.train_split) if learns else None
     header = BaselineHeader(
         method=method,
         task=settings.task,
@@ -65,6 +69,7 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         model_source=settings.model or store.header.model_source,
         classes={} if settings.task == "retrieval" else manifest.header.classes,
         data_set=manifest.header.name,
+        learned_from=_digest(videos) if videos else "",
         settings=settings.model_dump(mode="json"),
     )
     if settings.task != "recognition" and (method != "zero-shot" or settings.episodes is not None):
@@ -83,8 +88,8 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         )
         return results, [note] if untrained else []
     notes: list[str] = []
-    if method != "zero-shot":
-        tensors, notes = _learn(method, store, manifest, settings)
+    if videos is not None:
+        tensors, notes = _learn(method, store, manifest, videos, settings)
         write_baseline(run, header, tensors)
     shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
     shared |= {"store": settings.store, "manifest": settings.manifest}
@@ -114,9 +119,12 @@ def read_templates(settings: BaselineSettings) -> list[str]:
 
 
 def _learn(
-    method: Method, store: FeatureStore, manifest: Manifest, settings: BaselineSettings
+    method: Method,
+    store: FeatureStore,
+    manifest: Manifest,
+    videos: LabelledVideos,
+    settings: BaselineSettings,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    videos = list_labelled(store, manifest, settings.train_split)
     features = mean_features(store, videos)
     notes = []
     if videos.missing:
@@ -131,6 +139,11 @@ def _learn(
     return {"weight": fitted.weight, "bias": fitted.bias}, notes
 
 
+def _digest(videos: LabelledVideos) -> str:
+    listed = [videos.ids, videos.labels.tolist(), videos.first_rows.tolist(), videos.rows.tolist()]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:12]
+
+
 def _check_folder(run: Path, header: BaselineHeader) -> None:
     if (run / ADAPTER_FILE).exists():
         raise FeatxError(f"{run}: holds a run of featx train; choose another --to")
@@ -142,7 +155,8 @@ def _check_folder(run: Path, header: BaselineHeader) -> None:
             getattr(there, name) == getattr(header, name)
             for name in ("method", "task", "templates", "classes")
         )
-        if not same or kept[0] != kept[1] or there.fingerprint != header.fingerprint:
+        learned_other = there.learned_from not in ("", header.learned_from)  # "": of before
+        if not same or learned_other or kept[0] != kept[1] or there.fingerprint != header.fingerprint:
             raise FeatxError(
-                f"{run}: holds another baseline ({there.method}); choose another --to or delete it"
+                f"{run}: holds another baseline ({there.method}{', learned from other videos' if learned_other else ''}); choose another --to or delete it"
             )

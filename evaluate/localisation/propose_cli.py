@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,7 +39,6 @@ def propose(
     from featx.proposals import ProposalsFile, check_ending, write_proposals
 
     check_ending(to, "--to")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     asked = ask(run, settings)
     try:

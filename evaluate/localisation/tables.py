@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from featx.detection_scores import AVERAGE, ScoredDetections, metric_name
 from featx.detections import DetectionsFile
-from featx.evaluate.tables.table import Cell, Table, render
+from featx.evaluate.tables.table import Cell, Table
 from featx.ground_truth import GroundTruth
 from featx.metrics.false_positives import KINDS
 from featx.metrics.localisation import RULES, area_under_envelope
@@ -124,11 +123,3 @@ def coverage(
     ]
     notes += [f"{number:,} detections left out: {reason}" for reason, number in read.left_out.items()]
     return f"{scored:,}/{asked:,}", notes
-
-
-def render_all(tables: list[Table], format: str) -> str:
-    """Returns several tables as text; as JSON, one object, or a list of them."""
-    texts = [render(table, format) for table in tables]
-    if format == "json" and len(texts) > 1:
-        return json.dumps([json.loads(text) for text in texts], indent=2)
-    return "\n\n".join(texts)

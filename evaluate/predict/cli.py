@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,7 +48,6 @@ def predict(
 
     check_output(format)
     check_windows(settings)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = open_run(settings.adapter)
     if run.task == "retrieval":
         raise FeatxError(f"{settings.adapter}: matches sentences, not classes; take featx search")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 
 from featx.errors import FeatxError, nearest
 from featx.evaluate.predict.classify import Prediction
 from featx.evaluate.tables.table import Cell, Table, render
+from featx.formats import csv_text
 
 FORMATS = ("table", "json", "csv")
 
@@ -54,13 +53,13 @@ def _json(predictions: list[Prediction], failures: dict[str, str]) -> str:
 
 
 def _csv(predictions: list[Prediction]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["video", "start_s", "end_s", "rank", "class", "score"])
-    for one in predictions:
-        for rank, (label, score) in enumerate(one.best, start=1):
-            writer.writerow([one.video, _seconds(one.start_s, 3), _seconds(one.end_s, 3), rank, label, score])
-    return text.getvalue().rstrip("\n")
+    rows: list[list[object]] = [["video", "start_s", "end_s", "rank", "class", "score"]]
+    rows += [
+        [one.video, _seconds(one.start_s, 3), _seconds(one.end_s, 3), rank, label, score]
+        for one in predictions
+        for rank, (label, score) in enumerate(one.best, start=1)
+    ]
+    return csv_text(rows).rstrip("\n")
 
 
 def _table(predictions: list[Prediction], windowed: bool) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,7 +43,6 @@ def search(
     130 interrupted.
     """
     settings = gather(SearchSettings, None, options, [])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from featx.evaluate.search.command import run_search
     from featx.evaluate.search.contact_sheet import check_sheet
     from featx.evaluate.search.output import render_answers

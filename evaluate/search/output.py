@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from featx.errors import printable
 from featx.evaluate.search.exact import Find
 from featx.evaluate.tables.table import Cell, Table, render
+from featx.formats import csv_text
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,12 @@ def _known(value: float) -> float | None:
 
 
 def _csv(answers: list[Answer]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["query", "rank", "video", "start_s", "end_s", "score", "first_row", "rows"])
+    rows: list[list[object]] = [["query", "rank", "video", "start_s", "end_s", "score", "first_row", "rows"]]
     for answer in answers:
         for rank, find in enumerate(answer.finds, start=1):
             times = ["" if math.isnan(one) else f"{one:.3f}" for one in (find.start_s, find.end_s)]
-            writer.writerow([answer.query, rank, find.video, *times, find.score, find.first_row, find.rows])
-    return text.getvalue().rstrip("\n")
+            rows.append([answer.query, rank, find.video, *times, find.score, find.first_row, find.rows])
+    return csv_text(rows).rstrip("\n")
 
 
 def _table(answers: list[Answer], notes: list[str], title: str) -> Table:

@@ -33,10 +33,10 @@ def table(
     """
     from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
     from featx.evaluate.tables.kinds import check_kind
-    from featx.evaluate.tables.table import check_format, render
+    from featx.evaluate.tables.table import check_format, print_tables
     from featx.results import read_results
 
     check_kind(kind)
     check_format(format)
     chosen = [one for run in runs for one in choose_results(kind, str(run), read_results(run), split)]
-    print(render(benchmark_table(kind, chosen), format))
+    print_tables([benchmark_table(kind, chosen)], format)

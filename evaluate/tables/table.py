@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import html
 import io
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from featx.errors import FeatxError, nearest
+from featx.errors import FeatxError, nearest, printable
+from featx.formats import csv_text, html_text, latex_text, markdown_text
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,6 @@ class PlusMinus:
 
 Cell = str | int | float | PlusMinus | None
 EMPTY = "\N{EM DASH}"  # a missing cell is said to be missing, never guessed
-LATEX_SPECIAL = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
 
 
 @dataclass(frozen=True)
@@ -62,22 +57,22 @@ def _holds_words(table: Table, column: int) -> bool:
 
 def _markdown(table: Table) -> str:
     def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(markdown_text, cells)) + " |"
 
     sides = ["---" if _holds_words(table, column) else "---:" for column in range(len(table.columns))]
-    lines = [f"**{table.title}**", "", line(table.columns), line(sides)]
+    lines = [f"**{markdown_text(table.title)}**", "", line(table.columns), line(sides)]
     lines += [line([show(cell) for cell in row]) for row in table.rows]
-    return "\n".join([*lines, "", *table.notes])
+    return "\n".join([*lines, "", *map(markdown_text, table.notes)])
 
 
 def _latex(table: Table) -> str:
     def line(cells: list[str]) -> str:
-        return " & ".join("".join(LATEX_SPECIAL.get(c, c) for c in cell) for cell in cells) + r" \\"
+        return " & ".join(map(latex_text, cells)) + r" \\"
 
     sides = "".join("l" if _holds_words(table, column) else "r" for column in range(len(table.columns)))
-    lines = [f"% {table.title}", rf"\begin{{tabular}}{{{sides}}}", r"\hline"]
+    lines = [f"% {printable(table.title)}", rf"\begin{{tabular}}{{{sides}}}", r"\hline"]
     lines += [line(table.columns), r"\hline", *(line([show(cell) for cell in row]) for row in table.rows)]
-    return "\n".join([*lines, r"\hline", r"\end{tabular}", *(f"% {note}" for note in table.notes)])
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", *(f"% {printable(note)}" for note in table.notes)])
 
 
 def _for_programs(table: Table) -> Table:
@@ -98,11 +93,7 @@ def _for_programs(table: Table) -> Table:
 
 def _csv(table: Table) -> str:
     table = _for_programs(table)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([["" if cell is None else cell for cell in row] for row in table.rows])
-    return text.getvalue().rstrip("\n")
+    return csv_text([table.columns, *table.rows]).rstrip("\n")
 
 
 def _json(table: Table) -> str:
@@ -116,19 +107,19 @@ def _html(table: Table) -> str:
         sides = (
             "" if _holds_words(table, index) else ' style="text-align:right"' for index in range(len(cells))
         )
-        drawn = (f"<{tag}{side}>{html.escape(cell)}</{tag}>" for cell, side in zip(cells, sides, strict=True))
+        drawn = (f"<{tag}{side}>{html_text(cell)}</{tag}>" for cell, side in zip(cells, sides, strict=True))
         return f"<tr>{''.join(drawn)}</tr>"
 
     return "\n".join(
         [
             "<table>",
-            f"<caption>{html.escape(table.title)}</caption>",
+            f"<caption>{html_text(table.title)}</caption>",
             f"<thead>{line(table.columns, 'th')}</thead>",
             "<tbody>",
             *(line([show(cell) for cell in row], "td") for row in table.rows),
             "</tbody>",
             "</table>",
-            *(f"<p>{html.escape(note)}</p>" for note in table.notes),
+            *(f"<p>{html_text(note)}</p>" for note in table.notes),
         ]
     )
 
@@ -137,16 +128,18 @@ def _rich(table: Table) -> str:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    drawn = RichTable(title=table.title, title_justify="left")
+    drawn = RichTable(title=printable(table.title), title_justify="left")
     for index, column in enumerate(table.columns):
-        drawn.add_column(column, justify="left" if _holds_words(table, index) else "right", no_wrap=True)
+        drawn.add_column(
+            printable(column), justify="left" if _holds_words(table, index) else "right", no_wrap=True
+        )
     for row in table.rows:
-        drawn.add_row(*(show(cell) for cell in row))
+        drawn.add_row(*(printable(show(cell)) for cell in row))
     # As wide as it needs: a cell that is cut off is worse than a line that the terminal wraps.
-    console = Console(width=10_000, record=True, file=io.StringIO(), markup=False)
+    console = Console(width=10_000, record=True, file=io.StringIO(), markup=False, emoji=False)
     console.print(drawn)
     lines = [line.rstrip() for line in console.export_text().splitlines()]
-    return "\n".join([*lines, *table.notes])
+    return "\n".join([*lines, *map(printable, table.notes)])
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {
@@ -172,3 +165,19 @@ def check_format(format: str) -> None:
 def render(table: Table, format: str) -> str:
     """Returns the table as text."""
     return FORMATS[format](table)
+
+
+def render_all(tables: list[Table], format: str) -> str:
+    """Returns several tables as text; as JSON, one object, or a list of them."""
+    texts = [render(table, format) for table in tables]
+    if format == "json" and len(texts) > 1:
+        return json.dumps([json.loads(text) for text in texts], indent=2)
+    return "\n\n".join(texts)
+
+
+def print_tables(tables: list[Table], format: str) -> None:
+    """Prints tables; as CSV, which has no place for notes, those are said on standard error."""
+    print(render_all(tables, format))
+    if format == "csv":
+        for note in (note for table in tables for note in table.notes):
+            print(printable(note), file=sys.stderr)

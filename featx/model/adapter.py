@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from featx.clip.text import Layout, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
-from featx.model.learned_file import give_tensors, read_learned_header, read_tensors, write_learned
+from featx.model.learned_file import give_tensors, read_learned, write_learned
 from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
@@ -138,16 +138,16 @@ class Adapter(nn.Module):
 
 def save_adapter(file: Path, adapter: Adapter, header: AdapterHeader) -> None:
     """Writes an adapter file, whole or not at all."""
-    write_learned(file, adapter, header)
+    write_learned(file, adapter.state_dict(), header)
 
 
 def read_header(file: Path) -> AdapterHeader:
     """Reads what an adapter file says of itself.
 
     Raises:
-        FeatxError: If the file is missing or not an adapter.
+        FeatxError: If the file is missing, not an adapter, or damaged.
     """
-    return read_learned_header(file, AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
+    return _read(file)[0]
 
 
 def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
@@ -157,12 +157,18 @@ def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
         file: The safetensors file.
 
     Raises:
-        FeatxError: If the file is not an adapter, or its tensors do not fit.
+        FeatxError: If the file is not an adapter, is damaged, or its tensors do not fit.
     """
-    header = read_header(file)
-    tensors = read_tensors(file)
+    header, tensors = _read(file)
     table = tensors.get("prompt_table")
     text_width = header.fingerprint.width if table is None else table.shape[-1]
-    adapter = Adapter(header.config, text_width, header.fingerprint.width)
+    try:
+        adapter = Adapter(header.config, text_width, header.fingerprint.width)
+    except FeatxError as error:
+        raise FeatxError(f"{file}: header: {error}") from error
     give_tensors(file, adapter, tensors)
     return adapter, header
+
+
+def _read(file: Path) -> tuple[AdapterHeader, dict[str, Tensor]]:
+    return read_learned(file, AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, printable
 from featx.files import read_list
 from featx.manifest import read_manifest
 
@@ -36,7 +36,7 @@ def info(
 
         print(json_module.dumps(description, indent=2))
     else:
-        print("\n".join(lines(description)))
+        print("\n".join(map(printable, lines(description))))
 
 
 @app.command("import")
@@ -102,7 +102,7 @@ def import_(
     save_adapter(file, released.adapter, header)
     print(f"{file}: {released.adapter.parameter_count():,} learned parameters, {len(texts)} classes")
     for ignored in released.ignored:
-        print(f"ignored: {ignored}")
+        print(printable(f"ignored: {ignored}"))
 
 
 def _read_classes(file: Path) -> dict[str, str]:

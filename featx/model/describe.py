@@ -21,11 +21,11 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         FeatxError: If it is neither.
     """
-    from safetensors import safe_open
-
     names = [name for name in (ADAPTER_FILE, DETECTOR_FILE) if (path / name).exists()]
     file = path / (names or [ADAPTER_FILE])[0] if path.is_dir() else path
     header = _read(file)
+    from safetensors import safe_open
+
     with safe_open(str(file), framework="np") as opened:
         slices = {name: opened.get_slice(name) for name in sorted(opened.keys())}
         tensors = {name: {"shape": s.get_shape(), "dtype": s.get_dtype()} for name, s in slices.items()}

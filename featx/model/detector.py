@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featx.model.detector_config import DetectorConfig
-from featx.model.learned_file import give_tensors, read_learned_header, read_tensors, write_learned
+from featx.model.learned_file import give_tensors, read_learned, write_learned
 from featx.model.local_attention import Convolution, LocalBlock
 from featx.store.schema import Fingerprint
 
@@ -180,26 +180,30 @@ class Detector(nn.Module):
 
 def save_detector(file: Path, detector: Detector, header: DetectorHeader) -> None:
     """Writes a detector file, whole or not at all."""
-    write_learned(file, detector, header)
+    write_learned(file, detector.state_dict(), header)
 
 
 def read_detector_header(file: Path) -> DetectorHeader:
     """Reads what a detector file says of itself.
 
     Raises:
-        FeatxError: If the file is missing or not a detector.
+        FeatxError: If the file is missing, not a detector, or damaged.
     """
-    command = "featx train --task proposals"
-    return read_learned_header(file, DetectorHeader, "featx_detector", SCHEMA_VERSION, "detector", command)
+    return _read(file)[0]
 
 
 def load_detector(file: Path) -> tuple[Detector, DetectorHeader]:
     """Reads a detector file.
 
     Raises:
-        FeatxError: If the file is not a detector, or its tensors do not fit.
+        FeatxError: If the file is not a detector, is damaged, or its tensors do not fit.
     """
-    header = read_detector_header(file)
+    header, tensors = _read(file)
     detector = Detector(header.config, header.fingerprint.width)
-    give_tensors(file, detector, read_tensors(file))
+    give_tensors(file, detector, tensors)
     return detector.eval(), header
+
+
+def _read(file: Path) -> tuple[DetectorHeader, dict[str, Tensor]]:
+    command = "featx train --task proposals"
+    return read_learned(file, DetectorHeader, "featx_detector", SCHEMA_VERSION, "detector", command)

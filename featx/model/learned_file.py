@@ -1,44 +1,72 @@
-"""Files of what is learned: safetensors with the learned tensors, and a JSON header that says what they belong to."""
+"""Files of what is learned: safetensors with the learned tensors, and a JSON header that says what they belong to.
+
+The file carries a digest of itself (`featx.digest`) in the metadata entry ``sha256``, beside the header, ``featx``.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
+from featx.digest import KEY, NO_DIGEST, check_digest, note_without, with_digest
 from featx.errors import FeatxError
 from featx.files import write_atomically
 
 AnyHeader = TypeVar("AnyHeader", bound=BaseModel)
+METADATA = "__metadata__"
+LENGTH_BYTES = 8  # of the number in front of the JSON that a safetensors file begins with
 
 
-def write_learned(file: Path, module: nn.Module, header: BaseModel) -> None:
-    """Writes a module's tensors and its header, whole or not at all."""
+def write_learned(file: Path, tensors: Mapping[str, Tensor], header: BaseModel) -> None:
+    """Writes tensors and their header, whole or not at all."""
     from safetensors.torch import save
 
-    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    write_atomically(file, save(tensors, metadata={"featx": header.model_dump_json()}))
+    content = save(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
+        metadata={"featx": header.model_dump_json()},
+    )
+    write_atomically(file, _with_digest(content))
+
+
+def _with_digest(content: bytes) -> bytes:
+    described = _described(content)
+    described[METADATA][KEY] = NO_DIGEST  # safetensors would write two entries in an order that varies
+    text = json.dumps(described, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    data = content[LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little") :]
+    return with_digest(len(text).to_bytes(LENGTH_BYTES, "little") + text + data)
+
+
+def _described(content: bytes) -> dict[str, Any]:
+    """Returns the JSON that a safetensors file begins with.
+
+    Raises:
+        ValueError: If it is not one.
+    """
+    described = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + int.from_bytes(content[:8], "little")])
+    if not isinstance(described, dict) or not isinstance(described.get(METADATA, {}), dict):
+        raise ValueError("no safetensors header")
+    return described
 
 
 def kind_of(file: Path) -> str:
     """Returns the key of the schema version in a file's header, such as ``featx_adapter``; empty if it has none."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(file), framework="pt") as opened:
-            content = json.loads((opened.metadata() or {}).get("featx", "{}"))
-    except (OSError, SafetensorError):
+        content = json.loads(_described(file.read_bytes())[METADATA]["featx"])
+        return next((key for key in content if key.startswith("featx_")), "")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
-    return next((key for key in content if key.startswith("featx_")), "")
 
 
-def read_learned_header(
+def read_learned(
     file: Path, model: type[AnyHeader], version_key: str, version: int, what: str, made_with: str
-) -> AnyHeader:
-    """Reads the header of a file.
+) -> tuple[AnyHeader, dict[str, Tensor]]:
+    """Reads a file; one without a digest, of a featx of before, is accepted with a note.
 
     Args:
         file: The file.
@@ -48,22 +76,46 @@ def read_learned_header(
         what: What the file is called in messages, such as "adapter".
         made_with: The command that makes one.
 
-    Raises:
-        FeatxError: If the file is missing, or another kind of file.
-    """
-    from safetensors import SafetensorError, safe_open
+    Returns:
+        Its header, and its tensors, all of whose values are finite.
 
+    Raises:
+        FeatxError: If the file is missing, another kind of file, or not as it was written.
+    """
+    way_out = f"make {'it again' if file.exists() else 'one'} with {made_with}"
     try:
-        with safe_open(str(file), framework="pt") as opened:
-            metadata = opened.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise FeatxError(f"{file}: cannot read the {what} ({error}); make one with {made_with}") from error
-    content = json.loads(metadata.get("featx", "{}"))
-    if version_key not in content:
-        article = "an" if what[0] in "aeiou" else "a"
-        raise FeatxError(
-            f"{file}: a safetensors file, but not {article} {what} of featx; make one with {made_with}"
-        )
+        content = file.read_bytes()
+        metadata = _described(content).get(METADATA, {})
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a safetensors file, or damaged"
+        raise FeatxError(f"{file}: cannot read the {what} ({reason}); {way_out}") from error
+    article = "an" if what[0] in "aeiou" else "a"
+    foreign = FeatxError(f"{file}: a safetensors file, but not {article} {what} of featx; {way_out}")
+    if "featx" not in metadata:
+        raise foreign
+    if set(metadata) != {"featx"}:  # whatever else stands there was the digest
+        check_digest(file, content, way_out)
+    else:
+        note_without(file)
+    header = _header(file, metadata["featx"], model, version_key, version, foreign, way_out)
+    return header, _tensors(file, content, what, way_out)
+
+
+def _header(
+    file: Path,
+    text: str,
+    model: type[AnyHeader],
+    version_key: str,
+    version: int,
+    foreign: FeatxError,
+    way_out: str,
+) -> AnyHeader:
+    try:
+        content = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FeatxError(f"{file}: its header is not JSON ({error}); {way_out}") from error
+    if not isinstance(content, dict) or version_key not in content:
+        raise foreign
     if content[version_key] != version:
         raise FeatxError(f"{file}: schema version {content[version_key]}; this featx reads version {version}")
     try:
@@ -72,15 +124,22 @@ def read_learned_header(
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise FeatxError(
-            f"{file}: header: {place}: {first['msg']}; another version of featx made it: make it again with {made_with}"
+            f"{file}: header: {place}: {first['msg']}; another version of featx made it: {way_out}"
         ) from error
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Reads the tensors of a file."""
-    from safetensors.torch import load_file
+def _tensors(file: Path, content: bytes, what: str, way_out: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
-    return load_file(str(file))
+    try:
+        tensors = load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise FeatxError(f"{file}: cannot read the {what}'s tensors ({error}); {way_out}") from error
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise FeatxError(f"{file}: tensor {name} holds values that are not finite numbers; {way_out}")
+    return tensors
 
 
 def give_tensors(file: Path, module: nn.Module, tensors: dict[str, Tensor]) -> None:
@@ -93,3 +152,20 @@ def give_tensors(file: Path, module: nn.Module, tensors: dict[str, Tensor]) -> N
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise FeatxError(f"{file}: its tensors do not fit its header ({error})") from error
+
+
+def check_settings(file: Path, settings: Mapping[str, Any], needed: Mapping[str, type], way_out: str) -> None:
+    """Refuses a header without settings that its reader computes with.
+
+    Args:
+        file: The file.
+        settings: That its header holds.
+        needed: Name to type.
+        way_out: What helps, for the message.
+
+    Raises:
+        FeatxError: Naming the first that is missing, or of another type.
+    """
+    for name, kind in needed.items():
+        if not isinstance(settings.get(name), kind):
+            raise FeatxError(f"{file}: its header lacks the setting {name}; {way_out}")

@@ -14,7 +14,7 @@ from featx.errors import FeatxError
 from featx.ground_truth import GroundTruth, manifest_truth
 from featx.manifest import Manifest, Video
 from featx.model.localising import annotated_proposals, localise, proposal_metrics
-from featx.proposals import GROUND_TRUTH, Proposals, find_proposals, read_proposals
+from featx.proposals import GROUND_TRUTH, Proposals, check_made_for, find_proposals, read_proposals
 from featx.results import Localisation
 from featx.store.reader import FeatureStore
 
@@ -73,6 +73,7 @@ def choose_proposals(
         return annotated_proposals(truth), ["the proposals are the annotated segments: an upper bound"]
     file = Path(source)
     content = read_proposals(file)
+    check_made_for(flag, file, content.header, truth.data_set, truth.split)
     made_on = content.header.fingerprint
     differences = made_on.differences(store.header.fingerprint) if made_on else []
     if differences:

@@ -20,6 +20,9 @@ from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 
 ROWS_A_PART = 100_000
 IMPORT_RECIPE = "import.toml"
+# Beside ID.npy: when its rows are shown, in NumPy's own format. Not .npy, which would be a video's features.
+TIMES_ENDING = ".pts"
+TIMES_DTYPE = np.dtype([("pts", np.float64), ("frame_index", np.int32)])
 
 Videos = Iterator[tuple[str, VideoFeatures, VideoFacts]]
 
@@ -56,12 +59,16 @@ def _check_names(store: FeatureStore, to: Path) -> None:
 
 
 def _export_npy(videos: Videos, to: Path, fingerprint: Fingerprint) -> None:
-    """Writes ``ID.npy`` for every video, and the recipe with which `featx store import` reads them again."""
+    """Writes ``ID.npy`` and ``ID.pts`` for every video, and the recipe with which `featx store import` reads them."""
     for video_id, video, _ in videos:
         file = to.joinpath(f"{video_id}.npy")
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as stream:
             np.save(stream, video.features)
+        times = np.empty(len(video), dtype=TIMES_DTYPE)
+        times["pts"], times["frame_index"] = video.pts, video.frame_index
+        with to.joinpath(f"{video_id}{TIMES_ENDING}").open("xb") as stream:
+            np.save(stream, times)
     known = fingerprint.model_dump(exclude={"width"})
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in known.items()]
     (to / IMPORT_RECIPE).write_text("".join(lines), encoding="utf-8")

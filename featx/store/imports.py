@@ -17,6 +17,7 @@ from pydantic import Field
 from featx.errors import FeatxError
 from featx.settings import Settings
 from featx.store.checks import problem_of
+from featx.store.export import TIMES_DTYPE, TIMES_ENDING
 from featx.store.failures import Failure, FailureList
 from featx.store.folder_changes import FoundFile, compare, stored_files
 from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFacts, VideoFeatures
@@ -45,11 +46,14 @@ class ImportSettings(Settings):
         description="Which frames the rows are, in featx extract's words: 'every frame', 'every 4', 'fps 2'. The first "
         "two also give the rows' frame numbers; otherwise they are unknown.",
     )
+    decoding: str = Field("", description="What was asked of the decoder, as featx store info shows it.")
     precision: str = Field("unknown", description="What the encoder computed in: fp32, fp16, bf16.")
     dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
     format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
     fps: str | None = Field(
-        None, description="Rows a second, such as 25 or 30000/1001; without it the rows' times are unknown."
+        None,
+        description="Rows a second, such as 25 or 30000/1001; without it times are those of the file ID.pts that featx "
+        "store export wrote beside the features, else unknown.",
     )
     ending: str = Field(
         "", description="Put in place of .npy in the ids, such as .mp4; by default .npy is cut off."
@@ -197,7 +201,7 @@ def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str
             )
     same = {
         key: getattr(settings, key)
-        for key in ("preprocess", "channel_order", "sampling", "precision", "dtype")
+        for key in ("preprocess", "channel_order", "sampling", "precision", "dtype", "decoding")
     }
     fingerprint = Fingerprint(model=name, weights_sha256=sha256, input_size=size, width=width, **same)
     return fingerprint, settings.model
@@ -230,13 +234,37 @@ def _read(file: Path, fingerprint: Fingerprint, rate: Fraction | None) -> VideoF
     with np.errstate(over="ignore"):  # said below, with the row
         features = np.ascontiguousarray(_load(file)).astype(fingerprint.dtype)
     index = np.arange(len(features))
-    pts = index / float(rate) if rate else np.full(len(features), np.nan)
     step = _frame_step(fingerprint.sampling)
+    pts = index / float(rate) if rate else np.full(len(features), np.nan)
     frame_index = index * step if step else np.full(len(features), UNKNOWN_FRAME)
+    times = None if rate else _times_beside(file, len(features))
+    if times is not None:
+        pts, frame_index = times["pts"].copy(), times["frame_index"].copy()
     video = VideoFeatures(features, pts, frame_index.astype(np.int32))
     if problem := problem_of(video, fingerprint):
         raise ValueError(problem)
     return video
+
+
+def _times_beside(file: Path, rows: int) -> np.ndarray | None:
+    """Returns when the rows of a file are shown, as `featx store export` wrote it beside; None if it did not.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is damaged, or about other rows.
+    """
+    beside = file.with_name(file.name.removesuffix(".npy") + TIMES_ENDING)
+    if not beside.exists():
+        return None
+    try:
+        times = np.load(beside, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # as in _load
+        raise ValueError(f"{beside.name} beside it holds no times ({error})") from error
+    if not isinstance(times, np.ndarray) or times.dtype != TIMES_DTYPE or times.shape != (rows,):
+        raise ValueError(f"{beside.name} beside it does not hold the times of its {rows} rows")
+    return times
 
 
 def _frame_step(sampling: str) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from featx.lock import locked
 from featx.model.detector import DETECTOR_FILE, DetectorHeader, read_detector_header, save_detector
 from featx.train.checkpoint import Checkpoints
+from featx.train.claims import check_claim
 from featx.train.loop import Loop, Parts
 from featx.train.proposals.inputs import ProposalInputs, identity, prepare
 from featx.train.proposals.loader import ProposalLoader
@@ -46,15 +48,21 @@ def train_proposals(
         FeatxError: If store and manifest do not belong together, or the folder holds another run.
         Interrupted: After Ctrl-C or SIGTERM.
     """
-    with join_ranks(settings.device) as ranks:
+    with join_ranks(settings.device) as ranks, locked(run, "run", ranks.first):
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
         if ranks.agree((run / DETECTOR_FILE).exists()):
-            then = read_detector_header(run / DETECTOR_FILE).settings
-            check_finished(run, then, settings.model_dump(mode="json"))
-            return read_summary(run)
+            return _finished(settings, run)
         return _learn(settings, prepare(settings), run, ranks, say if ranks.first else lambda line: None)
+
+
+def _finished(settings: ProposalSettings, run: Path) -> Summary:
+    header, summary = read_detector_header(run / DETECTOR_FILE), read_summary(run)
+    check_finished(run, header.settings, settings.model_dump(mode="json"))
+    then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
+    check_claim(run, "a finished run", then, identity(settings, prepare(settings)))
+    return summary
 
 
 def _learn(
@@ -69,7 +77,8 @@ def _learn(
         say(
             f"{len(inputs.idle)} videos show nothing that is learned and are left out, '{inputs.idle[0]}' first"
         )
-    loop = Loop(settings, make_parts(settings, inputs, ranks), run, identity(settings, inputs), say)
+    about = identity(settings, inputs)
+    loop = Loop(settings, make_parts(settings, inputs, ranks), run, about, say)
     loop.resume()
     loop.run()
     progress = loop.progress
@@ -87,6 +96,8 @@ def _learn(
         missing=inputs.missing,
         truncated=[],
         measure=f"AR@{settings.keep}",
+        threads=torch.get_num_threads(),
+        identity=about,
     )
     if ranks.first:
         _save(settings, inputs, run, loop, summary)

@@ -1,0 +1,90 @@
+"""One process at a time writes into a folder: it holds a lock that ends with the process, however that ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from featx.errors import FeatxError
+
+WAITS_S = (0.01, 0.1)  # whoever asks whether a folder is being written holds the lock for a moment
+LOCK_FILE = "lock"
+
+
+class FolderLock:
+    """The lock of a folder, held until `release`."""
+
+    def __init__(self, folder: Path, name: str = LOCK_FILE, what: str = "folder") -> None:
+        """Takes it.
+
+        Args:
+            folder: The folder.
+            name: Of the file in it that is locked.
+            what: The folder is, for the message.
+
+        Raises:
+            FeatxError: If another process holds it, or the folder cannot be written.
+        """
+        try:
+            self._file = (folder / name).open("a")  # what stands in it belongs to its holder
+        except OSError as error:
+            raise FeatxError(f"{folder}: cannot be written ({error.strerror})") from error
+        for wait_s in (*WAITS_S, None):
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not os.path.samestat(os.fstat(self._file.fileno()), (folder / name).stat()):
+                    raise BlockingIOError  # its holder has deleted it, and another may have made a new one
+                return
+            except OSError as error:
+                if wait_s is None:
+                    self._file.close()
+                    raise FeatxError(
+                        f"{folder}: another featx is writing into this {what}; wait for it"
+                    ) from error
+                time.sleep(wait_s)
+
+    def release(self) -> None:
+        """Gives it back."""
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()
+
+
+@contextmanager
+def locked(folder: Path, what: str, take: bool = True) -> Iterator[None]:
+    """Holds the lock of a folder, which is made if it is not there; leaves neither lock nor an empty new folder behind.
+
+    Args:
+        folder: The folder. One that nobody may write into is not locked: what is finished can be looked at.
+        what: It is, for messages.
+        take: Whether this process is the one that writes.
+
+    Raises:
+        FeatxError: If another process holds it, or the folder cannot be made.
+    """
+    if not take or (folder.exists() and not os.access(folder, os.W_OK)):
+        yield
+        return
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FeatxError(f"{folder}: cannot be made ({error.strerror})") from error
+    lock = FolderLock(folder, what=what)
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # such as a full disk under an open log
+        raise OSError(error.errno, error.strerror or str(error), str(folder)) from error
+    finally:
+        with suppress(OSError):
+            (folder / LOCK_FILE).unlink()
+        lock.release()
+        if is_new:
+            with suppress(OSError):  # something is in it
+                folder.rmdir()
