@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featx.class_lists import as_read
 from featx.clip.text import TextTower
 from featx.dataset import LabelledVideos, StoredParts, load_clip_of
 from featx.devices import choose_device
@@ -199,14 +200,19 @@ class BaselineRun:
         return count_truncated(self.header.templates, list(classes.values()))
 
     def _columns(self, classes: dict[str, str]) -> list[int]:
-        place = {label: index for index, label in enumerate(self.header.classes)}
-        strange = [label for label in classes if label not in place]
+        own = list(self.header.classes)
+        by_text = {as_read(text): label for label, text in self.header.classes.items()}
+        known = {
+            label: label if label in self.header.classes else by_text.get(as_read(text))
+            for label, text in classes.items()
+        }
+        strange = [label for label, there in known.items() if there is None]
         if strange:
             raise FeatxError(
                 f"{self.file.parent}: a {self.method} baseline knows only the classes that it has learned, and "
                 f"'{strange[0]}' is none of them ({len(strange)} such classes); use --classes seen, or zero-shot"
             )
-        return [place[label] for label in classes]
+        return [own.index(there) for there in known.values() if there is not None]
 
 
 def open_run(run: Path) -> AdapterRun | BaselineRun:

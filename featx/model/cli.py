@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from featx.class_lists import read_class_names
 from featx.errors import FeatxError
-from featx.files import read_list
 from featx.manifest import read_manifest
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
@@ -151,4 +151,4 @@ def import_(
 def _read_classes(file: Path) -> dict[str, str]:
     if file.suffix == ".jsonl":
         return read_manifest(file).header.classes
-    return {name: name for name in read_list(file, "--classes", "class").values()}
+    return read_class_names(file, "--classes")
