@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from featx.errors import FeatxError, Interrupted
+from featx.progress import Progress as ShownProgress
 from featx.train.checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
 from featx.train.interrupts import StopWhenAsked
 from featx.train.log import RunLog
@@ -199,8 +200,12 @@ class Loop:
         log = RunLog(self._run, progress.step) if parts.ranks.first else None
         saved_at, began = time.monotonic(), time.monotonic() - progress.seconds
         batches = parts.loader.batches(progress.step + 1, settings.steps)
+        quiet = settings.quiet or not parts.ranks.first
         try:
-            with StopWhenAsked(parts.ranks.count > 1) as stop:
+            with (
+                StopWhenAsked(parts.ranks.count > 1) as stop,
+                ShownProgress(str(self._run), settings.steps, "steps", quiet, done=progress.step) as shown,
+            ):
                 for step in range(progress.step + 1, settings.steps + 1):
                     parts.watch.begin(step)
                     with parts.watch.phase("loader"):
@@ -217,6 +222,8 @@ class Loop:
                         self._check_losses()
                         if log:
                             self._write_line(log, step, loss.item(), accuracy.item(), rate)
+                    if shown.is_due:
+                        shown.show(step, f"loss {loss.item():.4g}")
                     if parts.validator and (step % settings.validate_every == 0 or step == settings.steps):
                         self._check_losses()
                         self._validate(parts.validator, log)

@@ -74,6 +74,7 @@ class LearnSettings(Settings):
     log_every: int = Field(20, ge=1, description="Steps between two lines of the log.")
     checkpoint_steps: int = Field(0, ge=0, description="Steps between two checkpoints; 0: by time only.")
     checkpoint_seconds: float = Field(300.0, gt=0, description="Seconds between two checkpoints.")
+    quiet: bool = Field(False, description="Show no progress.")
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> LearnSettings:
@@ -230,5 +231,5 @@ class TrainSettings(LearnSettings):
 # An interrupted run may go on with other values of these; where the data lie is compared by content instead.
 MAY_CHANGE = {
     "store", "manifest", "episodes", "proposals", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
-    "log_every", "checkpoint_steps", "checkpoint_seconds",
+    "log_every", "checkpoint_steps", "checkpoint_seconds", "quiet",
 }  # fmt: skip
