@@ -25,7 +25,7 @@ from featx.evaluate.text_cache import cached_text, text_key
 from featx.evaluate.texts import count_truncated, encode_templates
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
 from featx.model.scoring import pool_videos, score_videos
-from featx.results import Method
+from featx.results import Method, read_results
 from featx.sources import open_parts
 from featx.store.reader import FeatureStore
 
@@ -230,10 +230,14 @@ def open_run(run: Path) -> AdapterRun | BaselineRun:
     if (run / BASELINE_FILE).exists() and not (run / ADAPTER_FILE).exists():
         return BaselineRun(run / BASELINE_FILE, *read_baseline(run / BASELINE_FILE))
     if not (run / ADAPTER_FILE).exists() and any(run.glob("results-*.json")):
+        from featx.evaluate.tables.kinds import kind_of
+
         raise FeatxError(
             f"{run}: has results, but no adapter or baseline of its own to score (episodes or a sweep); show them with: "
-            f"featx table few-shot {run}"
+            f"featx table {kind_of(read_results(run)[0])} {run}"
         )
+    if not (run / ADAPTER_FILE).exists() and any(run.glob(f"*/{ADAPTER_FILE}")):
+        raise FeatxError(f"{run}: is no run, but holds runs; score them with: featx eval {run}/*")
     adapter, header = load_adapter(run / ADAPTER_FILE)
     return AdapterRun(run / ADAPTER_FILE, adapter.eval(), header)
 

@@ -18,6 +18,7 @@ from featx.evaluate.baselines.methods import linear_scores, nearest_scores, zero
 from featx.evaluate.predict.windows import Windows, slide, whole
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import PredictSettings, ScoreSettings
+from featx.evaluate.video_ends import lengths_of
 from featx.model.scoring import score_videos
 from featx.store.reader import FeatureStore
 
@@ -114,13 +115,13 @@ def predict(
     check_fingerprint(run.header.fingerprint, store, run.file)
     score = window_scorer(run, store, classes, settings)
     labels = list(classes)
-    for video_id in ids:
+    for video_id, length_s in zip(ids, lengths_of(store, ids).tolist(), strict=True):
         video = store[video_id]
         timed = bool(np.isfinite(video.pts).all())
         if settings.window is None:
-            windows = whole(video.pts if timed else np.zeros(len(video)))
+            windows = whole(video.pts if timed else np.zeros(len(video)), length_s)
         elif timed:
-            windows = slide(video.pts, settings.window, settings.hop or settings.window / 2)
+            windows = slide(video.pts, settings.window, settings.hop or settings.window / 2, length_s)
         else:
             raise FeatxError(
                 f"{store.path}: does not know when the rows of '{video_id}' are shown; leave --window out"
