@@ -88,7 +88,7 @@ def choose_classes(
         FeatxError: If the split does not fit the manifest, or calls a class unseen that was learned.
     """
     known = None if learned is None else what_was_learned(manifest, learned, same_data_set)
-    found = _find_split(manifest, known and known.labels, settings)
+    found = _find_split(manifest, known.labels if known else None, settings)
     if found is None:
         return ClassChoice(manifest)
     source, class_split = found

@@ -246,6 +246,12 @@ def test_a_sweep_is_shown_by_its_folder_and_by_what_is_in_it(tmp_path: Path, fea
     assert f"featx table ablation {sweep}" in hint
 
 
+def test_nothing_is_said_not_framed() -> None:
+    assert render(Table("Most confused pairs", ["a", "b"], [], ["a note"]), "table") == (
+        "Most confused pairs: none\na note"
+    )
+
+
 def test_printing_a_table_does_not_load_torch(tmp_path: Path) -> None:
     write_results(results_of(), tmp_path)
     script = (

@@ -175,3 +175,18 @@ def test_a_store_that_was_extended_still_fits(train, order_world: Path, tmp_path
     with StoreWriter(folder, store.header.fingerprint) as writer:
         writer.add("more.mp4", store[video_id], VideoFacts("more.mp4", 1, 1, 64, 64, 1.0))
     assert top1(featx("eval", run, "--format", "json", "--store", folder)) == before
+
+
+def test_short_memory_changes_no_bit(order_world: Path, tmp_path: Path, featx, monkeypatch) -> None:
+    """Where the texts would take more than there is, blocks are computed again, with a line."""
+    words = ["train", "--store", order_world / "features", "--manifest", order_world / "manifest.jsonl", "--steps", 3,
+             "--prompts", 2, "--layers", 0, "--batch", 8, "--device", "cpu"]  # fmt: skip
+    plenty = featx(*words, "--to", tmp_path / "plenty")
+    monkeypatch.setattr("featx.train.recognition.free_memory_bytes", lambda: 1000)
+    short = featx(*words, "--to", tmp_path / "short")
+    assert plenty.code == short.code == 0, short.err
+    assert "blocks are computed again" in short.err and "--recompute" in short.err
+    assert "computed again" not in plenty.err
+    assert "computed again" not in featx(*words, "--recompute", "--to", tmp_path / "asked").err
+    files = [tmp_path / name / "adapter.safetensors" for name in ("plenty", "short")]
+    assert files[0].read_bytes() == files[1].read_bytes()

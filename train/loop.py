@@ -168,7 +168,10 @@ class Loop:
         record, tensors = ranks.agree((found.record, found.tensors) if found else (None, None))
         if record is None:
             return
-        differences = differing(record["identity"], self._identity)
+        then = record["identity"]
+        if may_go_further(then["settings"], self._identity["settings"]):
+            then = {**then, "settings": {**then["settings"], "steps": self._settings.steps}}
+        differences = differing(then, self._identity)
         if differences:
             raise FeatxError(
                 f"{self._run}: holds an interrupted run with other settings ({some_of(differences)}); give those "
@@ -246,6 +249,14 @@ class Loop:
             if log:
                 log.close()
 
+    def finish(self) -> None:
+        """Keeps the state of the last step, from which a finished run can be given more, or nothing."""
+        if self._settings.keep_state:
+            self._save()
+            self._checkpoints.keep_newest()
+        else:
+            self._checkpoints.clear()
+
     def _update(self, step: int) -> float:
         settings, parts = self._settings, self._parts
         rate = rate_at(step, settings.rate, settings.steps, settings.warmup, settings.schedule)
@@ -302,6 +313,12 @@ class Loop:
             "phases": self._parts.watch.seconds,
         }
         self._checkpoints.save(self.progress.step, Checkpoint(record, tensors))
+
+
+def may_go_further(then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Tells whether settings ask for more steps than there were, and their rates do not depend on how many there are."""
+    more = then.get("steps", 0) < now.get("steps", 0)
+    return more and now.get("schedule") != "cosine"  # it falls to 0 over all steps
 
 
 def differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

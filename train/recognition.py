@@ -14,8 +14,9 @@ import numpy as np
 from featx.dataset import CaptionedVideos
 from featx.errors import FeatxError
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
+from featx.sources import free_gpu_bytes, free_memory_bytes
 from featx.train.captions import CaptionSampler
-from featx.train.checkpoint import Checkpoints
+from featx.train.cost import TextSize, kept_bytes
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts, Progress
@@ -26,6 +27,7 @@ from featx.train.run_folder import (
     VALIDATION_LIST,
     check_finished,
     clear,
+    goes_further,
     last_of,
     list_videos,
 )
@@ -63,7 +65,11 @@ def train(
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
-        finished = ranks.agree((run / ADAPTER_FILE).exists())
+        now = settings.model_dump(mode="json")
+        finished = ranks.agree(
+            (run / ADAPTER_FILE).exists()
+            and not goes_further(run, read_header(run / ADAPTER_FILE).settings, now)
+        )
         if finished:
             return _finished(settings, run)
         basis = basis or Basis(settings)
@@ -104,7 +110,10 @@ def _learn(
         list_videos(run / MISSING_LIST, inputs.videos.missing)
     loop = None
     if inputs.adapter.parameter_count():
-        loop = Loop(settings, make_parts(settings, inputs, ranks), run, identity(settings, inputs), say)
+        recompute = must_recompute(settings, inputs, ranks, say)
+        loop = Loop(
+            settings, make_parts(settings, inputs, ranks, recompute), run, identity(settings, inputs), say
+        )
         loop.resume()
         loop.run()
     progress = loop.progress if loop else Progress()
@@ -129,11 +138,34 @@ def _learn(
     return summary
 
 
-def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
-    """Returns what the loop of a run is made of."""
+def must_recompute(settings: TrainSettings, inputs: Inputs, ranks: Ranks, say: Callable[[str], None]) -> bool:
+    """Tells whether the text encoder's blocks are computed again in the backward pass: asked for, or memory is short.
+
+    What is learned is the same, bit for bit on a CPU.
+    """
+    if settings.recompute or not settings.prompts:
+        return settings.recompute
+    most = settings.batch if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
+    texts = -(-min(most, len(inputs.plan)) // ranks.count)
+    loaded = inputs.basis.loaded
+    size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
+    needed, device = kept_bytes(inputs.plan, texts, size), ranks.device
+    free = free_gpu_bytes(device) if device.startswith("cuda") else free_memory_bytes() // ranks.neighbours
+    if needed <= free:
+        return False
+    say(
+        f"{texts} texts a step would keep about {needed / 2**30:.1f} GiB for the backward pass, of {free / 2**30:.1f} GiB "
+        "(half of what is free): the text encoder's blocks are computed again instead (--recompute: the same result, a "
+        "third more work); --class-limit makes it less"
+    )
+    return True
+
+
+def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks, recompute: bool = False) -> Parts:
+    """Returns what the loop of a run is made of; ``recompute`` as `must_recompute` says."""
     videos, device = inputs.videos, ranks.device
     adapter, kept = inputs.adapter.to(device), np.flatnonzero(inputs.kept_back)
-    tower = inputs.basis.tower(device, settings.precision, settings.compile, settings.recompute)
+    tower = inputs.basis.tower(device, settings.precision, settings.compile, recompute or settings.recompute)
     watch = Stopwatch(device)
     source = inputs.basis.source(videos, settings, ranks)
     plan = replace(inputs.plan.to(device), in_buckets=settings.compile and _texts_vary(settings, inputs))
@@ -176,6 +208,8 @@ def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:
 def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None, summary: Summary) -> None:
     """Writes the files of a finished run; the adapter last, because it is what says that the run is finished."""
     header = header_of(settings, inputs)
+    if loop:
+        loop.finish()
     write_summary(summary, run)
     if loop and loop.progress.best:
         inputs.adapter.load_state_dict(loop.last)
@@ -183,7 +217,6 @@ def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None,
     if loop:
         inputs.adapter.load_state_dict(loop.chosen)
     save_adapter(run / ADAPTER_FILE, inputs.adapter, header)
-    Checkpoints(run).clear()
 
 
 def header_of(settings: TrainSettings, inputs: Inputs) -> AdapterHeader:

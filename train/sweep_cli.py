@@ -68,6 +68,8 @@ def sweep(
         raise FeatxError(
             "--class-splits: says which classes are seen; leave out --class-split and --seen-list"
         )
+    if options.get("keep_state") is None:
+        options["keep_state"] = False  # of many runs it would take more room than all else
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cells = read_grid([*(grid or []), *(more or [])])

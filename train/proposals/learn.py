@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from featx.model.detector import DETECTOR_FILE, DetectorHeader, read_detector_header, save_detector
-from featx.train.checkpoint import Checkpoints
 from featx.train.loop import Loop, Parts
 from featx.train.proposals.inputs import ProposalInputs, identity, prepare
 from featx.train.proposals.loader import ProposalLoader
@@ -24,6 +23,7 @@ from featx.train.run_folder import (
     VALIDATION_LIST,
     check_finished,
     clear,
+    goes_further,
     last_of,
     list_videos,
 )
@@ -50,9 +50,11 @@ def train_proposals(
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
-        if ranks.agree((run / DETECTOR_FILE).exists()):
+        finished, then, now = (run / DETECTOR_FILE).exists(), {}, settings.model_dump(mode="json")
+        if finished:
             then = read_detector_header(run / DETECTOR_FILE).settings
-            check_finished(run, then, settings.model_dump(mode="json"))
+        if ranks.agree(finished and not goes_further(run, then, now)):
+            check_finished(run, then, now)
             return read_summary(run)
         return _learn(settings, prepare(settings), run, ranks, say if ranks.first else lambda line: None)
 
@@ -139,10 +141,10 @@ def _save(
         data_set=inputs.manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )
+    loop.finish()
     write_summary(summary, run)
     if loop.progress.best:
         detector.load_state_dict(loop.last)
         save_detector(run / last_of(DETECTOR_FILE), detector, header)
     detector.load_state_dict(loop.chosen)
     save_detector(run / DETECTOR_FILE, detector, header)
-    Checkpoints(run).clear()
