@@ -269,13 +269,19 @@ def _encoded_once(
     texts = list(classes.values())
 
     def load_and_encode() -> Tensor:
-        tower = TextTower(load_clip_of(store, settings.model).model.to(device))
+        tower = TextTower(load_clip_of(store, settings.model).model.to(device), settings.precision)
         parts = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
         with torch.no_grad():
             return torch.cat([encode(tower, part) for part in parts])
 
     key = text_key(file, texts, store.header.fingerprint.weights_sha256)
+    key += "" if settings.precision == "fp32" else f"-{settings.precision}"
     return cached_text(file.parent, key, load_and_encode).to(device)  # (C, D)
+
+
+def config_of(run: Run, settings: ScoreSettings) -> dict[str, Any]:
+    """Returns what goes into the results of a run: what it consists of, and the precision where it was reduced."""
+    return run.config | ({} if settings.precision == "fp32" else {"precision": settings.precision})
 
 
 def _score(
@@ -287,6 +293,7 @@ def _score(
     made_with: dict[str, Any],
     device: str,
 ) -> np.ndarray:
+    adapter.precision = settings.precision
     return score_videos(
         adapter.to(device),
         text,
@@ -308,6 +315,7 @@ def _pool(
     made_with: dict[str, Any],
 ) -> np.ndarray:
     device = choose_device(settings.device)
+    adapter.precision = settings.precision
     pooled = pool_videos(
         adapter.to(device),
         open_parts(store, videos, device),

@@ -147,6 +147,7 @@ def window_scorer(
     else:
         adapter = zero_shot_adapter(run.header.fingerprint.width, run.header.settings["clip_frames"])
     adapter = adapter.to(device)
+    adapter.precision = settings.precision
 
     def score(features: np.ndarray, windows: Windows) -> np.ndarray:
         return score_videos(
