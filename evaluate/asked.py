@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from featx.dataset import check_fingerprint
-from featx.errors import FeatxError
+from featx.errors import FeatxError, printable
 from featx.evaluate.class_sets import ClassChoice, choose_classes
 from featx.evaluate.provenance import is_same_data_set, trained_on
 from featx.evaluate.runs import AdapterRun, BaselineRun, Run, open_run
@@ -52,8 +53,14 @@ def open_asked(folder: Path, settings: EvalSettings) -> Opened:
     check_fingerprint(run.header.fingerprint, store, run.file)
     learned = trained_on(run)
     choice = choose_classes(
-        manifest, learned and learned.classes, is_same_data_set(learned, manifest), settings, settings.split
+        manifest,
+        run.header.classes if learned else None,
+        is_same_data_set(learned, manifest),
+        settings,
+        settings.split,
     )
+    for warning in choice.warnings:
+        print(printable(f"warning: {folder}: {warning}"), file=sys.stderr)
     return Opened(run, store, choice)
 
 

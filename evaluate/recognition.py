@@ -13,7 +13,7 @@ from featx.errors import FeatxError
 from featx.evaluate.asked import open_asked
 from featx.evaluate.class_sets import ClassChoice
 from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun, BaselineRun
+from featx.evaluate.runs import AdapterRun, BaselineRun, config_of
 from featx.evaluate.settings import EvalSettings
 from featx.manifest import Manifest
 from featx.metrics.recognition import generalised_metrics, recognition_metrics
@@ -96,7 +96,7 @@ def _results(folder: Path, asked: Asked, scores: np.ndarray) -> Results:
         run=str(folder),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         method=run.method,
-        config=run.config,
+        config=config_of(run, asked.settings),
         learned_parameters=run.learned_parameters,
         data_set=asked.manifest.header.name,
         manifest=str(asked.manifest.file),

@@ -91,6 +91,8 @@ def notes_of(all_results: list[Results]) -> list[str]:
         if results.truncated_texts:
             what = "sentences" if results.retrieval else "class texts"
             notes.append(f"{results.run}: {results.truncated_texts} {what} were too long and cut")
+        if "precision" in results.config:
+            notes.append(f"{results.run}: scored in {results.config['precision']} (--precision)")
         learned = results.trained_on
         if learned and learned.data_set not in (None, results.data_set):
             notes.append(f"{results.run}: learned from {learned.data_set}, scored on {results.data_set}")

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featx.class_lists import as_read
 from featx.clip.text import TextTower
 from featx.dataset import LabelledVideos, StoredParts, load_clip_of
 from featx.devices import choose_device
@@ -25,7 +26,7 @@ from featx.evaluate.texts import count_truncated, encode_templates
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
 from featx.model.learned_file import check_settings
 from featx.model.scoring import pool_videos, score_videos
-from featx.results import Method
+from featx.results import Method, read_results
 from featx.sources import open_parts
 from featx.store.reader import FeatureStore
 
@@ -200,14 +201,19 @@ class BaselineRun:
         return count_truncated(self.header.templates, list(classes.values()))
 
     def _columns(self, classes: dict[str, str]) -> list[int]:
-        place = {label: index for index, label in enumerate(self.header.classes)}
-        strange = [label for label in classes if label not in place]
+        own = list(self.header.classes)
+        by_text = {as_read(text): label for label, text in self.header.classes.items()}
+        known = {
+            label: label if label in self.header.classes else by_text.get(as_read(text))
+            for label, text in classes.items()
+        }
+        strange = [label for label, there in known.items() if there is None]
         if strange:
             raise FeatxError(
                 f"{self.file.parent}: a {self.method} baseline knows only the classes that it has learned, and "
                 f"'{strange[0]}' is none of them ({len(strange)} such classes); use --classes seen, or zero-shot"
             )
-        return [place[label] for label in classes]
+        return [own.index(there) for there in known.values() if there is not None]
 
 
 def open_run(run: Path) -> AdapterRun | BaselineRun:
@@ -224,10 +230,14 @@ def open_run(run: Path) -> AdapterRun | BaselineRun:
     if (run / BASELINE_FILE).exists() and not (run / ADAPTER_FILE).exists():
         return BaselineRun(run / BASELINE_FILE, *read_baseline(run / BASELINE_FILE))
     if not (run / ADAPTER_FILE).exists() and any(run.glob("results-*.json")):
+        from featx.evaluate.tables.kinds import kind_of
+
         raise FeatxError(
             f"{run}: has results, but no adapter or baseline of its own to score (episodes or a sweep); show them with: "
-            f"featx table few-shot {run}"
+            f"featx table {kind_of(read_results(run)[0])} {run}"
         )
+    if not (run / ADAPTER_FILE).exists() and any(run.glob(f"*/{ADAPTER_FILE}")):
+        raise FeatxError(f"{run}: is no run, but holds runs; score them with: featx eval {run}/*")
     return _open_adapter(run / ADAPTER_FILE)
 
 
@@ -265,13 +275,19 @@ def _encoded_once(
     texts = list(classes.values())
 
     def load_and_encode() -> Tensor:
-        tower = TextTower(load_clip_of(store, settings.model).model.to(device))
+        tower = TextTower(load_clip_of(store, settings.model).model.to(device), settings.precision)
         parts = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
         with torch.no_grad():
             return torch.cat([encode(tower, part) for part in parts])
 
     key = text_key(file, texts, store.header.fingerprint.weights_sha256)
+    key += "" if settings.precision == "fp32" else f"-{settings.precision}"
     return cached_text(file.parent, key, load_and_encode).to(device)  # (C, D)
+
+
+def config_of(run: Run, settings: ScoreSettings) -> dict[str, Any]:
+    """Returns what goes into the results of a run: what it consists of, and the precision where it was reduced."""
+    return run.config | ({} if settings.precision == "fp32" else {"precision": settings.precision})
 
 
 def _score(
@@ -283,6 +299,7 @@ def _score(
     made_with: dict[str, Any],
     device: str,
 ) -> np.ndarray:
+    adapter.precision = settings.precision
     return score_videos(
         adapter.to(device),
         text,
@@ -304,6 +321,7 @@ def _pool(
     made_with: dict[str, Any],
 ) -> np.ndarray:
     device = choose_device(settings.device)
+    adapter.precision = settings.precision
     pooled = pool_videos(
         adapter.to(device),
         open_parts(store, videos, device),

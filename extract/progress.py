@@ -7,53 +7,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
-
 from featx.files import write_atomically
 
 if TYPE_CHECKING:
     from featx.extract.run import Tally
 
 
-class ProgressBar:
-    """Videos, frames a second on both sides, which side limits, failures, time left; a context manager."""
-
-    def __init__(self, console: Console, videos: int) -> None:
-        # The bar takes what a narrow terminal has left; the figures are never cut.
-        self._bar = Progress(
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            BarColumn(bar_width=None, table_column=Column(ratio=1)),
-            console=console,
-            expand=True,
-        )
-        self._task = self._bar.add_task("", total=videos, text="")
-
-    def update(self, tally: Tally) -> None:
-        """Shows how far the run is."""
-        seconds = max(tally.seconds, 1e-9)
-        frames = tally.frames
-        text = (
-            f"{frames.frames_decoded / seconds:.0f} frames/s decoded, {frames.frames_encoded / seconds:.0f} encoded "
-            f"(limit: {frames.limit}), {tally.failed} failed"
-        )
-        self._bar.update(self._task, completed=tally.finished, text=text)
-
-    def __enter__(self) -> ProgressBar:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.__exit__(*details)  # type: ignore[arg-type]
+def figures_of(tally: Tally) -> str:
+    """Returns what moves while a video is worked on, be it an hour long: frames, speed, which side limits, failures."""
+    seconds = max(tally.seconds, 1e-9)
+    frames = tally.frames
+    return (
+        f"{frames.frames_encoded:,} frames, {frames.frames_decoded / seconds:.0f} frames/s decoded, "
+        f"{frames.frames_encoded / seconds:.0f} encoded (limit: {frames.limit}), {tally.failed} failed"
+    )
 
 
 def summary(to: Path, tally: Tally) -> str:

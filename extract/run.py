@@ -14,11 +14,12 @@ from featx.errors import FeatxError, printable
 from featx.extract.crew import Crew
 from featx.extract.messages import Failed, Lost, Whole
 from featx.extract.pipeline import Counts
-from featx.extract.progress import ProgressBar, summary, write_stats
+from featx.extract.progress import figures_of, summary, write_stats
 from featx.extract.remarks import Remarks
 from featx.extract.settings import ExtractSettings
 from featx.extract.todo import find_todo, lines_about, tried_with
 from featx.extract.videos import find_videos
+from featx.progress import Progress
 from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
 from featx.store.source_files import recorded_file
@@ -125,7 +126,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         with (
             DeferSignals(only_first=True) as signals,
             _put_in_order(writer, failures, todo.gone_failures),
-            ProgressBar(console, len(todo.videos)) as bar,
+            Progress(str(to), len(todo.videos), "videos", settings.quiet, console) as bar,
         ):
             for message in crew.work(todo.videos):
                 if isinstance(message, Whole):
@@ -151,7 +152,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                 writer.commit_if_due()
                 tally.seconds = time.monotonic() - began
                 tally.frames = crew.counts
-                bar.update(tally)
+                bar.show(tally.finished, figures_of(tally))
                 if signals.came is not None:
                     break
     for line in remarks.lines():

@@ -127,6 +127,7 @@ class ExtractSettings(Settings):
         [],
         description="Further endings of videos in folders, as .xyz or .xyz,.abc; a file that is named is always taken.",
     )
+    quiet: bool = Field(False, description="Show no progress: failures and the last line only.")
     stats: Path | None = Field(None, description="Write the run's figures into this JSON file.")
 
     @field_validator("also")

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 from featx.episodes import ClassSplit, read_class_splits
 from featx.errors import FeatxError, nearest
 from featx.files import read_list
 from featx.manifest import Manifest
+
+
+def as_read(text: str) -> str:
+    """Returns a class text as CLIP's tokenizer reads it: neither case nor the number of blanks counts."""
+    return " ".join(html.unescape(html.unescape(text)).lower().split())
+
+
+def read_class_names(file: Path, flag: str, texts: dict[str, str] | None = None) -> dict[str, str]:
+    """Reads the names of classes, one a line, that need not be anybody's.
+
+    Args:
+        file: The file.
+        flag: The option that names it, for messages.
+        texts: Label to text of known classes: a label stands for its text.
+
+    Returns:
+        Each line and the text that stands for it.
+
+    Raises:
+        FeatxError: With file and line, if two lines name the same class: their probabilities would be halves of one.
+    """
+    classes: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for number, name in read_list(file, flag, "class").items():
+        text = (texts or {}).get(name, name)
+        if first := lines.get(as_read(text)):
+            raise FeatxError(
+                f"{file}:{number}: class '{name}' is that of line {first} again; leave one of them out"
+            )
+        lines[as_read(text)] = number
+        classes[name] = text
+    return classes
 
 
 def named_class_split(file: Path, name: str | None, manifest: Manifest) -> ClassSplit:

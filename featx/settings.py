@@ -179,7 +179,7 @@ def _option(name: str, of_tasks: dict[str, FieldInfo]) -> Any:
     for _, other in others:
         choices += [choice for choice in _plain_type(other.annotation)[1] if choice not in choices]
     defaults = "; ".join(
-        f"{'default' if whose == task else whose}: {one.default}"
+        f"{'default' if whose == task else whose}: {_as_typed(one.default)}"
         for whose, one in of_tasks.items()
         if not one.is_required()
         and one.default is not None
@@ -190,6 +190,11 @@ def _option(name: str, of_tasks: dict[str, FieldInfo]) -> Any:
     flag = name.replace("_", "-")
     flags = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
     return Annotated[kind | None, typer.Option(flags, help=text, show_default=False)]
+
+
+def _as_typed(default: Any) -> str:
+    """Returns a default as it is typed: a list with commas."""
+    return ",".join(map(str, default)) if isinstance(default, list) else str(default)
 
 
 def _plain_type(annotation: Any) -> tuple[Any, list[str]]:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import clip
@@ -19,29 +20,52 @@ NAMES = ["run", "climb stairs", "a person who brushes hair"]
 FRAMES = 16
 
 
-class ReleasedModel(nn.Module):
-    """The learned part of the authors' model, written anew from its description: names, shapes, order of frames."""
+@dataclass(frozen=True)
+class Options:
+    """Of the authors' command line, under their names; the defaults are theirs."""
 
-    def __init__(self, text_width: int, width: int, layers: int) -> None:
+    prefix: int = 16
+    postfix: int = 16
+    temporal: int = 1
+    tfm_layers: int = 0
+    tfm_heads: int = 8
+
+    def ours(self) -> list[object]:
+        words = ["--prompts", self.prefix, "--temporal" if self.temporal else "--no-temporal"]
+        words += [] if self.postfix else ["--no-suffix"]
+        return [*words, "--heads", self.tfm_heads] if self.tfm_layers and self.temporal else words
+
+
+class ReleasedModel(nn.Module):
+    """The learned part of the authors' model, written anew from its description: names, shapes, order of frames.
+
+    All its tensors are there whatever the options are, as in the authors' program: they say which are used.
+    """
+
+    def __init__(self, text_width: int, width: int, options: Options) -> None:
         super().__init__()
+        self.options = options
         self.embedding = nn.Embedding(77, text_width)
         self.temporalEmbedding = nn.Embedding(FRAMES, width)
-        if layers:
-            self.temporalModelling = nn.Module()
-            self.temporalModelling.resblocks = nn.Sequential(
-                *[clip.model.ResidualAttentionBlock(width, 8) for _ in range(layers)]
-            )
+        self.temporalModelling = nn.Module()
+        self.temporalModelling.resblocks = nn.Sequential(
+            *[clip.model.ResidualAttentionBlock(width, options.tfm_heads) for _ in range(options.tfm_layers)]
+        )
         for parameter in self.parameters():
             nn.init.normal_(parameter, std=0.05)
+        nn.init.normal_(
+            self.temporalEmbedding.weight, std=0.5
+        )  # of the features' own size, so that it is seen
 
     def video(self, clips: torch.Tensor) -> torch.Tensor:
         x = clips.permute(1, 0, 2)  # (T, B, D)
-        if hasattr(self, "temporalModelling"):
+        if self.options.temporal:  # `--temporal 1` adds the positions, be there layers or not
             x = self.temporalModelling.resblocks(x + self.temporalEmbedding.weight[:, None])
         return x.mean(dim=0)
 
-    def text(self, model: nn.Module, names: list[str], k: int) -> torch.Tensor:
+    def text(self, model: nn.Module, names: list[str]) -> torch.Tensor:
         """Token embeddings pasted into copies of the 77 rows, through CLIP's own transformer."""
+        prefix, postfix = self.options.prefix, self.options.postfix
         features = []
         for name in names:
             tokens = clip.tokenize(name)[0]
@@ -49,18 +73,21 @@ class ReleasedModel(nn.Module):
             words = model.token_embedding(tokens)
             x = self.embedding.weight.clone()
             x[0] = words[0]
-            x[k + 1 : k + end] = words[1:end]
-            x[2 * k + end] = words[end]
+            x[prefix + 1 : prefix + end] = words[1:end]
+            x[prefix + end + postfix] = words[end]
             x = model.transformer((x + model.positional_embedding)[:, None])[:, 0]
-            features.append(model.ln_final(x)[2 * k + end] @ model.text_projection)
+            features.append(model.ln_final(x)[prefix + end + postfix] @ model.text_projection)
         return torch.stack(features)
 
 
-def checkpoint(file: Path, layers: int, wrapped: bool = True, parallel: bool = False) -> ReleasedModel:
+def checkpoint(
+    file: Path, options: Options, wrapped: bool = True, parallel: bool = False, with_clip: bool = True
+) -> ReleasedModel:
     tiny = load_clip("tiny")
-    torch.manual_seed(layers)
-    model = ReleasedModel(tiny.text_width, tiny.width, layers)
-    state = {**model.state_dict(), **{f"clipmodel.{k}": v for k, v in tiny.model.state_dict().items()}}
+    torch.manual_seed(options.tfm_layers)
+    model = ReleasedModel(tiny.text_width, tiny.width, options)
+    frozen = tiny.model.state_dict() if with_clip else {}
+    state = {**model.state_dict(), **{f"clipmodel.{k}": v for k, v in frozen.items()}}
     if parallel:
         state = {f"module.{name}": value for name, value in state.items()}
     optimiser = {"state": {0: {"step": 5}}, "param_groups": [{"lr": 1e-4}]}
@@ -68,48 +95,70 @@ def checkpoint(file: Path, layers: int, wrapped: bool = True, parallel: bool = F
     return model
 
 
-@pytest.mark.parametrize(
-    ("layers", "wrapped", "parallel"), [(2, True, False), (1, False, True), (0, True, True)]
-)
+BOTH_SIDES, PREFIX_ONLY, NO_PROMPTS = (3, 3), (4, 0), (0, 0)
+TIMES = [  # temporal, tfm_layers, tfm_heads
+    (1, 2, 8),
+    (1, 1, 4),
+    (1, 0, 8),
+    (0, 0, 8),
+    (0, 2, 8),  # the layers are in the checkpoint, but were never used
+]
+CASES = [Options(*prompts, *time) for prompts in (BOTH_SIDES, PREFIX_ONLY, NO_PROMPTS) for time in TIMES]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
 @torch.no_grad()
-def test_an_imported_checkpoint_gives_the_authors_outputs(
-    layers: int, wrapped: bool, parallel: bool, tmp_path: Path, featx
-) -> None:
-    theirs = checkpoint(tmp_path / "a.pth.tar", layers, wrapped, parallel)
+def test_an_imported_checkpoint_gives_the_authors_outputs(number: int, tmp_path: Path, featx) -> None:
+    """Features of clips and texts, to 1e-4, for every option that changes them."""
+    options = CASES[number]
+    wrapped, parallel = number % 2 == 0, number % 3 == 0
+    theirs = checkpoint(tmp_path / "a.pth.tar", options, wrapped, parallel)
     classes = tmp_path / "classes.txt"
     classes.write_text("\n".join(NAMES) + "\n")
-    words = [
-        "adapter",
-        "import",
-        tmp_path / "a.pth.tar",
-        "--model",
-        "tiny",
-        "--prompts",
-        3,
-        "--classes",
-        classes,
-    ]
-    outcome = featx(*words, "--to", tmp_path / "run")
+    words = ["adapter", "import", tmp_path / "a.pth.tar", "--model", "tiny", "--classes", classes]
+    outcome = featx(*words, *options.ours(), "--to", tmp_path / "run")
     assert outcome.code == 0, outcome.err
     assert "ignored: clipmodel.*" in outcome.out
     assert ("ignored: optimizer" in outcome.out) == wrapped
-    assert ("ignored: temporalEmbedding.weight" in outcome.out) == (layers == 0)
+    assert ("ignored: temporalEmbedding.weight" in outcome.out) == (not options.temporal)
+    assert ("ignored: temporalModelling" in outcome.out) == (not options.temporal and options.tfm_layers > 0)
+    assert ("ignored: embedding.weight" in outcome.out) == (not options.prefix)
     adapter, header = load_adapter(tmp_path / "run" / "adapter.safetensors")
+    assert header.config.positions == bool(options.temporal)
     assert list(header.classes.values()) == NAMES and header.fingerprint.channel_order == "bgr"
 
     tiny = load_clip("tiny")
     clips = torch.randn(5, FRAMES, tiny.width)
-    expected = nn.functional.normalize(theirs.video(clips), dim=-1)
-    torch.testing.assert_close(adapter.encode_clips(clips), expected, rtol=1e-4, atol=1e-6)
-    text = adapter.encode_texts(TextTower(tiny.model), adapter.plan(NAMES))
-    expected = nn.functional.normalize(theirs.text(tiny.model, NAMES, 3), dim=-1)
-    torch.testing.assert_close(text, expected, rtol=1e-4, atol=1e-6)
+    video = nn.functional.normalize(theirs.video(clips), dim=-1)
+    torch.testing.assert_close(adapter.encode_clips(clips), video, rtol=1e-4, atol=1e-6)
+    text = nn.functional.normalize(theirs.text(tiny.model, NAMES), dim=-1)
+    torch.testing.assert_close(
+        adapter.encode_texts(TextTower(tiny.model), adapter.plan(NAMES)), text, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_what_a_checkpoint_does_not_say_is_asked_for(tmp_path: Path, featx) -> None:
+    """Prompts, whether time is modelled, heads, and CLIP where it is not in the file: each is named, none is guessed."""
+    file, to = tmp_path / "a.pth.tar", tmp_path / "run"
+    checkpoint(file, Options(3, 3, tfm_layers=1), with_clip=False)
+    given = {"--prompts": [3], "--temporal": [], "--heads": [8], "--model": ["tiny"]}
+    for missing in ("--prompts", "--temporal", "--heads"):
+        words = [word for name, values in given.items() if name != missing for word in (name, *values)]
+        outcome = featx("adapter", "import", file, *words, "--to", to)
+        assert outcome.code == 2 and outcome.err.count("\n") == 1, outcome.err
+        assert f"give {missing}" in outcome.err and not to.exists()
+    checkpoint(file, Options(3, 3, tfm_layers=5))
+    outcome = featx(
+        "adapter", "import", file, "--model", "tiny", "--prompts", 3, "--temporal", "--heads", 8, "--to", to
+    )
+    assert outcome.code == 2 and "5 temporal layers; an adapter has at most 4" in outcome.err
 
 
 def test_an_imported_adapter_is_evaluated_like_any_other(order_world: Path, tmp_path: Path, featx) -> None:
-    checkpoint(tmp_path / "a.pth.tar", 1)
+    checkpoint(tmp_path / "a.pth.tar", Options(tfm_layers=1))
     manifest = order_world / "manifest.jsonl"
     words = ["adapter", "import", tmp_path / "a.pth.tar", "--model", "tiny", "--classes", manifest]
+    words += Options(tfm_layers=1).ours()
     assert featx(*words, "--to", tmp_path / "bgr").code == 0
     where = ["--store", order_world / "features", "--manifest", manifest]
     refused = featx("eval", tmp_path / "bgr", *where)
@@ -123,14 +172,16 @@ def test_an_imported_adapter_is_evaluated_like_any_other(order_world: Path, tmp_
 def test_what_is_not_the_authors_layout_is_one_line(tmp_path: Path, featx) -> None:
     file = tmp_path / "a.pth.tar"
     tiny = load_clip("tiny")
+    options = Options(tfm_layers=1)
+    words = ["adapter", "import", file, "--model", "tiny", *options.ours(), "--to", tmp_path / "run"]
 
     def refused(content: object) -> str:
         torch.save(content, file)
-        outcome = featx("adapter", "import", file, "--model", "tiny", "--to", tmp_path / "run")
+        outcome = featx(*words)
         assert outcome.code == 2 and outcome.err.count("\n") == 1, outcome.err
         return outcome.err
 
-    good = {**ReleasedModel(tiny.text_width, tiny.width, 1).state_dict()}
+    good = {**ReleasedModel(tiny.text_width, tiny.width, options).state_dict()}
     assert "not a checkpoint of tensors only" in refused(
         {"state_dict": good, "args": argparse.Namespace(x=1)}
     )
@@ -145,7 +196,7 @@ def test_what_is_not_the_authors_layout_is_one_line(tmp_path: Path, featx) -> No
     frozen = {"clipmodel.text_projection": tiny.model.text_projection + 1}
     assert "'clipmodel.text_projection' differs" in refused({**good, **frozen})
     file.write_bytes(b"nonsense")
-    outcome = featx("adapter", "import", file, "--model", "tiny", "--to", tmp_path / "run")
+    outcome = featx(*words)
     assert outcome.code == 2 and outcome.err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 

@@ -223,6 +223,51 @@ def test_the_command_reads_and_never_scores(tmp_path: Path, featx) -> None:
     assert chosen.few_shot is None
 
 
+def test_what_has_no_results_is_left_out_by_name(tmp_path: Path, featx) -> None:
+    """`runs/*`: one run is scored, one is not yet, one is about few shots, one is a folder of runs, one no run."""
+    runs = tmp_path / "runs"
+    write_results(results_of(), runs / "a")
+    (runs / "b").mkdir()
+    write_results(few_shot_of(2, 5), runs / "c")
+    write_results(results_of(), runs / "d" / "seed-0")
+    (runs / "sweep.csv").write_text("x\n")
+    named = sorted(runs.iterdir())
+    outcome = featx("table", "closed-set", *named, "--format", "csv")
+    assert outcome.code == 0 and [row["run"] for row in csv.DictReader(io.StringIO(outcome.out))] == ["a"]
+    left_out = outcome.err.splitlines()
+    assert [line.split(": ")[1] for line in left_out] == [str(path) for path in named if path.name != "a"]
+    assert f"make them with: featx eval {runs / 'b'}" in left_out[0]
+    assert "has no closed-set results" in left_out[1]
+    assert f"featx table closed-set {runs / 'd'}/*" in left_out[2]
+    assert f"left out: {runs / 'b'}: no results yet" in featx("table", "closed-set", *named).out
+    assert featx("table", "closed-set", *named, tmp_path / "typo").code == 2
+    outcome = featx("table", "closed-set", runs / "b", runs / "c")
+    assert outcome.code == 2 and "no results yet" in outcome.err and "and 1 more without" in outcome.err
+
+
+def test_a_sweep_is_shown_by_its_folder_and_by_what_is_in_it(tmp_path: Path, featx) -> None:
+    sweep = tmp_path / "ablation"
+    for cell in ("prompts=2", "prompts=4"):
+        write_results(results_of(variant=cell), sweep)
+        write_results(results_of(), sweep / cell / "seed-0")
+    (sweep / "sweep.csv").write_text("x\n")
+    by_folder = featx("table", "ablation", sweep, "--format", "csv").out
+    by_files = featx("table", "ablation", *sorted(sweep.iterdir()), "--format", "csv")
+    assert by_files.out == by_folder and by_files.out.count("\n") == 3 + by_folder.count("no such row")
+    twice = featx("table", "ablation", sweep, *sorted(sweep.iterdir()), "--format", "csv")
+    assert twice.out == by_folder
+    left_out = [line.split(": ")[1] for line in by_files.err.splitlines()]
+    assert left_out == [str(path) for path in sorted(sweep.iterdir()) if not path.match("results-*.json")]
+    hint = featx("eval", sweep).err  # the hint leads on, not back
+    assert f"featx table ablation {sweep}" in hint
+
+
+def test_nothing_is_said_not_framed() -> None:
+    assert render(Table("Most confused pairs", ["a", "b"], [], ["a note"]), "table") == (
+        "Most confused pairs: none\na note"
+    )
+
+
 def test_printing_a_table_does_not_load_torch(tmp_path: Path) -> None:
     write_results(results_of(), tmp_path)
     script = (

@@ -142,6 +142,57 @@ def test_kinetics_sets_that_share_videos_are_warned_about(run, featx) -> None:
         assert not warned or "inside Kinetics-700" in note or "share videos" in note
 
 
+def renamed_world(class_world: Path, to: Path, name: str) -> Path:
+    """The manifest with numbers for labels: `0` to `5`, the first four of which show what a run has learned."""
+    manifest = read_manifest(class_world / "manifest.jsonl")
+    number = {label: str(index) for index, label in enumerate(CLASSES)}
+    classes = {number[label]: f" {text.upper()} " for label, text in CLASSES.items()}
+    videos = [video.model_copy(update={"label": number[video.label]}) for video in manifest.videos]
+    header = manifest.header.model_copy(update={"name": name, "classes": classes})
+    write_manifest(Manifest(header, videos, to))
+    return to
+
+
+def test_a_class_learned_under_another_label_is_not_unseen(
+    class_world, open_set, run, featx, tmp_path
+) -> None:
+    other = renamed_world(class_world, tmp_path / "other.jsonl", "other")
+    outcome = featx("eval", run, "--manifest", other, "--classes", "unseen", "--format", "json")
+    assert only_row(outcome)["scored"] == "20/20"
+    assert "4 classes count as seen because the run has learned their texts under other labels" in outcome.err
+    assert "'0' as 'red-star' first" in outcome.err
+    assert read_results(run)[-1].classes == len(UNSEEN)
+
+    (tmp_path / "unseen.list").write_text("3\n4\n5\n")
+    words = ["--classes", "unseen", "--unseen-list", tmp_path / "unseen.list"]
+    (tmp_path / "seen.list").write_text("0\n1\n2\n")
+    words += ["--seen-list", tmp_path / "seen.list"]
+    outcome = featx(
+        "eval", run, "--manifest", other, *words
+    )  # another data set may be asked about, with a word
+    assert (
+        outcome.code == 0
+        and "'3' is unseen there, but the run has learned it as 'blue-star'" not in outcome.err
+    )
+    assert "'3' is unseen there, but the run has learned it as 'green-circle' (1 such classes)" in outcome.err
+    same = renamed_world(class_world, tmp_path / "same.jsonl", "shapes")
+    outcome = featx("eval", run, "--manifest", same, *words)
+    assert outcome.code == 2 and "the run has learned it as 'green-circle' (1 such classes)" in outcome.err
+
+
+def test_a_label_of_another_data_set_is_not_a_learned_class(class_world, run, featx, tmp_path) -> None:
+    """Labels are names that each data set gives for itself; what is learned is a text."""
+    manifest = read_manifest(class_world / "manifest.jsonl")
+    classes = {**CLASSES, "red-star": "somebody swims"}
+    header = manifest.header.model_copy(update={"name": "other", "classes": classes})
+    write_manifest(Manifest(header, manifest.videos, tmp_path / "other.jsonl"))
+    outcome = featx(
+        "eval", run, "--manifest", tmp_path / "other.jsonl", "--classes", "unseen", "--format", "json"
+    )
+    assert only_row(outcome)["scored"] == "30/30"
+    assert "1 classes count as unseen although the run has learned their labels" in outcome.err
+
+
 def test_an_adapter_whose_manifest_is_gone_is_still_scored(class_world, open_set, run, featx) -> None:
     kept = (open_set / "seen.jsonl").read_text()
     (open_set / "seen.jsonl").unlink()

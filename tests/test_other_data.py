@@ -26,11 +26,16 @@ def other_manifest(class_world: Path, tmp_path: Path) -> Path:
     return tmp_path / "other.jsonl"
 
 
-def check(featx: Callable, words: list[object], world: Path, other: Path, to: Path, detail: str) -> None:
-    """Runs a command once, again (which is fine), and with other data, which must leave every file as it was."""
+def check(
+    featx: Callable, words: list[object], world: Path, other: Path, to: Path, detail: str, further: int = 0
+) -> None:
+    """Runs a command once, again (which is fine), and with other data, which must leave every file as it was.
 
-    def run(manifest: Path, store: Path) -> object:
-        return featx(*words, "--store", store, "--manifest", manifest, "--to", to)
+    With ``further`` also with other data and so many steps, more of which alone the run may be given.
+    """
+
+    def run(manifest: Path, store: Path, *more: object) -> object:
+        return featx(*words, *more, "--store", store, "--manifest", manifest, "--to", to)
 
     manifest, store = world / "manifest.jsonl", world / "features"
     first = run(manifest, store)
@@ -41,18 +46,22 @@ def check(featx: Callable, words: list[object], world: Path, other: Path, to: Pa
     shutil.copy(manifest, copied)
     assert run(copied, store).code == 0  # where the data lie does not matter
     there = {file: file.read_bytes() for file in to.rglob("*") if file.is_file() and file.name != "lock"}
-    outcome = run(other, store)
-    assert outcome.code == 2 and str(to) in outcome.err and detail in outcome.err, outcome.err
+    for more in [[], *([["--steps", further]] if further else [])]:
+        outcome = run(other, store, *more)
+        assert outcome.code == 2 and f"{to}: holds" in outcome.err and detail in outcome.err, outcome.err
     for absent in ((manifest, world / "absent"), (world / "absent.jsonl", store)):
         outcome = run(*absent)
         assert outcome.code == 2 and "absent" in outcome.err, outcome.err
     assert there == {
         file: file.read_bytes() for file in to.rglob("*") if file.is_file() and file.name != "lock"
     }
+    if further:
+        outcome = run(manifest, store, "--steps", further)
+        assert outcome.code == 0 and "going on after step" in outcome.err, outcome.err
 
 
 def test_a_finished_run(class_world: Path, other_manifest: Path, tmp_path: Path, featx) -> None:
-    check(featx, ["train", *QUICK], class_world, other_manifest, tmp_path / "run", "list of videos was")
+    check(featx, ["train", *QUICK], class_world, other_manifest, tmp_path / "run", "list of videos was", 3)
 
 
 def test_finished_episodes(class_world: Path, other_manifest: Path, tmp_path: Path, featx) -> None:
@@ -93,8 +102,8 @@ def test_a_finished_detector(segment_world: Path, tmp_path: Path, featx) -> None
     other = tmp_path / "other.jsonl"
     write_manifest(Manifest(manifest.header, videos, other))
     words = ["train", "--task", "proposals", "--steps", 2, "--warmup", 1, "--grid-step-s", 0.1, "--width", 8,
-             "--heads", 1, "--levels", 3, "--window", 3, "--stem", 0, "--batch", 2, "--device", "cpu"]  # fmt: skip
-    check(featx, words, segment_world, other, tmp_path / "run", "list of videos was")
+             "--heads", 1, "--levels", 3, "--window", 3, "--stem", 0, "--batch", 2, "--schedule", "constant", "--device", "cpu"]  # fmt: skip
+    check(featx, words, segment_world, other, tmp_path / "run", "list of videos was", 3)
 
 
 def test_a_run_of_before_is_compared_by_what_it_says(class_world: Path, tmp_path: Path, featx) -> None:

@@ -219,6 +219,26 @@ def test_other_classes_by_their_names(class_world: Path, run: Path, tmp_path: Pa
     assert outcome.code == 2 and "knows only the classes that it has learned" in outcome.err
 
 
+def test_classes_of_ones_own_are_neither_merged_nor_cut_unsaid(
+    class_world: Path, run: Path, tmp_path: Path, featx
+) -> None:
+    """A class named twice would have half a probability twice, or take another's place: by label, text or blanks."""
+    mine = tmp_path / "mine.txt"
+    words = ["--store", class_world / "features", "--ids", "red-star/test-0.mp4", "--format", "json"]
+    words += ["--adapter", run, "--classes-file", mine]
+    for again in ("yellow cross", "Yellow  CROSS"):
+        mine.write_text(f"red star\nyellow cross\n\n{again}\n")
+        outcome = featx("predict", *words)
+        assert outcome.code == 2 and f"{mine}:4: class '{again}' is that of line 2 again" in outcome.err
+    mine.write_text("red-star\nred star\n")  # the run's label of the text that follows
+    assert "class 'red star' is that of line 1 again" in featx("predict", *words).err
+    mine.write_text("red star\n" + "a very long story " * 40 + "\n")
+    outcome = featx("predict", *words)
+    assert len(said(outcome)[0]["classes"]) == 2
+    assert "warning: 1 of 2 class texts are longer than CLIP's 77 tokens and were cut" in outcome.err
+    assert "'a very long story" in outcome.err
+
+
 def test_wrong_use_is_one_line(
     class_world: Path, shape_videos: Path, run: Path, tmp_path: Path, featx
 ) -> None:

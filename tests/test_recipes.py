@@ -1,5 +1,6 @@
 """Every shipped recipe begins with the command that runs it, is valid, and can be run dry."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -96,6 +97,38 @@ def test_long_recipes_have_the_rate_of_the_released_code() -> None:
         recipe = tomllib.loads(file.read_text())
         if recipe.get("steps", 0) >= 50_000:
             assert recipe["schedule"] == "released", file
+
+
+def test_recipes_are_found_by_name_wherever_featx_is(
+    tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    by_name = featx("train", "--recipe", "hmdb51", "--dry-run", "--to", tmp_path / "run")
+    by_file = featx(
+        "train", "--recipe", ROOT / "train" / "recipes" / "hmdb51.toml", "--dry-run", "--to", tmp_path / "run"
+    )
+    assert by_name == by_file and "hmdb51.jsonl: cannot read the manifest" in by_name.err
+    wrong = featx("train", "--recipe", "hmbd51", "--to", tmp_path / "run")
+    assert wrong.code == 2 and "--recipe hmbd51: no such file; did you mean 'hmdb51'" in wrong.err
+    elsewhere = featx("train", "--recipe", "train/recipes/hmdb51.toml", "--to", tmp_path / "run")
+    assert elsewhere.code == 2 and "comes with featx: --recipe hmdb51" in elsewhere.err
+    assert featx("sweep", "hmbd51", "--grid", "prompts=1", "--to", tmp_path / "s").err.startswith(
+        "featx: RECIPE"
+    )
+    (tmp_path / "hmdb51").write_text("steps = 0\n")  # a file of one's own goes first
+    assert "--store: is needed" in featx("train", "--recipe", "hmdb51", "--to", tmp_path / "run").err
+
+
+def test_every_recipe_that_the_documents_name_is_there() -> None:
+    names = {file.stem for file in RECIPES}
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = document.read_text()
+        named = set(re.findall(r"train/recipes/([\w-]+)\.toml|--recipe ([a-z][\w-]+)(?![\w./-])", text))
+        for alternatives in re.findall(r"([\w-]*)\{([\w,-]+)\}([\w-]*)\.toml", text):
+            before, middle, after = alternatives
+            named |= {(f"{before}{one}{after}", "") for one in middle.split(",")}
+        for one, other in named:
+            assert (one or other) in names, (document.name, one or other)
 
 
 def test_there_are_recipes() -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -70,6 +71,31 @@ def test_videos_come_in_the_order_of_their_cosines(class_world: Path, featx) -> 
     assert [find["score"] for find in found] == pytest.approx([means[one] for one in best[:10]], abs=1e-5)
     assert sum(find["video"].startswith("red-star") for find in found) >= 7
     assert all(find["rows"] == store.rows(find["video"]) for find in found)
+
+
+@pytest.mark.parametrize("sampling", [["--fps", 3], ["--frames", 1], ["--frames", 4]], ids=str)
+def test_what_is_found_ends_with_its_video(shape_videos: Path, tmp_path: Path, sampling: list, featx) -> None:
+    """Not one usual distance of rows behind the last one: PyAV's word, where rows are seconds apart, or only one."""
+    assert featx("extract", shape_videos, "--model", "tiny", *sampling, "--to", tmp_path / "s").code == 0
+    for level in ("moments", "frames", "videos"):
+        words = ["search", tmp_path / "s", "a star", "--level", level, "--top", 100, "--apart", 0]
+        found = finds_of(featx(*words, "--windows", 1, "--format", "json"))
+        ends: dict[str, float] = {}
+        for find in found:
+            assert find["end_s"] > find["start_s"] >= 0, (level, find)
+            ends[find["video"]] = max(find["end_s"], ends.get(find["video"], 0.0))
+        assert len(ends) == 6
+        for name, end_s in ends.items():
+            with av.open(str(shape_videos / name)) as opened:
+                duration_s = opened.duration / av.time_base
+            assert end_s <= duration_s + 0.05, (level, name)  # a frame
+            assert end_s >= duration_s - 0.05 or level == "moments", (level, name)
+
+
+def test_swapped_arguments_are_seen(class_world: Path, featx) -> None:
+    store = class_world / "features"
+    outcome = featx("search", "a red star", store)
+    assert outcome.code == 2 and f"STORE comes first: featx search {store} 'a red star'" in outcome.err
 
 
 def test_several_queries_are_answered_as_each_alone(class_world: Path, tmp_path: Path, featx) -> None:

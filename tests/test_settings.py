@@ -100,3 +100,16 @@ def test_the_task_says_which_settings_are_meant(tmp_path: Path) -> None:
 def test_settings_of_another_task_are_refused(options: dict, words: list[str], message: str) -> None:
     with pytest.raises(FeatxError, match=message):
         gather_task(SETTINGS, None, NEEDED | options, words)
+
+
+def test_a_list_is_shown_as_it_is_typed() -> None:
+    """What the help says is the default can be given again, and is the default."""
+    from featx.settings import _option
+
+    for name in ("strides", "stride_weights"):
+        field = TrainSettings.model_fields[name]
+        (option,) = _option(name, {"": field}).__metadata__
+        shown = option.help.rsplit("[default: ", 1)[1].removesuffix("]")
+        assert "[" not in shown
+        given = gather(TrainSettings, None, NEEDED | {name: shown}, [])
+        assert getattr(given, name) == field.default

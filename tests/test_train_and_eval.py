@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from order_world import CLASSES, PER_CLASS, make_world, tiny_fingerprint
 
 from featx.model.adapter import read_header
@@ -175,3 +176,48 @@ def test_a_store_that_was_extended_still_fits(train, order_world: Path, tmp_path
     with StoreWriter(folder, store.header.fingerprint) as writer:
         writer.add("more.mp4", store[video_id], VideoFacts("more.mp4", 1, 1, 64, 64, 1.0))
     assert top1(featx("eval", run, "--format", "json", "--store", folder)) == before
+
+
+def test_short_memory_changes_no_bit(order_world: Path, tmp_path: Path, featx, monkeypatch) -> None:
+    """Where the texts would take more than there is, blocks are computed again, with a line."""
+    words = ["train", "--store", order_world / "features", "--manifest", order_world / "manifest.jsonl", "--steps", 3,
+             "--prompts", 2, "--layers", 0, "--batch", 8, "--device", "cpu"]  # fmt: skip
+    plenty = featx(*words, "--to", tmp_path / "plenty")
+    monkeypatch.setattr("featx.train.recognition.free_memory_bytes", lambda: 1000)
+    short = featx(*words, "--to", tmp_path / "short")
+    assert plenty.code == short.code == 0, short.err
+    assert "blocks are computed again" in short.err and "--recompute" in short.err
+    assert "computed again" not in plenty.err
+    assert "computed again" not in featx(*words, "--recompute", "--to", tmp_path / "asked").err
+    files = [tmp_path / name / "adapter.safetensors" for name in ("plenty", "short")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_evaluation_in_bf16_is_near_and_is_said(class_world: Path, made_run, featx, tmp_path: Path) -> None:
+    """Half the work where a processor has it, its own cached texts, and a note: never taken for the exact numbers."""
+    from pyarrow import parquet
+
+    run = made_run("train", "--prompts", 2, "--layers", 1, "--steps", 2)
+    scores, notes = {}, {}
+    for precision in ("fp32", "bf16"):
+        file = tmp_path / f"{precision}.parquet"
+        outcome = featx("eval", run, "--precision", precision, "--save-predictions", file)
+        assert outcome.code == 0, outcome.err
+        scores[precision] = np.array(parquet.read_table(file).to_pydict()["scores"])
+        notes[precision] = outcome.out
+    difference = np.abs(scores["bf16"] - scores["fp32"])
+    assert 0 < difference.max() < 0.05
+    assert "scored in bf16 (--precision)" in notes["bf16"] and "bf16" not in notes["fp32"]
+    assert len(list((run / "text-features").glob("*.safetensors"))) == 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_the_mean_over_frames_may_be_taken_before_the_last_product(layers: int) -> None:
+    from featx.model.temporal import TemporalTransformer
+
+    torch.manual_seed(layers)
+    temporal = TemporalTransformer(32, layers, 4, 16).double()
+    clips = torch.randn(5, 16, 32, dtype=torch.float64)
+    every_frame = temporal.blocks(clips + temporal.positions)
+    torch.testing.assert_close(temporal(clips), every_frame.mean(dim=1), rtol=1e-12, atol=1e-12)

@@ -95,7 +95,7 @@ def test_killed_and_resumed_equals_uninterrupted(order_world: Path, whole: Path,
     first = random.randint(8, 50)
     kill_until_done(order_world, run, 120, [first, first + random.randint(5, 50)])
     assert_same(run, whole)
-    assert not (run / "checkpoints").exists()
+    assert len(list((run / "checkpoints").iterdir())) == 1  # of the last step
 
 
 @pytest.mark.slow
@@ -181,6 +181,35 @@ def test_other_settings_and_other_data_are_named(
     outcome = featx(*command(order_world, interrupted, "--steps", 3, "--warmup", 0, "--fresh"))
     assert outcome.code == 0 and "3 steps" in outcome.err
     assert [line["step"] for line in log_of(interrupted)] == [1, 2, 3, 3]
+
+
+PLAIN = ["--prompts", 2, "--layers", 1, "--batch", 8, "--rate", 1e-3, "--warmup", 3, "--ema", 0.9, "--device", "cpu",
+         "--validation", 0.2, "--validate-every", 10, "--log-every", 10]  # fmt: skip
+
+
+def test_a_finished_run_that_is_given_more_steps_is_the_longer_run(
+    order_world: Path, tmp_path: Path, featx
+) -> None:
+    """Byte for byte, where the old end is a step that is validated and logged anyway."""
+    where = ["--store", order_world / "features", "--manifest", order_world / "manifest.jsonl"]
+    words = ["train", *where, *PLAIN, "--to"]
+    assert featx(*words, tmp_path / "long", "--steps", 30).code == 0
+    assert featx(*words, tmp_path / "more", "--steps", 20).code == 0
+    before = (tmp_path / "more" / "adapter.safetensors").read_bytes()
+    outcome = featx(*words, tmp_path / "more", "--steps", 30, "--rate", 2e-3)
+    assert outcome.code == 2 and "rate was 0.001, is 0.002; steps was 20, is 30" in outcome.err
+    outcome = featx(*words, tmp_path / "more", "--steps", 10)
+    assert outcome.code == 2 and "steps was 20, is 10" in outcome.err
+    assert (tmp_path / "more" / "adapter.safetensors").read_bytes() == before
+    outcome = featx(*words, tmp_path / "more", "--steps", 30)
+    assert outcome.code == 0 and "going on after step 20 of 30" in outcome.err
+    assert_same(tmp_path / "more", tmp_path / "long")
+    assert featx(*words, tmp_path / "bare", "--steps", 20, "--no-keep-state").code == 0
+    assert not (tmp_path / "bare" / "checkpoints").exists()
+    outcome = featx(*words, tmp_path / "bare", "--steps", 30)
+    assert (
+        outcome.code == 2 and "holds a finished run with other settings (steps was 20, is 30)" in outcome.err
+    )
 
 
 def test_a_finished_run_is_left_alone(order_world: Path, whole: Path, featx) -> None:

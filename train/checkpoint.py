@@ -84,6 +84,11 @@ class Checkpoints:
             say(f"{file}: damaged, removed; going on from the checkpoint before it, or from the start")
         return None
 
+    def keep_newest(self) -> None:
+        """Removes all but the newest."""
+        for old in self.files()[1:]:
+            old.unlink()
+
     def clear(self) -> None:
         """Removes all checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)

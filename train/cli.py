@@ -12,6 +12,7 @@ import typer
 from featx.errors import FeatxError, Interrupted
 from featx.settings import gather_task, with_options
 from featx.train.proposals.settings import ProposalSettings
+from featx.train.recipe_files import find_recipe
 from featx.train.settings import LearnSettings, TrainSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -27,7 +28,12 @@ SETTINGS: dict[str, type[LearnSettings]] = {
 @with_options(TrainSettings, proposals=ProposalSettings)
 def train(
     to: Annotated[Path, typer.Option("--to", help="Folder of the run: adapter, log, curves, checkpoints.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with any of the settings below.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with any of the settings below, or the name of one that comes with featx."
+        ),
+    ] = None,
     set: Annotated[
         list[str] | None, typer.Option("--set", help="key=value for any setting; wins over all else.")
     ] = None,
@@ -47,7 +53,7 @@ def train(
     With --prompts 0 --layers 0 nothing is learned: that run is zero-shot CLIP, evaluated by the same program.
     An interrupted run goes on when the same command is given again.
     """
-    settings = gather_task(SETTINGS, recipe, options, set or [])
+    settings = gather_task(SETTINGS, find_recipe(recipe), options, set or [])
     if dry_run:
         _dry_run(settings)
         return

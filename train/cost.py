@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from featx.clip.text import TextPlan
 
 FLOAT_BYTES = 4
+KEPT_WIDTHS = 9  # numbers a row and block that the backward pass needs, as multiples of W
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,18 @@ def temporal_flops(batch: int, clip_frames: int, width: int, layers: int) -> int
     return 3 * layers * (24 * width**2 * rows + 4 * width * clip_frames * rows)
 
 
+def kept_bytes(plan: TextPlan, texts: int, size: TextSize) -> int:
+    """Returns what a step's texts leave in memory for the backward pass; `memory_bytes` says of what.
+
+    Args:
+        plan: Of all texts.
+        texts: How many of them a step has: texts of the usual length.
+        size: The text encoder.
+    """
+    own = float(plan.eot.double().mean()) + 1 - plan.prefix  # rows of a text
+    return int(FLOAT_BYTES * KEPT_WIDTHS * size.width * size.blocks * (plan.prefix + texts * own))
+
+
 def memory_bytes(
     plan: TextPlan, size: TextSize, parameters: int, prompts: bool, clips: int, frames: int, layers: int
 ) -> int:
@@ -62,6 +75,6 @@ def memory_bytes(
     learned one keeps about 20 D.
     """
     tower = size.blocks * 12 * size.width**2
-    text = 9 * size.width * size.blocks * len(plan.packed.inputs) if prompts else 0
+    text = KEPT_WIDTHS * size.width * size.blocks * len(plan.packed.inputs) if prompts else 0
     temporal = clips * frames * size.feature_width * (20 * layers + 2)
     return FLOAT_BYTES * (4 * parameters + tower + text + temporal)

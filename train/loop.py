@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from featx.errors import FeatxError, Interrupted
+from featx.progress import Progress as ShownProgress
 from featx.train.checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
 from featx.train.interrupts import StopWhenAsked
 from featx.train.log import RunLog
@@ -167,7 +168,10 @@ class Loop:
         record, tensors = ranks.agree((found.record, found.tensors) if found else (None, None))
         if record is None:
             return
-        differences = differing(record["identity"], self._identity)
+        then = record["identity"]
+        if may_go_further(then["settings"], self._identity["settings"]):
+            then = {**then, "settings": {**then["settings"], "steps": self._settings.steps}}
+        differences = differing(then, self._identity)
         if differences:
             raise FeatxError(
                 f"{self._run}: holds an interrupted run with other settings ({some_of(differences)}); give those "
@@ -201,8 +205,12 @@ class Loop:
         log = RunLog(self._run, progress.step) if parts.ranks.first else None
         saved_at, began = time.monotonic(), time.monotonic() - progress.seconds
         batches = parts.loader.batches(progress.step + 1, settings.steps)
+        quiet = settings.quiet or not parts.ranks.first
         try:
-            with StopWhenAsked(parts.ranks.count > 1) as stop:
+            with (
+                StopWhenAsked(parts.ranks.count > 1) as stop,
+                ShownProgress(str(self._run), settings.steps, "steps", quiet, done=progress.step) as shown,
+            ):
                 for step in range(progress.step + 1, settings.steps + 1):
                     parts.watch.begin(step)
                     with parts.watch.phase("loader"):
@@ -219,6 +227,8 @@ class Loop:
                         self._check_numbers()
                         if log:
                             self._write_line(log, step, loss.item(), accuracy.item(), rate)
+                    if shown.is_due:
+                        shown.show(step, f"loss {loss.item():.4g}")
                     if parts.validator and (step % settings.validate_every == 0 or step == settings.steps):
                         self._check_numbers()
                         self._validate(parts.validator, log)
@@ -240,6 +250,14 @@ class Loop:
             batches.close()
             if log:
                 log.close()
+
+    def finish(self) -> None:
+        """Keeps the state of the last step, from which a finished run can be given more, or nothing."""
+        if self._settings.keep_state:
+            self._save()
+            self._checkpoints.keep_newest()
+        else:
+            self._checkpoints.clear()
 
     def _update(self, step: int) -> float:
         settings, parts = self._settings, self._parts
@@ -311,6 +329,12 @@ class Loop:
             "phases": self._parts.watch.seconds,
         }
         self._checkpoints.save(self.progress.step, Checkpoint(record, tensors))
+
+
+def may_go_further(then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Tells whether settings ask for more steps than there were, and their rates do not depend on how many there are."""
+    more = then.get("steps", 0) < now.get("steps", 0)
+    return more and now.get("schedule") != "cosine"  # it falls to 0 over all steps
 
 
 def differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:

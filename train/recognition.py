@@ -14,9 +14,10 @@ from featx.dataset import CaptionedVideos, LabelledVideos
 from featx.errors import FeatxError
 from featx.lock import locked
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
+from featx.sources import free_gpu_bytes, free_memory_bytes
 from featx.train.captions import CaptionSampler
-from featx.train.checkpoint import Checkpoints
 from featx.train.claims import check_claim, digest_of
+from featx.train.cost import TextSize, kept_bytes
 from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.inputs import list_videos as inputs_videos
 from featx.train.loader import Loader
@@ -65,10 +66,9 @@ def train(
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
-        finished = ranks.agree((run / ADAPTER_FILE).exists())
-        if finished:
-            return _finished(settings, run, basis or Basis(settings))
-        basis = basis or Basis(settings)
+        finished, basis = ranks.agree((run / ADAPTER_FILE).exists()), basis or Basis(settings)
+        if finished and (summary := _finished(settings, run, basis)):
+            return summary
         inputs = prepare(settings, basis, basis.manifest, settings.train_split)
         return _learn(settings, inputs, run, ranks, say if ranks.first else lambda line: None)
 
@@ -91,14 +91,17 @@ def identity(
     }
 
 
-def _finished(settings: TrainSettings, run: Path, basis: Basis) -> Summary:
+def _finished(settings: TrainSettings, run: Path, basis: Basis) -> Summary | None:
+    """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_header(run / ADAPTER_FILE), read_summary(run)
-    check_finished(run, header.settings, settings.model_dump(mode="json"))
+    further = check_finished(run, header.settings, settings.model_dump(mode="json"))
     videos = inputs_videos(settings, basis.store, basis.manifest, settings.train_split)
     classes = {} if isinstance(videos, CaptionedVideos) else basis.manifest.header.classes
+    about = identity(settings, basis, videos, classes)
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
-    check_claim(run, "a finished run", then, identity(settings, basis, videos, classes))
-    return summary
+    # Settings are compared above: with more steps they differ, and the rest still has to be the same.
+    check_claim(run, "a finished run", then | {"settings": about["settings"]}, about)
+    return None if further else summary
 
 
 def _learn(
@@ -112,7 +115,8 @@ def _learn(
     loop = None
     about = identity(settings, inputs.basis, inputs.videos, inputs.classes)
     if inputs.adapter.parameter_count():
-        loop = Loop(settings, make_parts(settings, inputs, ranks), run, about, say)
+        recompute = must_recompute(settings, inputs, ranks, say)
+        loop = Loop(settings, make_parts(settings, inputs, ranks, recompute), run, about, say)
         loop.resume()
         loop.run()
     progress = loop.progress if loop else Progress()
@@ -139,11 +143,34 @@ def _learn(
     return summary
 
 
-def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks) -> Parts:
-    """Returns what the loop of a run is made of."""
+def must_recompute(settings: TrainSettings, inputs: Inputs, ranks: Ranks, say: Callable[[str], None]) -> bool:
+    """Tells whether the text encoder's blocks are computed again in the backward pass: asked for, or memory is short.
+
+    What is learned is the same, bit for bit on a CPU.
+    """
+    if settings.recompute or not settings.prompts:
+        return settings.recompute
+    most = settings.batch if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
+    texts = -(-min(most, len(inputs.plan)) // ranks.count)
+    loaded = inputs.basis.loaded
+    size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
+    needed, device = kept_bytes(inputs.plan, texts, size), ranks.device
+    free = free_gpu_bytes(device) if device.startswith("cuda") else free_memory_bytes() // ranks.neighbours
+    if needed <= free:
+        return False
+    say(
+        f"{texts} texts a step would keep about {needed / 2**30:.1f} GiB for the backward pass, of {free / 2**30:.1f} GiB "
+        "(half of what is free): the text encoder's blocks are computed again instead (--recompute: the same result, a "
+        "third more work); --class-limit makes it less"
+    )
+    return True
+
+
+def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks, recompute: bool = False) -> Parts:
+    """Returns what the loop of a run is made of; ``recompute`` as `must_recompute` says."""
     videos, device = inputs.videos, ranks.device
     adapter, kept = inputs.adapter.to(device), np.flatnonzero(inputs.kept_back)
-    tower = inputs.basis.tower(device, settings.precision, settings.compile, settings.recompute)
+    tower = inputs.basis.tower(device, settings.precision, settings.compile, recompute or settings.recompute)
     watch = Stopwatch(device)
     source = inputs.basis.source(videos, settings, ranks)
     plan = replace(inputs.plan.to(device), in_buckets=settings.compile and _texts_vary(settings, inputs))
@@ -186,6 +213,8 @@ def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:
 def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None, summary: Summary) -> None:
     """Writes the files of a finished run; the adapter last, because it is what says that the run is finished."""
     header = header_of(settings, inputs)
+    if loop:
+        loop.finish()
     write_summary(summary, run)
     if loop and loop.progress.best:
         inputs.adapter.load_state_dict(loop.last)
@@ -193,7 +222,6 @@ def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None,
     if loop:
         inputs.adapter.load_state_dict(loop.chosen)
     save_adapter(run / ADAPTER_FILE, inputs.adapter, header)
-    Checkpoints(run).clear()
 
 
 def header_of(settings: TrainSettings, inputs: Inputs) -> AdapterHeader:

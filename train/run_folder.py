@@ -11,7 +11,7 @@ from featx.files import write_atomically
 from featx.model.adapter import ADAPTER_FILE
 from featx.model.detector import DETECTOR_FILE
 from featx.train.checkpoint import Checkpoints
-from featx.train.loop import differing, some_of
+from featx.train.loop import differing, may_go_further, some_of
 from featx.train.settings import MAY_CHANGE
 
 VALIDATION_LIST = "validation.txt"
@@ -41,8 +41,21 @@ def list_videos(file: Path, ids: list[str]) -> None:
         file.unlink(missing_ok=True)
 
 
-def check_finished(run: Path, then: dict[str, Any], now: dict[str, Any]) -> None:
-    """Refuses a folder that holds a finished run with other settings.
+def goes_further(run: Path, then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Tells whether a finished run is only to be given more steps, and has kept what it can go on from.
+
+    Args:
+        run: The folder.
+        then: Settings that its run had.
+        now: Those that are asked for.
+    """
+    known = [name for name in then.keys() | now.keys() if name not in MAY_CHANGE and name != "steps"]
+    same = all(then.get(name) == now.get(name) for name in known)
+    return same and may_go_further(then, now) and bool(Checkpoints(run).files())
+
+
+def check_finished(run: Path, then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Refuses a folder that holds a finished run with other settings; tells whether it is to be given more steps.
 
     Args:
         run: The folder.
@@ -52,9 +65,12 @@ def check_finished(run: Path, then: dict[str, Any], now: dict[str, Any]) -> None
     Raises:
         FeatxError: Naming the differences.
     """
+    if goes_further(run, then, now):
+        return True
     differences = differing(*({k: v for k, v in some.items() if k not in MAY_CHANGE} for some in (then, now)))
     if differences:
         raise FeatxError(
             f"{run}: holds a finished run with other settings ({some_of(differences)}); choose another --to, or "
             "start over with --fresh"
         )
+    return False

@@ -77,6 +77,12 @@ class LearnSettings(Settings):
     log_every: int = Field(20, ge=1, description="Steps between two lines of the log.")
     checkpoint_steps: int = Field(0, ge=0, description="Steps between two checkpoints; 0: by time only.")
     checkpoint_seconds: float = Field(300.0, gt=0, description="Seconds between two checkpoints.")
+    keep_state: bool = Field(
+        True,
+        description="Keep the last step's state, so that a finished run can be given more steps: three times the size of "
+        "what is learned. Not in sweeps, where it has to be asked for.",
+    )
+    quiet: bool = Field(False, description="Show no progress.")
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> LearnSettings:
@@ -163,7 +169,7 @@ class TrainSettings(LearnSettings):
     recompute: bool = Field(
         False,
         description="Compute the text encoder's blocks again in the backward pass instead of keeping them: less "
-        "memory, about a third more work.",
+        "memory, about a third more work. Done by itself where half of the free memory would not do.",
     )
 
     # localisation
@@ -244,5 +250,5 @@ class TrainSettings(LearnSettings):
 # An interrupted run may go on with other values of these; where the data lie is compared by content instead.
 MAY_CHANGE = {
     "store", "manifest", "episodes", "proposals", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
-    "log_every", "checkpoint_steps", "checkpoint_seconds",
+    "log_every", "checkpoint_steps", "checkpoint_seconds", "keep_state", "quiet",
 }  # fmt: skip

@@ -10,6 +10,7 @@ import typer
 from featx.errors import FeatxError, Interrupted
 from featx.settings import with_options
 from featx.train.cli import say
+from featx.train.recipe_files import find_recipe
 from featx.train.settings import TrainSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -18,7 +19,12 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(TrainSettings)
 def sweep(
-    recipe: Annotated[Path, typer.Argument(help="TOML file with the settings that all cells share.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="TOML file with the settings that all cells share, or the name of one that comes with featx."
+        ),
+    ],
     to: Annotated[Path, typer.Option("--to", help="Folder of the sweep: a run for each cell and seed.")],
     more: Annotated[list[str] | None, typer.Argument(help="More keys of the grid.")] = None,
     grid: Annotated[
@@ -61,11 +67,28 @@ def sweep(
         raise FeatxError(
             "--class-splits: says which classes are seen; leave out --class-split and --seen-list"
         )
+    if options.get("keep_state") is None:
+        options["keep_state"] = False  # of many runs it would take more room than all else
     try:
         cells = read_grid([*(grid or []), *(more or [])])
+        shared, of_detector = find_recipe(recipe, "RECIPE"), find_recipe(detector, "--detector")
+        assert shared is not None
         found = run_sweep(
-            recipe, options, set or [], cells, seeds, split, to, say, class_splits, detector, test_proposals
+            shared,
+            options,
+            set or [],
+            cells,
+            seeds,
+            split,
+            to,
+            say,
+            class_splits,
+            of_detector,
+            test_proposals,
         )
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
-    say(f"{to}: {len(found)} cells; show them with: featx table ablation {to}")
+    kind = "open-set" if class_splits is not None else "ablation"
+    if found[0].localisation is not None:
+        kind = "localisation-open" if class_splits is not None else "localisation-closed"
+    say(f"{to}: {len(found)} cells; show them with: featx table {kind} {to}")

@@ -19,7 +19,7 @@ from featx.evaluate.baselines.methods import (
     zero_shot_adapter,
 )
 from featx.evaluate.mean_features import mean_features
-from featx.evaluate.runs import BaselineRun
+from featx.evaluate.runs import BaselineRun, config_of
 from featx.evaluate.settings import BaselineSettings
 from featx.manifest import Manifest
 from featx.metrics.recognition import recognition_metrics
@@ -76,7 +76,7 @@ def score_episodes(
         run=str(run.file.parent),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         method=run.method,
-        config=run.config,
+        config=config_of(run, settings),
         learned_parameters=_parameters(run, len(episodes[0].classes)),
         data_set=manifest.header.name,
         manifest=str(manifest.file),

@@ -28,7 +28,18 @@ from featx.store.reader import FeatureStore
 
 METHODS: tuple[Method, ...] = ("zero-shot", "linear-probe", "nearest-mean")
 # Where a baseline is scored or computed does not belong to what it is; nor does what zero-shot never looks at.
-MAY_CHANGE = {"task", "proposals", "store", "manifest", "model", "batch", "device", "split", "clips"}
+MAY_CHANGE = {
+    "task",
+    "proposals",
+    "store",
+    "manifest",
+    "model",
+    "batch",
+    "device",
+    "split",
+    "clips",
+    "precision",
+}
 NOT_FOR_ZERO_SHOT = {"train_split", "episodes", "c"}
 
 

@@ -16,7 +16,7 @@ from featx.evaluate.asked import Opened, open_asked
 from featx.evaluate.predict.classify import WindowScorer, window_scorer
 from featx.evaluate.predict.windows import Windows
 from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun, BaselineRun
+from featx.evaluate.runs import AdapterRun, BaselineRun, config_of
 from featx.evaluate.settings import LocaliseSettings
 from featx.manifest import Manifest, Video
 from featx.model.named_proposals import NamedProposals, choose_proposals, name_and_score, stored_truth
@@ -126,7 +126,7 @@ def _results(
         run=str(folder),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         method=run.method,
-        config=run.config,
+        config=config_of(run, settings),
         learned_parameters=run.learned_parameters,
         data_set=manifest.header.name,
         manifest=str(manifest.file),

@@ -16,6 +16,7 @@ from featx.evaluate.localisation.runs import Localised, score_spans, with_backgr
 from featx.evaluate.predict.classify import window_scorer
 from featx.evaluate.predict.windows import end_of, slide
 from featx.evaluate.settings import LocaliseSettings
+from featx.evaluate.video_ends import lengths_of
 from featx.files import write_atomically
 from featx.manifest import Video
 from featx.stills import NoPicture, decode_still
@@ -59,8 +60,10 @@ def timeline_of(localised: Localised, video: Video, settings: LocaliseSettings) 
     """Returns what is known of a video, and why frames are missing if they are."""
     opened = localised.opened
     pts = known_pts(opened.store, video.stored_id, opened.manifest) - video.part_start_s
-    start_s = min([float(pts[0]), *(one.start_s for one in video.segments)])
-    end_s = max([end_of(pts), *(one.end_s for one in video.segments)])
+    (length_s,) = lengths_of(opened.store, [video.stored_id]).tolist()
+    start_s, end_s = float(pts[0]), end_of(pts, length_s)
+    if video.part_of is not None:
+        start_s, end_s = max(start_s, 0.0), min(end_s, video.part_end_s - video.part_start_s)
     texts = opened.manifest.header.classes
     annotated = [Bar(one.start_s, one.end_s, one.label, 1.0, texts[one.label]) for one in video.segments]
     tracks = {"annotated": annotated, "detections": _best_detections(localised, video)}
@@ -75,6 +78,9 @@ def timeline_of(localised: Localised, video: Video, settings: LocaliseSettings) 
             for start_s, end_s, score in zip(best.start_s, best.end_s, best.score, strict=True)
         ]
     frames, lacking = _frames(opened, video, start_s, end_s)
+    if beyond := [one for one in video.segments if one.start_s < start_s - 1e-3 or one.end_s > end_s + 1e-3]:
+        said = f"{len(beyond)} of {len(video.segments)} annotated segments reach beyond the video and are cut there"
+        lacking = f"{lacking}; {said}" if lacking else said
     title = f"{video.id}, {end_s - start_s:.1f} s"
     curves = _curves(localised, video, pts, settings)
     return Timeline(title, start_s, end_s, tracks, curves, frames), lacking

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featx.class_lists import read_class_names
 from featx.dataset import check_fingerprint
 from featx.devices import choose_device
 from featx.errors import FeatxError
@@ -17,7 +18,7 @@ from featx.evaluate.baselines.methods import linear_scores, nearest_scores, zero
 from featx.evaluate.predict.windows import Windows, slide, whole
 from featx.evaluate.runs import AdapterRun, BaselineRun
 from featx.evaluate.settings import PredictSettings, ScoreSettings
-from featx.files import read_list
+from featx.evaluate.video_ends import lengths_of
 from featx.model.scoring import score_videos
 from featx.store.reader import FeatureStore
 
@@ -66,12 +67,16 @@ def read_classes(run: AdapterRun | BaselineRun, file: Path | None) -> dict[str, 
         if not run.header.classes:
             raise FeatxError(f"{run.file}: has no list of classes; give one with --classes-file")
         return run.header.classes
-    names = read_list(file, "--classes-file", "class").values()
     if run.method in ("linear-probe", "nearest-mean"):
         raise FeatxError(
             f"--classes-file {file}: a {run.method} baseline knows only the classes that it has learned"
         )
-    return {name: run.header.classes.get(name, name) for name in names}
+    return read_class_names(file, "--classes-file", run.header.classes)
+
+
+def cut_texts(run: AdapterRun | BaselineRun, classes: dict[str, str]) -> list[str]:
+    """Returns the classes whose texts are too long for CLIP, of which only the beginning is looked at."""
+    return [label for label, text in classes.items() if run.truncated({label: text})]
 
 
 def check_windows(settings: PredictSettings) -> None:
@@ -110,13 +115,13 @@ def predict(
     check_fingerprint(run.header.fingerprint, store, run.file)
     score = window_scorer(run, store, classes, settings)
     labels = list(classes)
-    for video_id in ids:
+    for video_id, length_s in zip(ids, lengths_of(store, ids).tolist(), strict=True):
         video = store[video_id]
         timed = bool(np.isfinite(video.pts).all())
         if settings.window is None:
-            windows = whole(video.pts if timed else np.zeros(len(video)))
+            windows = whole(video.pts if timed else np.zeros(len(video)), length_s)
         elif timed:
-            windows = slide(video.pts, settings.window, settings.hop or settings.window / 2)
+            windows = slide(video.pts, settings.window, settings.hop or settings.window / 2, length_s)
         else:
             raise FeatxError(
                 f"{store.path}: does not know when the rows of '{video_id}' are shown; leave --window out"
@@ -142,6 +147,7 @@ def window_scorer(
     else:
         adapter = zero_shot_adapter(run.header.fingerprint.width, run.header.settings["clip_frames"])
     adapter = adapter.to(device)
+    adapter.precision = settings.precision
 
     def score(features: np.ndarray, windows: Windows) -> np.ndarray:
         return score_videos(

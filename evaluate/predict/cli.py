@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +40,7 @@ def predict(
         raise FeatxError("give either VIDEOS or --store STORE")
     if ids and settings.store is None:
         raise FeatxError(f"--ids {ids[0]}: needs --store")
-    from featx.evaluate.predict.classify import Prediction, check_windows, predict, read_classes
+    from featx.evaluate.predict.classify import Prediction, check_windows, cut_texts, predict, read_classes
     from featx.evaluate.predict.output import check_output, render_predictions
     from featx.evaluate.predict.own_files import extracted, list_files
     from featx.evaluate.predict.segments import predict_segments
@@ -62,6 +63,14 @@ def predict(
         return list(predict(run, store, of_store, classes, settings))
 
     classes = read_classes(run, settings.classes_file)
+    if cut := cut_texts(run, classes):
+        print(
+            printable(
+                f"warning: {len(cut)} of {len(classes)} class texts are longer than CLIP's 77 tokens and were cut at "
+                f"the end: '{shorten(cut[0], 60, placeholder='…')}' first"
+            ),
+            file=sys.stderr,
+        )
     listed = list_files(videos or [])
     for line in listed.left_out:
         print(printable(line), file=sys.stderr)

@@ -27,7 +27,7 @@ class Windows:
         return len(self.rows)
 
 
-def slide(pts: np.ndarray, window_s: float, hop_s: float) -> Windows:
+def slide(pts: np.ndarray, window_s: float, hop_s: float, length_s: float = np.nan) -> Windows:
     """Places windows so that together they cover the video.
 
     Every window is ``window_s`` long: the last one is moved back to end with the video, and a shorter video is one
@@ -37,8 +37,9 @@ def slide(pts: np.ndarray, window_s: float, hop_s: float) -> Windows:
         pts: (N,) presentation times of the rows in seconds, ascending.
         window_s: Seconds of a window.
         hop_s: Seconds from one to the next, at most ``window_s``.
+        length_s: From the first row to the end of the video, as `end_of` takes it.
     """
-    return slide_each(pts, np.array([0, len(pts)]), np.array([end_of(pts)]), window_s, hop_s)[1]
+    return slide_each(pts, np.array([0, len(pts)]), np.array([end_of(pts, length_s)]), window_s, hop_s)[1]
 
 
 def slide_each(
@@ -78,11 +79,21 @@ def slide_each(
     return video, windows
 
 
-def whole(pts: np.ndarray) -> Windows:
+def whole(pts: np.ndarray, length_s: float = np.nan) -> Windows:
     """Returns the whole video as one window."""
-    return Windows(pts[:1], np.array([end_of(pts)]), np.zeros(1, dtype=np.int64), np.array([len(pts)]))
+    return Windows(
+        pts[:1], np.array([end_of(pts, length_s)]), np.zeros(1, dtype=np.int64), np.array([len(pts)])
+    )
 
 
-def end_of(pts: np.ndarray) -> float:
-    """Returns when a video ends: its last frame is taken to be shown as long as one usually is."""
+def end_of(pts: np.ndarray, length_s: float = np.nan) -> float:
+    """Returns when a video ends.
+
+    Args:
+        pts: (N,) presentation times of the rows in seconds, ascending.
+        length_s: Seconds from the first row to the end of the last frame, where they are known
+            (`featx.evaluate.video_ends`); else the last row is taken to be shown as long as one usually is.
+    """
+    if np.isfinite(length_s):
+        return float(np.maximum(pts[0] + length_s, pts[-1]))
     return float(pts[-1] + np.median(np.diff(pts))) if len(pts) > 1 else float(pts[0])

@@ -13,7 +13,7 @@ from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.evaluate.asked import made_with
 from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun, BaselineRun, open_run
+from featx.evaluate.runs import AdapterRun, BaselineRun, config_of, open_run
 from featx.evaluate.settings import RetrieveSettings
 from featx.manifest import Manifest, read_manifest
 from featx.metrics.hubness import dual_softmax, query_bank
@@ -109,7 +109,7 @@ def _results(folder: Path, asked: Asked, of: Corpus, scoring: Scoring, way: str)
         variant=way,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         method=run.method,
-        config=run.config,
+        config=config_of(run, settings),
         learned_parameters=run.learned_parameters,
         data_set=asked.manifest.header.name,
         manifest=str(asked.manifest.file),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,6 +49,7 @@ def search(
     from featx.evaluate.search.output import render_answers
     from featx.evaluate.search.queries import gather_queries
     from featx.evaluate.tables.table import check_format
+    from featx.store.schema import STORE_FILE
 
     check_format(format)
     if stats and settings.index is not None:
@@ -56,6 +58,8 @@ def search(
         )
     if contact_sheet is not None:
         check_sheet(contact_sheet)
+    if query and (Path(query) / STORE_FILE).is_file() and not (store / STORE_FILE).is_file():
+        raise FeatxError(f"STORE comes first: featx search {shlex.quote(query)} {shlex.quote(str(store))}")
     asked = gather_queries(query, queries, image or [])
     try:
         result = run_search(store, asked, settings, contact_sheet)

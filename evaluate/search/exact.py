@@ -11,7 +11,7 @@ from featx.errors import FeatxError
 from featx.evaluate.search.finds import Rules, best_runs
 from featx.evaluate.search.scan import Scan
 from featx.evaluate.search.settings import SearchSettings
-from featx.evaluate.search.units import units_of
+from featx.evaluate.search.units import units_of_each
 from featx.store.reader import FeatureStore
 
 
@@ -56,8 +56,9 @@ def open_scans(store: FeatureStore, settings: SearchSettings) -> Iterator[Scan]:
         FeatxError: If there is nothing to search, or a video is not there.
     """
     check_has_videos(store)
-    for stretch in store.stretches(list(dict.fromkeys(settings.video)) or None):
-        yield Scan(store, stretch, units_of(store, stretch, settings))
+    stretches = store.stretches(list(dict.fromkeys(settings.video)) or None)
+    for stretch, units in units_of_each(store, stretches, settings):
+        yield Scan(store, stretch, units)
 
 
 def search_exactly(

@@ -26,7 +26,7 @@ from featx.evaluate.search.index_header import IndexHeader
 from featx.evaluate.search.index_videos import numbers_now, shards_now, stretches_without
 from featx.evaluate.search.scan import Scan
 from featx.evaluate.search.settings import SearchSettings
-from featx.evaluate.search.units import units_of
+from featx.evaluate.search.units import units_of_each
 from featx.store.reader import FeatureStore
 
 DEAD_SHARE = 1 / 3  # of vectors whose videos have left the store: above it they are taken out
@@ -192,8 +192,8 @@ def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
 
 def _scans_without(indexed: np.ndarray, occasion: Occasion) -> list[Scan]:
     store = occasion.store
-    stretches = stretches_without(store, indexed)
-    return [Scan(store, stretch, units_of(store, stretch, occasion.settings)) for stretch in stretches]
+    found = units_of_each(store, stretches_without(store, indexed), occasion.settings)
+    return [Scan(store, stretch, units) for stretch, units in found]
 
 
 def _check(header: IndexHeader, occasion: Occasion) -> None:

@@ -6,6 +6,7 @@ All of them are runs of consecutive rows, called units here.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from featx.errors import FeatxError
 from featx.evaluate.predict.windows import end_of, slide_each
 from featx.evaluate.search.settings import SearchSettings
+from featx.evaluate.video_ends import lengths_of
 from featx.store.reader import FeatureStore, Stretch
 
 HOPS_A_WINDOW = 4  # a moment of a window's length lies at most an eighth of it beside the nearest window
@@ -44,8 +46,32 @@ class Units:
         return Units(*(column[chosen] for column in vars(self).values()))
 
 
-def units_of(store: FeatureStore, stretch: Stretch, settings: SearchSettings) -> Units:
+def units_of_each(
+    store: FeatureStore, stretches: Iterable[Stretch], settings: SearchSettings
+) -> Iterator[tuple[Stretch, Units]]:
+    """Yields stretches and what can be found in them.
+
+    Raises:
+        FeatxError: As `units_of`.
+    """
+    stretches = list(stretches)
+    ids = [video_id for stretch in stretches for video_id in stretch.ids]
+    lengths_s = lengths_of(store, ids)  # at once: each shard's record is read once
+    first = 0
+    for stretch in stretches:
+        past = first + len(stretch.ids)
+        yield stretch, units_of(store, stretch, settings, lengths_s[first:past])
+        first = past
+
+
+def units_of(store: FeatureStore, stretch: Stretch, settings: SearchSettings, lengths_s: np.ndarray) -> Units:
     """Lists what can be found in a stretch.
+
+    Args:
+        store: Features.
+        stretch: Some of its videos.
+        settings: What is searched for.
+        lengths_s: (V,) length of each video, as `ends_of` takes it.
 
     Raises:
         FeatxError: If moments are wanted and the store does not know when rows are shown.
@@ -58,30 +84,42 @@ def units_of(store: FeatureStore, stretch: Stretch, settings: SearchSettings) ->
                 f"{store.path}: does not know when the rows of '{unknown}' are shown, so there are no moments; take "
                 "--level videos or frames"
             )
-        return moments(pts, offsets, settings.windows)
-    return frames(pts, offsets) if settings.level == "frames" else whole_videos(pts, offsets)
+        return moments(pts, offsets, settings.windows, lengths_s)
+    make = frames if settings.level == "frames" else whole_videos
+    return make(pts, offsets, lengths_s)
 
 
-def ends_of(pts: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Returns (V,) when each video ends."""
-    return np.array([end_of(pts[a:b]) for a, b in itertools.pairwise(offsets)])
+def ends_of(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> np.ndarray:
+    """Returns (V,) when each video ends, as `end_of` says.
+
+    Args:
+        pts: (N,) presentation times of the rows in seconds, ascending within each video.
+        offsets: (V + 1,) rows between the videos.
+        lengths_s: (V,) seconds from each one's first row to its end; NaN (or None for all) where nobody knows.
+    """
+    lengths = np.full(len(offsets) - 1, np.nan) if lengths_s is None else lengths_s
+    pairs = zip(itertools.pairwise(offsets), lengths, strict=True)
+    return np.array([end_of(pts[a:b], length_s) for (a, b), length_s in pairs])
 
 
-def frames(pts: np.ndarray, offsets: np.ndarray) -> Units:
+def frames(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> Units:
     """Returns every row; it lasts until the next one is shown."""
     video = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     ends = np.append(pts[1:], 0.0)
-    ends[offsets[1:] - 1] = ends_of(pts, offsets)
+    ends[offsets[1:] - 1] = ends_of(pts, offsets, lengths_s)
     return Units(video, np.arange(len(pts)), np.ones(len(pts), np.int64), pts, ends)
 
 
-def whole_videos(pts: np.ndarray, offsets: np.ndarray) -> Units:
+def whole_videos(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> Units:
     """Returns every video."""
     videos = np.arange(len(offsets) - 1)
-    return Units(videos, offsets[:-1], np.diff(offsets), pts[offsets[:-1]], ends_of(pts, offsets))
+    ends = ends_of(pts, offsets, lengths_s)
+    return Units(videos, offsets[:-1], np.diff(offsets), pts[offsets[:-1]], ends)
 
 
-def moments(pts: np.ndarray, offsets: np.ndarray, windows_s: list[float]) -> Units:
+def moments(
+    pts: np.ndarray, offsets: np.ndarray, windows_s: list[float], lengths_s: np.ndarray | None = None
+) -> Units:
     """Returns sliding windows of several lengths, each moved on by a quarter of its length.
 
     A video shorter than a window is a window of its own, once.
@@ -90,8 +128,9 @@ def moments(pts: np.ndarray, offsets: np.ndarray, windows_s: list[float]) -> Uni
         pts: (N,) presentation times in seconds, ascending within each video.
         offsets: (V + 1,) rows between the videos.
         windows_s: Ascending lengths in seconds.
+        lengths_s: (V,) length of each video, as `ends_of` takes it.
     """
-    ends = ends_of(pts, offsets)
+    ends = ends_of(pts, offsets, lengths_s)
     durations = ends - pts[offsets[:-1]]
     parts = []
     for shorter_s, window_s in zip([-1.0, *windows_s], windows_s, strict=False):

@@ -27,11 +27,15 @@ MOST_OVERLAPS = 5
 USUAL_OVERLAPS = (0.5, 0.75, 0.95)  # of more, those that ActivityNet's results are reported at
 
 
+class NoneOfKind(FeatxError):
+    """A run has results, but none of the kind that is asked for."""
+
+
 def choose_results(kind: str, run: str, found: list[Results], split: str | None) -> list[Results]:
     """Returns those of a run's results that belong into a table.
 
     Raises:
-        FeatxError: If there is none, naming the command that makes them.
+        NoneOfKind: If there is none, naming the command that makes them.
     """
     chosen = [one for one in found if KINDS[kind].belongs(one) and split in (None, one.split)]
     if not chosen:
@@ -39,7 +43,7 @@ def choose_results(kind: str, run: str, found: list[Results], split: str | None)
         command = KINDS[kind].how.format(run=run) + (
             f" --split {split}" if split and "eval" in KINDS[kind].how else ""
         )
-        raise FeatxError(f"{run}: has no {kind} results{of_split}; make them with: {command}")
+        raise NoneOfKind(f"{run}: has no {kind} results{of_split}; make them with: {command}")
     return chosen
 
 

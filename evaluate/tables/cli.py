@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from featx.errors import printable
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -18,7 +21,7 @@ def table(
             help="closed-set, ablation, few-shot, open-set, localisation-closed, localisation-open or retrieval."
         ),
     ],
-    runs: Annotated[list[Path], typer.Argument(help="Folders with results.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders with results, or results files.")],
     format: Annotated[
         str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
     ] = "table",
@@ -31,12 +34,16 @@ def table(
     Nothing is scored again. The paper's numbers stand beside ours only where data set, split, classes, CLIP and what
     was learned are the same; what is not known is a dash.
     """
-    from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
+    from featx.evaluate.tables.benchmarks import benchmark_table
+    from featx.evaluate.tables.gather import gather_results
     from featx.evaluate.tables.kinds import check_kind
-    from featx.evaluate.tables.table import check_format, print_tables
-    from featx.results import read_results
+    from featx.evaluate.tables.table import check_format, print_tables, with_notes
 
     check_kind(kind)
     check_format(format)
-    chosen = [one for run in runs for one in choose_results(kind, str(run), read_results(run), split)]
-    print_tables([benchmark_table(kind, chosen)], format)
+    gathered = gather_results(kind, runs, split)
+    left_out = [f"left out: {reason}" for reason in gathered.left_out]
+    print_tables([with_notes(benchmark_table(kind, gathered.chosen), left_out)], format)
+    if format == "json":  # a program reads the table; people still have to see what was left out
+        for line in left_out:
+            print(printable(line), file=sys.stderr)

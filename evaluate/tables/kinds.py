@@ -144,6 +144,11 @@ KINDS = {
 }
 
 
+def kind_of(results: Results) -> str:
+    """Returns a kind of table that a run over episodes, or a cell of a sweep, stands in."""
+    return next(name for name, kind in KINDS.items() if name != "closed-set" and kind.belongs(results))
+
+
 def check_kind(kind: str) -> str:
     """Returns the kind, if it is one.
 

@@ -128,6 +128,8 @@ def _rich(table: Table) -> str:
     from rich.console import Console
     from rich.table import Table as RichTable
 
+    if not table.rows:  # a frame around nothing looks like a mistake
+        return "\n".join(map(printable, [f"{table.title}: none", *table.notes]))
     drawn = RichTable(title=printable(table.title), title_justify="left")
     for index, column in enumerate(table.columns):
         drawn.add_column(

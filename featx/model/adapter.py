@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from featx.clip.text import Layout, TextPlan, TextTower, plan_texts, prompt_table_rows
+from featx.clip.text import REDUCED, Layout, Precision, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
 from featx.model.learned_file import give_tensors, read_learned, write_learned
 from featx.model.temporal import TemporalTransformer
@@ -103,6 +103,7 @@ class Adapter(nn.Module):
             raise FeatxError(f"heads={config.heads}: does not divide the feature width {feature_width}")
         self.config = config
         self.feature_width = feature_width
+        self.precision: Precision = "fp32"  # of `encode_clips`' matrix products: evaluation may reduce it
         rows = prompt_table_rows(config.prompts, config.layout, config.suffix)
         self.prompt_table = (
             nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
@@ -128,7 +129,11 @@ class Adapter(nn.Module):
     def encode_clips(self, clips: Tensor) -> Tensor:
         """Turns (B, T, D) frame features into (B, D) video features of unit length."""
         clips = clips.float()
-        video = self.temporal(clips) if self.temporal is not None else clips.mean(dim=1)
+        if self.temporal is None:
+            return nn.functional.normalize(clips.mean(dim=1), dim=-1)
+        reduced = REDUCED.get(self.precision)
+        with torch.autocast(clips.device.type, reduced, enabled=reduced is not None):
+            video = self.temporal(clips).float()
         return nn.functional.normalize(video, dim=-1)
 
     def parameter_count(self) -> int:

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from featx.class_lists import read_class_names
 from featx.errors import FeatxError, printable
-from featx.files import read_list
 from featx.manifest import read_manifest
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 ORDERS = ("rgb", "bgr")
+MODEL = "ViT-B/16"  # of the authors' program, where its checkpoint holds CLIP to compare with
 
 
 @app.callback()
@@ -43,15 +44,46 @@ def info(
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth.tar of the authors' released code.")],
     to: Annotated[Path, typer.Option("--to", help="Adapter file to write, or the folder of a run.")],
-    model: Annotated[str, typer.Option(help="CLIP that it was trained with.")] = "ViT-B/16",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="CLIP that it was trained with, where neither the file nor --store says so (ViT-B/16 is tried first).",
+            show_default=False,
+        ),
+    ] = None,
     classes: Annotated[
         Path | None,
         typer.Option(help="Its classes in order: a manifest (.jsonl), or a text file with one a line."),
     ] = None,
     prompts: Annotated[
-        int,
-        typer.Option(help="k: prompt vectors before and again after the class name (the file does not say)."),
-    ] = 16,
+        int | None,
+        typer.Option(
+            help="k: prompt vectors before and again after the class name; 0 for none. Needed: the file does not say "
+            "(the authors' --prefix and --postfix).",
+            show_default=False,
+        ),
+    ] = None,
+    suffix: Annotated[
+        bool, typer.Option("--suffix/--no-suffix", help="No prompts after the class name (--postfix 0).")
+    ] = True,
+    temporal: Annotated[
+        bool | None,
+        typer.Option(
+            "--temporal/--no-temporal",
+            help="Whether positions and the temporal Transformer were used, or the plain mean of the frames. Needed: "
+            "the file does not say (the authors' --temporal 1 or 0).",
+            show_default=False,
+        ),
+    ] = None,
+    heads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Attention heads of the temporal Transformer. Needed if it has layers: the file does not say "
+            "(the authors' --tfm_heads).",
+            show_default=False,
+        ),
+    ] = None,
     channel_order: Annotated[
         str,
         typer.Option(
@@ -67,14 +99,23 @@ def import_(
     from featx.clip.load import load_clip
     from featx.dataset import load_clip_of
     from featx.model.adapter import ADAPTER_FILE, AdapterHeader, save_adapter
-    from featx.model.released import STRIDE_WEIGHTS, STRIDES, read_released
+    from featx.model.released import STRIDE_WEIGHTS, STRIDES, HowTrained, read_released
     from featx.store.reader import FeatureStore
     from featx.store.schema import Fingerprint
 
     if channel_order not in ORDERS:
         raise FeatxError(f"--channel-order {channel_order}: must be {' or '.join(ORDERS)}")
-    if not 1 <= prompts <= 37:
-        raise FeatxError(f"--prompts {prompts}: must be 1 to 37")
+    if prompts is None or temporal is None:
+        option, theirs = (
+            ("--prompts K", "--prefix and --postfix")
+            if prompts is None
+            else ("--temporal or --no-temporal", "--temporal 1 or 0")
+        )
+        raise FeatxError(
+            f"{checkpoint}: does not say how it was trained: give {option} (the authors' {theirs})"
+        )
+    if not 0 <= prompts <= 37:
+        raise FeatxError(f"--prompts {prompts}: must be 0 to 37")
     file = to if to.suffix == ".safetensors" else to / ADAPTER_FILE
     if file.exists():
         raise FeatxError(f"{file}: is there already; choose another --to or delete it")
@@ -83,7 +124,7 @@ def import_(
         opened = FeatureStore(store)
         clip, fingerprint = load_clip_of(opened, model), opened.header.fingerprint
     else:
-        clip = load_clip(model)
+        clip = load_clip(model or MODEL)
         fingerprint = Fingerprint(
             model=clip.name,
             weights_sha256=clip.weights_sha256,
@@ -91,7 +132,9 @@ def import_(
             width=clip.width,
             channel_order=channel_order,
         )
-    released = read_released(checkpoint, clip, prompts)
+    released = read_released(checkpoint, clip, HowTrained(prompts, suffix, temporal, heads))
+    if model is None and store is None and not released.names_clip:
+        raise FeatxError(f"{checkpoint}: does not hold the CLIP it was trained with: give --model NAME")
     header = AdapterHeader(
         config=released.adapter.config,
         fingerprint=fingerprint,
@@ -108,4 +151,4 @@ def import_(
 def _read_classes(file: Path) -> dict[str, str]:
     if file.suffix == ".jsonl":
         return read_manifest(file).header.classes
-    return {name: name for name in read_list(file, "--classes", "class").values()}
+    return read_class_names(file, "--classes")

@@ -1,7 +1,9 @@
 """The checkpoints of the method's authors (``.pth.tar``), read without running anything that is in them.
 
 Layout: ``embedding.weight`` (77, W), ``temporalEmbedding.weight`` (T, D), ``temporalModelling.resblocks.{i}.*``, and
-the whole of CLIP under ``clipmodel.``; all of it under ``state_dict``, beside optimiser and iteration.
+the whole of CLIP under ``clipmodel.``; all of it under ``state_dict``, beside optimiser and iteration. Its tensors are
+the same whatever of them the program used: prompts on which side, attention heads, and whether time was modelled at all
+are options of its command line, which it does not save. They are asked for (`HowTrained`).
 """
 
 from __future__ import annotations
@@ -27,8 +29,26 @@ PROMPTS, POSITIONS, BLOCKS, CLIP = (
     "clipmodel.",
 )
 RENAMED = {"mlp.c_fc": "mlp.0", "mlp.c_proj": "mlp.2"}
-HEADS = 8
+MOST_LAYERS = 4  # of `AdapterConfig`
 STRIDES, STRIDE_WEIGHTS = [1, 2, 3, 4], [1, 1, 3, 1]  # of the released code's training on HMDB51
+
+
+@dataclass(frozen=True)
+class HowTrained:
+    """What the authors' command line said, and the checkpoint does not.
+
+    Attributes:
+        prompts: k, vectors before the class name (``--prefix``).
+        suffix: Whether as many stand after it (``--postfix``), or none.
+        temporal: Whether positions were added to the frames, and the Transformer's layers followed (``--temporal 1``);
+            if not, a video's feature is the plain mean, whatever layers the checkpoint has.
+        heads: Of the Transformer's attention (``--tfm_heads``); None where no layer is used.
+    """
+
+    prompts: int
+    suffix: bool
+    temporal: bool
+    heads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,19 +58,21 @@ class Released:
     Attributes:
         adapter: The learned part, with the `positional` layout.
         ignored: What was left out, and why, one phrase each.
+        names_clip: Whether CLIP's own weights are in it, and so it is known to have been trained with this one.
     """
 
     adapter: Adapter
     ignored: list[str]
+    names_clip: bool
 
 
-def read_released(file: Path, clip: LoadedClip, prompts: int) -> Released:
+def read_released(file: Path, clip: LoadedClip, how: HowTrained) -> Released:
     """Reads a checkpoint of the authors' released code.
 
     Args:
         file: The ``.pth.tar``.
         clip: The CLIP that it was trained with.
-        prompts: k, vectors before and again after the class name: the checkpoint does not say.
+        how: What the checkpoint does not say.
 
     Raises:
         FeatxError: If the file is not such a checkpoint, or belongs to another CLIP.
@@ -59,21 +81,19 @@ def read_released(file: Path, clip: LoadedClip, prompts: int) -> Released:
     for name, width in ((PROMPTS, clip.text_width), (POSITIONS, clip.width)):
         _check(file, state, name, (CONTEXT_LENGTH if name == PROMPTS else None, width))
     blocks = {name.removeprefix(BLOCKS): value for name, value in state.items() if name.startswith(BLOCKS)}
-    layers = len({name.split(".")[0] for name in blocks})
-    config = AdapterConfig(
-        prompts=prompts,
-        layout="positional",
-        layers=layers,
-        positions=True,
-        heads=HEADS,
-        clip_frames=len(state[POSITIONS]),
-    )
-    adapter = Adapter(config, clip.text_width, clip.width)
-    tensors = {"prompt_table": state[PROMPTS], "temporal.positions": state[POSITIONS]}
-    tensors |= {f"temporal.blocks.{_renamed(name)}": value for name, value in blocks.items()}
-    if not layers:  # the released code adds the positions only where it has a Transformer
-        tensors["temporal.positions"] = torch.zeros_like(state[POSITIONS])
-        ignored.append(f"{POSITIONS} (not used without a Transformer)")
+    if blocks and not how.temporal:
+        ignored.append(f"{BLOCKS}* ({len(blocks)} tensors: not used without --temporal)")
+        blocks = {}
+    adapter = Adapter(_config(file, how, _layers(blocks), len(state[POSITIONS])), clip.text_width, clip.width)
+    tensors = {f"temporal.blocks.{_renamed(name)}": value for name, value in blocks.items()}
+    if how.prompts:
+        tensors["prompt_table"] = state[PROMPTS]
+    else:
+        ignored.append(f"{PROMPTS} (not used without prompts)")
+    if how.temporal:
+        tensors["temporal.positions"] = state[POSITIONS]
+    else:
+        ignored.append(f"{POSITIONS} (not used without --temporal)")
     own = adapter.state_dict()
     if own.keys() != tensors.keys():
         odd = sorted(own.keys() ^ tensors.keys())[0]
@@ -89,7 +109,31 @@ def read_released(file: Path, clip: LoadedClip, prompts: int) -> Released:
     rest = [
         name for name in state if name not in (PROMPTS, POSITIONS) and not name.startswith((BLOCKS, CLIP))
     ]
-    return Released(adapter, ignored + rest)
+    return Released(adapter, ignored + rest, names_clip=bool(frozen))
+
+
+def _layers(blocks: dict[str, Tensor]) -> int:
+    return len({name.split(".")[0] for name in blocks})
+
+
+def _config(file: Path, how: HowTrained, layers: int, clip_frames: int) -> AdapterConfig:
+    if layers > MOST_LAYERS:
+        raise FeatxError(f"{file}: has {layers} temporal layers; an adapter has at most {MOST_LAYERS}")
+    if layers and how.heads is None:
+        raise FeatxError(
+            f"{file}: has {layers} temporal layers, but does not say how many attention heads: "
+            "give --heads (the authors' --tfm_heads)"
+        )
+    return AdapterConfig(
+        prompts=how.prompts,
+        suffix=how.suffix,
+        layout="positional",
+        layers=layers,
+        positions=how.temporal,  # also without layers: the authors' program adds them with --temporal 1
+        heads=how.heads or AdapterConfig.model_fields["heads"].default,
+        clip_frames=clip_frames,
+        template=None if how.prompts else "{}",  # the authors' program has no template, prompts or not
+    )
 
 
 def _read_state(file: Path) -> tuple[dict[str, Tensor], list[str]]:

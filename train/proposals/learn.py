@@ -10,7 +10,6 @@ import torch
 
 from featx.lock import locked
 from featx.model.detector import DETECTOR_FILE, DetectorHeader, read_detector_header, save_detector
-from featx.train.checkpoint import Checkpoints
 from featx.train.claims import check_claim
 from featx.train.loop import Loop, Parts
 from featx.train.proposals.inputs import ProposalInputs, identity, prepare
@@ -52,17 +51,20 @@ def train_proposals(
         if fresh and ranks.first:
             clear(run)
         ranks.agree(None)  # nobody looks into the folder before it is cleared
-        if ranks.agree((run / DETECTOR_FILE).exists()):
-            return _finished(settings, run)
+        if ranks.agree((run / DETECTOR_FILE).exists()) and (summary := _finished(settings, run)):
+            return summary
         return _learn(settings, prepare(settings), run, ranks, say if ranks.first else lambda line: None)
 
 
-def _finished(settings: ProposalSettings, run: Path) -> Summary:
+def _finished(settings: ProposalSettings, run: Path) -> Summary | None:
+    """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_detector_header(run / DETECTOR_FILE), read_summary(run)
-    check_finished(run, header.settings, settings.model_dump(mode="json"))
+    further = check_finished(run, header.settings, settings.model_dump(mode="json"))
+    about = identity(settings, prepare(settings))
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
-    check_claim(run, "a finished run", then, identity(settings, prepare(settings)))
-    return summary
+    # Settings are compared above: with more steps they differ, and the rest still has to be the same.
+    check_claim(run, "a finished run", then | {"settings": about["settings"]}, about)
+    return None if further else summary
 
 
 def _learn(
@@ -150,10 +152,10 @@ def _save(
         data_set=inputs.manifest.header.name,
         settings=settings.model_dump(mode="json"),
     )
+    loop.finish()
     write_summary(summary, run)
     if loop.progress.best:
         detector.load_state_dict(loop.last)
         save_detector(run / last_of(DETECTOR_FILE), detector, header)
     detector.load_state_dict(loop.chosen)
     save_detector(run / DETECTOR_FILE, detector, header)
-    Checkpoints(run).clear()
