@@ -223,6 +223,11 @@ def test_the_command_reads_and_never_scores(tmp_path: Path, featx) -> None:
     assert chosen.few_shot is None
 
 
+def said_to_be_left_out(said: str) -> list[str]:
+    """Lines of standard error, where the other notes of a CSV are said too."""
+    return [line for line in said.splitlines() if line.startswith("left out: ")]
+
+
 def test_what_has_no_results_is_left_out_by_name(tmp_path: Path, featx) -> None:
     """`runs/*`: one run is scored, one is not yet, one is about few shots, one is a folder of runs, one no run."""
     runs = tmp_path / "runs"
@@ -234,7 +239,8 @@ def test_what_has_no_results_is_left_out_by_name(tmp_path: Path, featx) -> None:
     named = sorted(runs.iterdir())
     outcome = featx("table", "closed-set", *named, "--format", "csv")
     assert outcome.code == 0 and [row["run"] for row in csv.DictReader(io.StringIO(outcome.out))] == ["a"]
-    left_out = [line for line in outcome.err.splitlines() if "left out: " in line]
+    left_out = said_to_be_left_out(outcome.err)
+    assert said_to_be_left_out(featx("table", "closed-set", *named, "--format", "json").err) == left_out
     assert [line.split(": ")[1] for line in left_out] == [str(path) for path in named if path.name != "a"]
     assert f"make them with: featx eval {runs / 'b'}" in left_out[0]
     assert "has no closed-set results" in left_out[1]
@@ -256,7 +262,7 @@ def test_a_sweep_is_shown_by_its_folder_and_by_what_is_in_it(tmp_path: Path, fea
     assert by_files.out == by_folder and by_files.out.count("\n") == 3 + by_folder.count("no such row")
     twice = featx("table", "ablation", sweep, *sorted(sweep.iterdir()), "--format", "csv")
     assert twice.out == by_folder
-    left_out = [line.split(": ")[1] for line in by_files.err.splitlines() if "left out: " in line]
+    left_out = [line.split(": ")[1] for line in said_to_be_left_out(by_files.err)]
     assert left_out == [str(path) for path in sorted(sweep.iterdir()) if not path.match("results-*.json")]
     hint = featx("eval", sweep).err  # the hint leads on, not back
     assert f"featx table ablation {sweep}" in hint

@@ -111,7 +111,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     number: int, order_world: Path, whole: Path, tmp_path: Path, featx
 ) -> None:
     run = tmp_path / "run"
-    words = command(order_world, run, "--steps", 120, "--checkpoint-steps", 0)
+    words = command(order_world, run, "--steps", 120, "--checkpoint-steps", 0, "--quiet")
     thread = when(lambda: steps_logged(run) > 40, lambda: os.kill(os.getpid(), number))
     outcome = featx(*words)
     thread.join()
