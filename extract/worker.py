@@ -23,7 +23,7 @@ import torch
 
 from featx.clip.images import ImageEncoder, choose_precision
 from featx.clip.load import LoadedClip, load_clip
-from featx.devices import choose_device, first_line, ran_out_of_memory
+from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
 from featx.errors import FeatxError
 from featx.extract.command import DecodeOptions
 from featx.extract.hwaccel import check_hwaccel, device_of
@@ -82,8 +82,7 @@ def _work(line: Line, duty: Duty) -> None:
     torch.set_num_threads(duty.threads)
     line.say(Starting("opens its device", START_SECONDS))
     device = choose_device(duty.device)
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)  # whatever names no device must not open a context on the first GPU
+    use_gpu(device)
     if settings.decode_hwaccel:
         line.say(Starting("tries --decode-hwaccel", START_SECONDS))
         check_hwaccel(settings.decode_hwaccel, device_of(settings.decode_hwaccel, device))

@@ -113,6 +113,18 @@ def nvidia_gpus(root: Path = Path("/")) -> list[str]:
     return [line.strip() for line in done.stdout.splitlines() if line.startswith("GPU ")]
 
 
+def use_gpu(device: str) -> None:
+    """Makes a GPU this thread's own, so that what names none (such as page-locked memory) opens no other one's context.
+
+    Without a number it is the first one: `torch.cuda.set_device` refuses ``cuda``.
+    """
+    import torch
+
+    chosen = torch.device(device)
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen.index or 0)
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether a device had no memory left; imports nothing, so that it may be asked of any error."""
     if isinstance(error, MemoryError):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from featx.devices import choose_device, nvidia_gpus, ran_out_of_memory
+from featx.devices import choose_device, nvidia_gpus, ran_out_of_memory, use_gpu
 from featx.errors import FeatxError
 
 no_gpu = pytest.mark.skipif(bool(nvidia_gpus()), reason="is about machines without a GPU")
@@ -109,3 +109,14 @@ def test_a_gpu_computes_float32_in_full(device: str, monkeypatch: pytest.MonkeyP
         assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
     finally:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_a_gpu_without_a_number_is_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of `set_device` torch wants a number: with ``cuda``, which is what `auto` becomes, every worker ended."""
+    with pytest.raises(ValueError, match="index"):
+        torch.cuda.set_device("cuda")
+    told: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", told.append)
+    for device in ("cuda", "cuda:1", "cpu"):
+        use_gpu(device)
+    assert told == [0, 1]

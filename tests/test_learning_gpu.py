@@ -20,7 +20,6 @@ from featx.model.adapter import Adapter, AdapterConfig
 from featx.model.detector import Detector
 from featx.model.detector_config import DetectorConfig
 from featx.model.scoring import encode_videos, pool_videos, score_videos
-from featx.train import ranks as ranks_module
 from featx.train.loader import Batch, read_ahead
 from featx.train.proposals.loader import ProposalBatch
 from featx.train.proposals.step import ProposalStep
@@ -164,9 +163,9 @@ def test_no_videos_have_no_scores() -> None:
 
 def test_threads_that_read_ahead_use_the_gpu_that_they_read_for(monkeypatch) -> None:
     """Page-locked memory belongs to the thread's current GPU, which is the first one unless it is told."""
-    told: list[str] = []
-    monkeypatch.setattr(ranks_module.torch.cuda, "set_device", told.append)
+    told: list[int] = []
+    monkeypatch.setattr(torch.cuda, "set_device", told.append)
     assert list(read_ahead(lambda step: step, 1, 9, 2, "cuda:1")) == list(range(1, 10))
-    assert set(told) == {"cuda:1"}
+    assert set(told) == {1}
     told.clear()
     assert list(read_ahead(lambda step: step, 1, 9, 2, "cpu")) == list(range(1, 10)) and not told

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featx.devices import use_gpu
 from featx.sources import Source
-from featx.train.ranks import Ranks, parts, use_gpu
+from featx.train.ranks import Ranks, parts
 from featx.train.sampler import Draw, Draws
 
 STEPS_AHEAD_OF_EACH_WORKER = 2

@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from featx.devices import choose_device
+from featx.devices import choose_device, use_gpu
 from featx.errors import FeatxError, Interrupted
 
 MEETING = (
@@ -146,12 +146,6 @@ def join_ranks(device: str) -> Iterator[Ranks]:
         dist.destroy_process_group()
         raise
     dist.destroy_process_group()  # not after errors: it may wait for ranks that are gone, and this process ends anyway
-
-
-def use_gpu(device: str) -> None:
-    """Makes a GPU this thread's own, so that what names none (such as page-locked memory) opens no other one's context."""
-    if device.startswith("cuda:"):
-        torch.cuda.set_device(device)
 
 
 def device_of_rank(device: str, local_rank: int, neighbours: int) -> str:
