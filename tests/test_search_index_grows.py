@@ -53,7 +53,7 @@ class LivingStore(FeatureStore):
         lives = np.array([video_id not in gone for video_id in index.ids], bool)
         index.ids = [(new_id or {}).get(one, one) for one in index.ids if one not in gone]
         index.rows, index.first_row = index.rows[lives], index.first_row[lives]
-        index.shard_of = index.shard_of[lives]
+        index.shard_of, index.position = index.shard_of[lives], index.position[lives]
         index.number_of = {video_id: number for number, video_id in enumerate(index.ids)}
         self.rows_read = 0
 

@@ -145,7 +145,9 @@ def test_localisation_learns_a_detector_and_an_adapter_for_each_class_split(
     outcome = featx("sweep", recipe, "--grid", "layers=0", "--to", tmp_path / "no")
     assert outcome.code == 2 and "--test-proposals" in outcome.err
     strange = tmp_path / "strange.json"
-    strange.write_text('{"videos": {"test-0.mp4": {"start_s": [0], "end_s": [1], "score": [7]}}}')
+    nothing = '{"start_s": [], "end_s": [], "score": []}'
+    seven = '{"start_s": [0], "end_s": [1], "score": [7]}'
+    strange.write_text(f'{{"videos": {{"test-0.mp4": {seven}, "test-1.mp4": {nothing}}}}}')
     words = ["sweep", recipe, "--grid", "layers=0", "--test-proposals", strange, "--to", tmp_path / "strange"]
     outcome = featx(*words)  # refused as featx eval refuses it
     assert outcome.code == 2 and f"--test-proposals {strange}: scores must be" in outcome.err
