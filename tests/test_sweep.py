@@ -1,6 +1,7 @@
 """A sweep is its cells' runs: means over seeds, gone on with where it stopped, shown by the ablation table."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -145,9 +146,10 @@ def test_localisation_learns_a_detector_and_an_adapter_for_each_class_split(
     outcome = featx("sweep", recipe, "--grid", "layers=0", "--to", tmp_path / "no")
     assert outcome.code == 2 and "--test-proposals" in outcome.err
     strange = tmp_path / "strange.json"
-    nothing = '{"start_s": [], "end_s": [], "score": []}'
-    seven = '{"start_s": [0], "end_s": [1], "score": [7]}'
-    strange.write_text(f'{{"videos": {{"test-0.mp4": {seven}, "test-1.mp4": {nothing}}}}}')
+    empty = {"start_s": [], "end_s": [], "score": []}
+    content = {f"test-{number}.mp4": empty for number in range(20)}
+    content["test-0.mp4"] = {"start_s": [0], "end_s": [1], "score": [7]}
+    strange.write_text(json.dumps({"videos": content}))
     words = ["sweep", recipe, "--grid", "layers=0", "--test-proposals", strange, "--to", tmp_path / "strange"]
     outcome = featx(*words)  # refused as featx eval refuses it
     assert outcome.code == 2 and f"--test-proposals {strange}: scores must be" in outcome.err
