@@ -99,6 +99,7 @@ class Progress:
 
     def __exit__(self, *details: object) -> None:
         if self._bar is not None:
+            self._show()  # a short run may never have been due
             self._bar.__exit__(*details)  # type: ignore[arg-type]
         elif self._shown not in (None, self._done):
             self._show()
