@@ -252,7 +252,7 @@ def test_wrong_use_is_one_line(
         "--hop 2.0: needs --window": [video, "--adapter", run, "--hop", 2],
         "no such file or folder": [tmp_path / "none.mp4", "--adapter", run],
         "no video in this folder": [tmp_path / "empty", "--adapter", run],
-        "cannot read the adapter": [video, "--adapter", tmp_path],
+        "cannot read the adapter": [video, "--adapter", tmp_path / "empty"],
         "no video 'red-star/test-99.mp4'; did you mean": [
             *store,
             "--ids",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -58,8 +59,11 @@ def search(
         )
     if contact_sheet is not None:
         check_sheet(contact_sheet)
-    if query and (Path(query) / STORE_FILE).is_file() and not (store / STORE_FILE).is_file():
-        raise FeatxError(f"STORE comes first: featx search {shlex.quote(query)} {shlex.quote(str(store))}")
+    with contextlib.suppress(OSError):  # a sentence may be longer than a path can be
+        is_swapped = bool(query) and (Path(query or "") / STORE_FILE).is_file()
+        if is_swapped and not (store / STORE_FILE).is_file():
+            swapped = f"{shlex.quote(query or '')} {shlex.quote(str(store))}"
+            raise FeatxError(f"STORE comes first: featx search {swapped}")
     asked = gather_queries(query, queries, image or [])
     try:
         result = run_search(store, asked, settings, contact_sheet)
