@@ -128,12 +128,12 @@ class Adapter(nn.Module):
 
     def encode_clips(self, clips: Tensor) -> Tensor:
         """Turns (B, T, D) frame features into (B, D) video features of unit length."""
-        clips = clips.float()
+        clips = clips.to(torch.promote_types(clips.dtype, torch.float32))  # float64 stays what it is
         if self.temporal is None:
             return nn.functional.normalize(clips.mean(dim=1), dim=-1)
         reduced = REDUCED.get(self.precision)
         with torch.autocast(clips.device.type, reduced, enabled=reduced is not None):
-            video = self.temporal(clips).float()
+            video = self.temporal(clips).to(clips.dtype)
         return nn.functional.normalize(video, dim=-1)
 
     def parameter_count(self) -> int:
