@@ -115,7 +115,7 @@ def _video(
     log: DecoderLog, pixels: memoryview, options: DecodeOptions
 ) -> tuple[SmallVideo | None, memoryview]:
     """Takes a video from the front of the pixels; None if there is any doubt about it."""
-    width, height = options.picture_size(log.first_size, log.sample_aspect)
+    width, height = options.picture_size(log.first_size, log.first_aspect)
     frames = log.source_frames()
     if not width or log.graphs != 1 or log.errors or log.container == "mpegts":
         return None, pixels

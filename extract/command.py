@@ -13,9 +13,8 @@ from typing import Any
 
 from featx.clip.preprocess import fast_filter
 from featx.extract.sampling import Sampling, filter_of
+from featx.extract.settings import MAX_PIXELS
 from featx.ffmpeg import DEMUXERS, PROTOCOLS, ffmpeg_path
-
-MAX_PIXELS = 2**26  # 8K and 360-degree footage up to 11520 x 5760; four times that takes gigabytes to decode
 
 
 @dataclass(frozen=True)
@@ -50,17 +49,17 @@ class DecodeOptions:
     max_duration_s: float = 48 * 3600.0
     max_frames: int = 20_000_000
 
-    def picture_size(self, frame_size: tuple[int, int], sample_aspect: str) -> tuple[int, int]:
+    def picture_size(self, frame_size: tuple[int, int], aspect: tuple[int, int]) -> tuple[int, int]:
         """Returns width and height of the picture that a frame becomes.
 
         Args:
             frame_size: Width and height of the upright frame; zeros if there is none.
-            sample_aspect: Width to height of its pixels, such as ``4/3``; ``0/1`` if not known.
+            aspect: Width to height of its pixels, such as (4, 3); (0, 1) if not known.
         """
         width, height = frame_size
         if self.fast_size:
             return (self.fast_size, self.fast_size) if width else (0, 0)
-        upper, lower = (int(word) for word in (sample_aspect or "0/1").split("/"))
+        upper, lower = aspect
         if self.square_pixels and upper:
             width = int(width * (upper / lower) + 0.5)
         return width, height
@@ -206,14 +205,14 @@ def _video_only() -> dict[str, None]:
     return {"an": None, "sn": None, "dn": None}
 
 
-def _pictures(source: Any, options: DecodeOptions, chain: list[str], to: str = "pipe:1") -> Any:
+def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
     import ffmpeg
 
     # Without passthrough, frames of a variable rate would be doubled or dropped to make the rate constant. Without
     # noautoscale, frames of another size would be stretched to the first one's.
     return ffmpeg.output(
         source,
-        to,
+        "pipe:1",
         **({} if options.stream is None else {"map": _stream(options)}),
         vf=",".join(word for word in chain if word),
         pix_fmt="rgb24",

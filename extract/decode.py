@@ -91,7 +91,7 @@ class Decoding:
 
     def _read_pictures(self, process: FfmpegProcess) -> Iterator[np.ndarray]:
         process.wait_for_frame()
-        width, height = self.options.picture_size(self.log.first_size, self.log.sample_aspect)
+        width, height = self.options.picture_size(self.log.first_size, self.log.first_aspect)
         while width:
             picture = np.empty((height, width, 3), np.uint8)
             if not process.read_into(picture.data.cast("B")):

@@ -15,10 +15,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from featx.ffmpeg import MEMORY_ADDRESS
+
 NO_TIME = -(2**63)  # how ffmpeg writes a time that it does not know
+_COLUMNS = 7  # time, duration, key or not, width, height, and the two numbers of the aspect
 LAST_LINES = 20
 LINE_BYTES = 400
-MEMORY_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _SIZE = re.compile(r", (\d+)x(\d+)")
 LEVEL = re.compile(r"\[(?:warning|error|fatal|panic)\] ")
 
@@ -75,6 +77,7 @@ class SourceFrames:
         durations: (N,) int64.
         key: (N,) bool, whether it is a key frame that builds upon no other.
         sizes: (N, 2) int32, width and height of the upright frame in pixels.
+        aspects: (N, 2) int32, width to height of its pixels, such as 4 and 3; 0 and 1 if not known.
         time_base: Seconds of a unit of time.
     """
 
@@ -82,6 +85,7 @@ class SourceFrames:
     durations: np.ndarray
     key: np.ndarray
     sizes: np.ndarray
+    aspects: np.ndarray
     time_base: Fraction
 
     def __len__(self) -> int:
@@ -98,7 +102,6 @@ class DecoderLog:
         start_s: Where the file begins on its own timeline, in seconds; None if it does not say.
         graphs: How often the filters were set up: more than once if frames change their size or colours.
         transfer: Transfer characteristic of the frames.
-        sample_aspect: Width to height of a pixel of the first frame, such as ``4/3``; ``0/1`` if not known.
         interlaced: Whether any frame is marked as two fields.
         errors: How many errors there were in reading and decoding.
         reading_errors: How many of them came from the container: packets may be missing without a trace.
@@ -116,7 +119,6 @@ class DecoderLog:
         self.start_s: float | None = None
         self.graphs = 0
         self.transfer = ""
-        self.sample_aspect = ""
         self.interlaced = False
         self.errors = 0
         self.reading_errors = 0
@@ -124,7 +126,8 @@ class DecoderLog:
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.first_error = ""
         self._time_base = Fraction(1)
-        self._numbers = array("q")  # pts, duration, key, width, height of each frame in turn
+        self._aspect = (0, 1)  # filters take that of the frame that they were set up for
+        self._numbers = array("q")  # `_COLUMNS` numbers of each frame in turn
         self._rest = b""
         self._head = b""
         self._head_done = False
@@ -132,7 +135,7 @@ class DecoderLog:
     @property
     def frames(self) -> int:
         """How many frames there were so far."""
-        return len(self._numbers) // 5
+        return len(self._numbers) // _COLUMNS
 
     @property
     def first_size(self) -> tuple[int, int]:
@@ -140,9 +143,14 @@ class DecoderLog:
         return (self._numbers[3], self._numbers[4]) if self.frames else (0, 0)
 
     @property
+    def first_aspect(self) -> tuple[int, int]:
+        """Width to height of a pixel of the first frame; (0, 1) if not known, or before it came."""
+        return (self._numbers[5], self._numbers[6]) if self.frames else (0, 1)
+
+    @property
     def span_s(self) -> float:
         """Seconds from the first frame to the latest one."""
-        return float((self._numbers[-5] - self._numbers[0]) * self._time_base) if self.frames else 0.0
+        return float((self._numbers[-_COLUMNS] - self._numbers[0]) * self._time_base) if self.frames else 0.0
 
     @property
     def packet_id(self) -> int:
@@ -151,12 +159,13 @@ class DecoderLog:
 
     def source_frames(self) -> SourceFrames:
         """Returns all frames so far."""
-        numbers = np.array(self._numbers, np.int64).reshape(-1, 5)
+        numbers = np.array(self._numbers, np.int64).reshape(-1, _COLUMNS)
         return SourceFrames(
             numbers[:, 0],
             numbers[:, 1],
             numbers[:, 2].astype(bool),
-            numbers[:, 3:].astype(np.int32),
+            numbers[:, 3:5].astype(np.int32),
+            numbers[:, 5:].astype(np.int32),
             self._time_base,
         )
 
@@ -193,14 +202,15 @@ class DecoderLog:
                 self._complain(complaint[1].decode(), complaint[0])
 
     def _read_frames(self, text: bytes) -> None:
-        for _, pts, duration, upper, lower, width, height, fields, key, kind, behind in _FRAME.findall(text):
-            previous = self._numbers[-5] + self._numbers[-4] if self.frames else 0
+        for number, pts, duration, upper, lower, width, height, fields, key, kind, behind in _FRAME.findall(
+            text
+        ):
+            previous = self._numbers[-_COLUMNS] + self._numbers[1 - _COLUMNS] if self.frames else 0
             time = previous if pts == b"NOPTS" else int(pts)
-            self._numbers.extend(
-                (time, int(duration), key == b"1" and kind in b"I?", int(width), int(height))
-            )
-            if not self.sample_aspect:
-                self.sample_aspect = f"{int(upper)}/{int(lower)}"
+            is_key = key == b"1" and kind in b"I?"
+            if int(number) == 0:
+                self._aspect = int(upper), int(lower)
+            self._numbers.extend((time, int(duration), is_key, int(width), int(height), *self._aspect))
             self.interlaced = self.interlaced or fields in b"TB"
             # Another thread's message can get between a frame's line and its end; then it carries no level.
             if behind.strip() and not _TALK.match(behind):

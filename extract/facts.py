@@ -30,7 +30,7 @@ def facts_of(
     """
     status = video.path.stat()
     width, height = log.first_size
-    aspect = log.sample_aspect.replace("/", ":")
+    upper, lower = log.first_aspect
     return VideoFacts(
         path=video.recorded_path,
         size_bytes=status.st_size,
@@ -45,7 +45,7 @@ def facts_of(
         streams=sum(stream.kind == "Video" for stream in log.streams),
         concealed=concealed,
         time_jumps=jumps,
-        sample_aspect=None if aspect.startswith("0") else aspect,
+        sample_aspect=f"{upper}:{lower}" if upper else None,
         interlaced=log.interlaced,
         transfer=None if log.transfer in UNKNOWN else log.transfer,
     )

@@ -15,9 +15,8 @@ from featx.extract.decoder_log import DecoderLog
 from featx.extract.errors import ERRORS_IN_A_ROW
 from featx.ffmpeg import kill
 
-PIPE_BYTES = (
-    2**20
-)  # the largest that an unprivileged process may ask for; fewer switches between the processes
+# The largest that an unprivileged process may ask for: fewer switches between the processes.
+PIPE_BYTES = 2**20
 BLOCK_BYTES = 2**16
 
 
@@ -151,11 +150,16 @@ class FfmpegProcess:
         finally:
             self._is_waited_for = False
 
+    @property
+    def _progress(self) -> tuple[int, int]:
+        """Changes whenever something comes of the process."""
+        return self.log.frames, self._bytes_read
+
     def _watch(self) -> None:
         """Kills the process when it was waited for too long without a sign; time spent elsewhere does not count."""
         sign, since = (-1, -1), time.monotonic()
         while not self._ended.wait(min(self._timeout_s / 4, 1.0)):
-            now = (self.log.frames, self._bytes_read)
+            now = self._progress
             if now != sign or not self._is_waited_for:
                 sign, since = now, time.monotonic()
             elif time.monotonic() - since > self._timeout_s:
@@ -177,9 +181,8 @@ class FfmpegProcess:
 
     def _complains_for_ever(self) -> bool:
         """Whether there is error after error and nothing else: on some damaged files ffmpeg turns in a circle."""
-        sign = (self.log.frames, self._bytes_read)
-        if sign != self._sign:
-            self._sign, self._errors_before = sign, self.log.errors
+        if self._progress != self._sign:
+            self._sign, self._errors_before = self._progress, self.log.errors
         if self.log.errors - self._errors_before <= ERRORS_IN_A_ROW:
             return False
         self.stalled = True

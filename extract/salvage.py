@@ -192,8 +192,9 @@ def pictures(path: Path, options: DecodeOptions, found: Survey) -> Iterator[tupl
     """
     log = DecoderLog()
     with FfmpegProcess(lambda pipe: every_frame_command(path, options), log, options.timeout_s) as process:
-        for number, (width, height) in enumerate(found.frames.sizes.tolist()):
-            width, height = options.picture_size((width, height), found.log.sample_aspect)
+        shapes = zip(found.frames.sizes.tolist(), found.frames.aspects.tolist(), strict=True)
+        for number, (size, aspect) in enumerate(shapes):
+            width, height = options.picture_size(tuple(size), tuple(aspect))
             picture = np.empty((height, width, 3), np.uint8)
             if not process.read_into(picture.data.cast("B")):
                 status = process.wait()

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 
 from featx.settings import Settings
 
+MAX_PIXELS = 2**26  # 8K and 360-degree footage up to 11520 x 5760; four times that takes gigabytes to decode
+
 
 class ExtractSettings(Settings):
     """How videos become features. The first group decides what the features are, the rest how they are made."""
@@ -104,7 +106,7 @@ class ExtractSettings(Settings):
         description="Give a video up when its decoder gives no further frame for so many seconds.",
     )
     max_pixels: int = Field(
-        2**26,
+        MAX_PIXELS,
         ge=1,
         description="Largest frame (width times height) that is decoded; the default takes 8K and 360-degree footage "
         "up to 11520x5760.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ VARIABLE = "FEATX_FFMPEG"
 # file:///etc/passwd. Both lists are needed.
 PROTOCOLS = "file,pipe"
 DEMUXERS = ",".join(ENDINGS_OF)
+
+MEMORY_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # differs from run to run in what ffmpeg says
 
 
 def ffmpeg_path() -> str:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.ffmpeg import DEMUXERS, PROTOCOLS, ffmpeg_path
+from featx.ffmpeg import DEMUXERS, MEMORY_ADDRESS, PROTOCOLS, ffmpeg_path
 
 NEAR_S = 0.001  # a frame that much before a time is its frame; no two frames are closer than twice that
 RUN_UPS_S = (0.0, 10.0)  # how long before a frame decoding begins, where the first is too late the second
 LONGEST_REASON = 200
 WIDEST = 4  # times the height
-MEMORY_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 
 
 class NoPicture(Exception):

@@ -218,8 +218,10 @@ def test_which_frames_are_true_in_worked_examples() -> None:
         gaps: set[int] = frozenset(),
     ) -> tuple[list[int], int]:
         shown = np.array([time for time in range(10) if time not in lost])
-        sizes = np.zeros((len(shown), 2))
-        frames = SourceFrames(shown, np.ones_like(shown), np.isin(shown, [0, 6]), sizes, Fraction(1))
+        none_of_two = np.zeros((len(shown), 2))
+        frames = SourceFrames(
+            shown, np.ones_like(shown), np.isin(shown, [0, 6]), none_of_two, none_of_two, Fraction(1)
+        )
         none = np.zeros(10, bool)
         packets = Packets(np.array(pts), np.arange(10) + 10**12, np.array(key), none, none, Fraction(1))
         is_true, count = true_frames(
@@ -354,3 +356,24 @@ def test_whatever_a_file_has_been_through_rows_fit_or_it_failed(tmp_path: Path) 
 def test_whatever_many_files_have_been_through(tmp_path: Path) -> None:
     for seed in range(1, 5):
         spoil_and_decode(tmp_path, seed, 250)
+
+
+def test_each_frame_is_stretched_by_its_own_pixels(tmp_path: Path) -> None:
+    """Two sizes and two shapes of pixels in one file: the rows are those of each part alone."""
+    jpeg = ("-c:v", "mjpeg", "-q:v", "3")
+    shapes = {"96x64": "1/1", "64x96": "2/1"}
+    parts = [
+        make(tmp_path / f"{size}.mjpeg", "-vf", f"setsar={aspect}", *jpeg, size=size, seconds=0.5)
+        for size, aspect in shapes.items()
+    ]
+    as_video = ["-f", "mjpeg", "-framerate", "20", "-i"]
+    whole = []
+    for name, stream in {"both": join(tmp_path / "both.mjpeg", *parts), "a": parts[0], "b": parts[1]}.items():
+        video = tmp_path / f"{name}.mkv"
+        command = [ffmpeg_path(), "-v", "error", *as_video, str(stream), "-c", "copy", str(video)]
+        subprocess.run(command, check=True, timeout=60)
+        whole.append(decoded(video, square_pixels=True)[0])
+    both, first, second = whole
+    assert len(both) == 20
+    np.testing.assert_array_equal(both[:10], first)
+    assert both[10:].shape == second.shape and (np.abs(both[10:].astype(int) - second).mean() < 60)
