@@ -144,3 +144,17 @@ def test_a_last_update_that_makes_no_numbers_finishes_no_episode(
         and "step 1: its update left numbers that are not finite ('0.temporal." in outcome.err
     )
     assert not [*(run / "episodes").glob("0*")] and not [*run.glob("results-*")]
+
+
+def test_short_memory_changes_no_bit(class_world, episodes, tmp_path, featx, monkeypatch) -> None:
+    """The texts of all episodes that are learned together count."""
+    more = ["--layers", 0, "--steps", 3, "--episodes-together", 2]
+    plenty = featx(*words(class_world, episodes, tmp_path / "plenty", *more))
+    monkeypatch.setattr("featx.train.recognition.free_memory_bytes", lambda: 1000)
+    short = featx(*words(class_world, episodes, tmp_path / "short", *more))
+    assert plenty.code == short.code == 0, short.err
+    assert "computed again" not in plenty.err
+    assert "6 texts a step" in short.err and "blocks are computed again" in short.err  # 2 episodes of 3 classes
+    for index in range(5):
+        file = Path("episodes") / f"{index:04d}.safetensors"
+        assert (tmp_path / "plenty" / file).read_bytes() == (tmp_path / "short" / file).read_bytes()

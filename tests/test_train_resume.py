@@ -166,6 +166,19 @@ def test_damaged_checkpoints_fall_back_to_the_one_before(
         assert log_of(run) == log_of(whole)
 
 
+def test_another_number_of_threads_is_said(interrupted: Path, order_world: Path, featx) -> None:
+    """Sums are rounded differently with it, so "byte for byte" no longer holds: whoever goes on must know."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        outcome = featx(*command(order_world, interrupted, "--steps", 120))
+    finally:
+        torch.set_num_threads(before)
+    assert outcome.code == 0
+    assert f"began with {before} threads, goes on with {before + 1}" in outcome.err
+    assert f"OMP_NUM_THREADS={before}" in outcome.err
+
+
 def test_other_settings_and_other_data_are_named(
     interrupted: Path, order_world: Path, tmp_path: Path, featx
 ) -> None:

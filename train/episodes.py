@@ -27,7 +27,7 @@ from featx.train.inputs import Basis, Inputs, prepare
 from featx.train.loader import Loader
 from featx.train.loop import Loop, Parts
 from featx.train.ranks import Ranks, join_ranks
-from featx.train.recognition import header_of, make_parts, make_sampler
+from featx.train.recognition import header_of, make_parts, make_sampler, must_recompute
 from featx.train.run_folder import EPISODES_FILE
 from featx.train.scoring import results_of, score
 from featx.train.settings import MAY_CHANGE, TrainSettings
@@ -189,8 +189,11 @@ def _learn(
     tests = {index: list_labelled(basis.store, view, TEST) for index, view in views.items()}
     folder = run / FOLDER / f"group-{number:04d}"
     if inputs[0].adapter.parameter_count():
+        recompute = must_recompute(settings, inputs, ranks, say)
         parts = (
-            make_parts(settings, inputs[0], ranks) if len(inputs) == 1 else _joined(settings, inputs, ranks)
+            make_parts(settings, inputs[0], ranks, recompute)
+            if len(inputs) == 1
+            else _joined(settings, inputs, ranks, recompute)
         )
         identity = {"settings": _lasting(settings), "episodes": _digest(list(episodes.values()))}
         loop = Loop(settings, parts, folder, identity, say)
@@ -202,10 +205,10 @@ def _learn(
     Checkpoints(folder).clear()
 
 
-def _joined(settings: TrainSettings, inputs: list[Inputs], ranks: Ranks) -> Parts:
+def _joined(settings: TrainSettings, inputs: list[Inputs], ranks: Ranks, recompute: bool) -> Parts:
     basis = inputs[0].basis
     adapters = nn.ModuleList([one.adapter for one in inputs]).to(ranks.device)
-    tower = basis.tower(ranks.device, settings.precision, settings.compile, settings.recompute)
+    tower = basis.tower(ranks.device, settings.precision, settings.compile, recompute)
     watch = Stopwatch(ranks.device)
     everything = join([one.videos for one in inputs])
     firsts = np.cumsum([0, *(len(one.videos) for one in inputs[:-1])])

@@ -189,6 +189,12 @@ class Loop:
         )
         self._parts.watch.seconds = record["phases"]
         self._say(f"{self._run}: going on after step {self.progress.step} of {self._settings.steps}")
+        threads = torch.get_num_threads()
+        if record.get("threads", threads) != threads:  # files of before do not say
+            self._say(
+                f"{self._run}: began with {record['threads']} threads, goes on with {threads}: sums are rounded "
+                f"differently, so the last bits differ; OMP_NUM_THREADS={record['threads']} keeps them"
+            )
 
     def run(self) -> None:
         """Does the steps that are left.
@@ -327,6 +333,7 @@ class Loop:
             "identity": self._identity,
             "progress": asdict(self.progress),
             "phases": self._parts.watch.seconds,
+            "threads": torch.get_num_threads(),
         }
         self._checkpoints.save(self.progress.step, Checkpoint(record, tensors))
 

@@ -115,7 +115,7 @@ def _learn(
     loop = None
     about = identity(settings, inputs.basis, inputs.videos, inputs.classes)
     if inputs.adapter.parameter_count():
-        recompute = must_recompute(settings, inputs, ranks, say)
+        recompute = must_recompute(settings, [inputs], ranks, say)
         loop = Loop(settings, make_parts(settings, inputs, ranks, recompute), run, about, say)
         loop.resume()
         loop.run()
@@ -143,18 +143,22 @@ def _learn(
     return summary
 
 
-def must_recompute(settings: TrainSettings, inputs: Inputs, ranks: Ranks, say: Callable[[str], None]) -> bool:
+def must_recompute(
+    settings: TrainSettings, together: list[Inputs], ranks: Ranks, say: Callable[[str], None]
+) -> bool:
     """Tells whether the text encoder's blocks are computed again in the backward pass: asked for, or memory is short.
 
-    What is learned is the same, bit for bit on a CPU.
+    What is learned is the same, bit for bit on a CPU. A step encodes the texts of all that is learned ``together``.
     """
     if settings.recompute or not settings.prompts:
         return settings.recompute
-    most = settings.batch if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
-    texts = -(-min(most, len(inputs.plan)) // ranks.count)
-    loaded = inputs.basis.loaded
+    loaded, device = together[0].basis.loaded, ranks.device
     size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
-    needed, device = kept_bytes(inputs.plan, texts, size), ranks.device
+    texts = needed = 0
+    for inputs in together:
+        most = settings.batch if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
+        count = -(-min(most, len(inputs.plan)) // ranks.count)
+        texts, needed = texts + count, needed + kept_bytes(inputs.plan, count, size)
     free = free_gpu_bytes(device) if device.startswith("cuda") else free_memory_bytes() // ranks.neighbours
     if needed <= free:
         return False
