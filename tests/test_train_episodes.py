@@ -154,7 +154,9 @@ def test_short_memory_changes_no_bit(class_world, episodes, tmp_path, featx, mon
     short = featx(*words(class_world, episodes, tmp_path / "short", *more))
     assert plenty.code == short.code == 0, short.err
     assert "computed again" not in plenty.err
-    assert "6 texts a step" in short.err and "blocks are computed again" in short.err  # 2 episodes of 3 classes
+    assert (
+        "6 texts a step" in short.err and "blocks are computed again" in short.err
+    )  # 2 episodes of 3 classes
     for index in range(5):
         file = Path("episodes") / f"{index:04d}.safetensors"
         assert (tmp_path / "plenty" / file).read_bytes() == (tmp_path / "short" / file).read_bytes()
