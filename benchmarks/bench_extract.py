@@ -28,16 +28,16 @@ from bench_small_files import bench_small_files
 from bench_store import bench_index, bench_windows
 
 from featx.clip.preprocess import fast_filter
-from featx.extract.command import DecodeOptions
-from featx.extract.crew import Crew
-from featx.extract.messages import Whole
-from featx.extract.pipeline import Counts, run
-from featx.extract.pool import DecoderPool, PictureOptions
-from featx.extract.settings import ExtractSettings
-from featx.extract.videos import SourceVideo
-from featx.ffmpeg import ffmpeg_path
-from featx.store.writer import StoreWriter
-from featx.video_files import ENDINGS
+from featx.extract.decoding.ffmpeg_args import DecodeOptions
+from featx.extract.plan.settings import ExtractSettings
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import DecoderPool, PictureOptions
+from featx.extract.workers.messages import Whole
+from featx.extract.workers.pipeline import Counts, run
+from featx.extract.workers.worker_pool import Crew
+from featx.store.writing.writer import StoreWriter
+from featx.video.ffmpeg import ffmpeg_path
+from featx.video.files import ENDINGS
 
 INPUT_SIZE = 224
 CORES = os.cpu_count() or 1

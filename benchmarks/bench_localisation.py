@@ -21,8 +21,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import plain_localisation as plain
 
-from featx.metrics.intervals import Detections, Instances, Spans
-from featx.metrics.localisation import ACTIVITYNET_TIOU, RULES, average_precision, match
+from featx.localisation.metrics.average_precision import ACTIVITYNET_TIOU, RULES, average_precision, match
+from featx.localisation.metrics.intervals import Detections, Instances, Spans
 
 LENGTH_S = 120.0
 

@@ -26,14 +26,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.evaluate.search.exact import open_scans, search_exactly
-from featx.evaluate.search.index import open_index
-from featx.evaluate.search.scan import Scan
-from featx.evaluate.search.settings import SearchSettings
+from featx.evaluate.search.exact.scan import Scan
+from featx.evaluate.search.exact.search import open_scans, search_exactly
+from featx.evaluate.search.exact.settings import SearchSettings
+from featx.evaluate.search.index.search import open_index
 from featx.evaluate.search.speed import memory_gb_per_s
 from featx.store.reader import FeatureStore
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 WIDTH, VIDEO_ROWS, FRAMES_A_SECOND = 512, 400, 25
 PLANTED = 50  # of each kind

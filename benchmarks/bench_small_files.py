@@ -12,10 +12,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from featx.extract.batch import BATCH
-from featx.extract.pool import PictureOptions, decode_small_videos, decode_video
-from featx.extract.videos import SourceVideo
-from featx.ffmpeg import ffmpeg_path
+from featx.extract.decoding.batch import BATCH
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import PictureOptions, decode_small_videos, decode_video
+from featx.video.ffmpeg import ffmpeg_path
 
 FILES = 160
 

@@ -36,7 +36,7 @@ from featx.store.schema import (
     record_path,
     shard_name,
 )
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 WIDTH, WINDOW_ROWS, WINDOWS_A_CALL = 512, 16, 64
 FINGERPRINT = Fingerprint(model="bench", weights_sha256="0" * 64, input_size=224, width=WIDTH)
@@ -176,7 +176,7 @@ OPEN_AND_SAY = """
 import json, sys, time
 from pathlib import Path
 from featx.store.reader import FeatureStore
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 before = resident_mb()

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.metrics.suppression import soft_nms
+from featx.localisation.metrics.suppression import soft_nms
 
 COUNT, SEGMENTS, DURATION_S = 2000, 30, 200.0
 SIGMA, MIN_SCORE = 0.5, 0.001

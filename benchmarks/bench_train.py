@@ -36,7 +36,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from featx.clip.text import TextPlan, prompt_table_rows
-from featx.clips import draw_clips
+from featx.features.clips import draw_clips
 from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
 
 HMDB51 = Path(os.environ.get("FEATX_SHARED", "../shared")) / "annotations/hmdb51/HMDB51_action.list"

@@ -100,7 +100,7 @@ def checks() -> dict[str, Callable[..., Iterator]]:
 
 def videos_of(given: Path | None, folder: Path) -> list[Path]:
     """Returns the clips of a folder, of FEATX_SHARED's, or generated ones."""
-    from featx.video_files import ENDINGS
+    from featx.video.files import ENDINGS
 
     shared = os.environ.get("FEATX_SHARED")
     home = given or (Path(shared) / "videos" if shared else None)

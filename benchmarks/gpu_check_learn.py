@@ -15,13 +15,13 @@ from gpu_check_place import Finding, Place, featx
 from torch.nn import functional
 
 from featx.clip.text import TextTower
-from featx.manifest import Header, Manifest, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
-from featx.train.loader import Batch
-from featx.train.ranks import Ranks
-from featx.train.sampler import Draw
-from featx.train.step import Step, TextSide
-from featx.train.stopwatch import Stopwatch
+from featx.train.adapter.loader import Batch
+from featx.train.adapter.sampler import Draw
+from featx.train.adapter.step import Step, TextSide
+from featx.train.engine.ranks import Ranks
+from featx.train.engine.stopwatch import Stopwatch
 
 GRADIENT_BOUNDS = {
     "fp32": 1e-4,

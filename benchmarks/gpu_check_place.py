@@ -109,7 +109,7 @@ def compare(ours: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> tu
 
 def machine(device: str) -> str:
     """Names what is checked."""
-    from featx.ffmpeg import ffmpeg_path
+    from featx.video.ffmpeg import ffmpeg_path
 
     words = [f"torch {torch.__version__}", f"Python {platform.python_version()}", Path(ffmpeg_path()).name]
     if device == "cpu":

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
-from featx.data_manifests.cli_captions import app as captions_app
-from featx.data_manifests.cli_lists import app as lists_app
-from featx.data_manifests.cli_options import (
+from featx.errors import FeatxError, Interrupted
+
+from .cli_captions import app as captions_app
+from .cli_lists import app as lists_app
+from .cli_options import (
     AllowOverlap,
     AnnotationsFolder,
     ClassTexts,
@@ -26,7 +28,6 @@ from featx.data_manifests.cli_options import (
     match_entries,
     other_texts,
 )
-from featx.errors import FeatxError, Interrupted
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -66,10 +67,10 @@ def moving_shapes(
     from rich.console import Console
     from rich.progress import track
 
-    from featx.data_manifests.moving_shapes.captioned import generate_captioned
-    from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, class_texts, generate
-    from featx.data_manifests.moving_shapes.untrimmed import generate_untrimmed
-    from featx.data_manifests.moving_shapes.world import MOTIONS
+    from .moving_shapes.captioned import generate_captioned
+    from .moving_shapes.generate import MANIFEST_FILE, class_texts, generate
+    from .moving_shapes.untrimmed import generate_untrimmed
+    from .moving_shapes.world import MOTIONS
 
     processes = workers or os.cpu_count() or 1
     if task == "recognition":
@@ -105,7 +106,7 @@ def hmdb51(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt."""
-    from featx.data_manifests.hmdb51 import read_hmdb51
+    from .official.hmdb51 import read_hmdb51
 
     finish(
         match_entries(read_hmdb51(annotations, split_number), to, videos, store, class_texts, allow_overlap)
@@ -123,7 +124,7 @@ def ucf101(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …)."""
-    from featx.data_manifests.ucf101 import read_ucf101
+    from .official.ucf101 import read_ucf101
 
     finish(
         match_entries(read_ucf101(annotations, split_number), to, videos, store, class_texts, allow_overlap)
@@ -140,7 +141,7 @@ def kinetics400(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
-    from featx.data_manifests.kinetics import read_kinetics
+    from .official.kinetics import read_kinetics
 
     finish(
         match_entries(
@@ -159,7 +160,7 @@ def kinetics700(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
-    from featx.data_manifests.kinetics import read_kinetics
+    from .official.kinetics import read_kinetics
 
     finish(
         match_entries(
@@ -184,7 +185,7 @@ def thumos14(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
-    from featx.data_manifests.thumos14 import read_thumos14
+    from .official.thumos14 import read_thumos14
 
     finish(match_entries(read_thumos14(annotations, exclude), to, videos, store, class_texts, allow_overlap))
 
@@ -199,7 +200,7 @@ def activitynet(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
-    from featx.data_manifests.activitynet import read_activitynet
+    from .official.activitynet import read_activitynet
 
     finish(match_entries(read_activitynet(annotations), to, videos, store, class_texts, allow_overlap))
 
@@ -222,7 +223,7 @@ def activitynet_json(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}."""
-    from featx.data_manifests.activitynet import read_activitynet_json
+    from .official.activitynet import read_activitynet_json
 
     read = read_activitynet_json(file, name or to.stem, class_text, subset or [])
     finish(match_entries(read, to, videos, store, class_texts, allow_overlap))
@@ -239,7 +240,7 @@ def folder(
     class_texts: ClassTexts = None,
 ) -> None:
     """Your own videos in class folders; split folders are taken, else the test is drawn."""
-    from featx.data_manifests.folder import read_folder
+    from .own.folder import read_folder
 
     matched = read_folder(videos, to, name or to.stem, class_text, test_fraction, seed)
     matched.manifest.header.classes.update(other_texts(class_texts, matched.manifest.labels))
@@ -266,7 +267,7 @@ def csv(
     class_texts: ClassTexts = None,
 ) -> None:
     """Your own videos in a table: one row a video."""
-    from featx.data_manifests.table import read_table
+    from .own.table import read_table
 
     read = read_table(
         table,

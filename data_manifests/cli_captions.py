@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from featx.data_manifests.cli_options import (
+from .cli_options import (
     AllowOverlap,
     AnnotationsFolder,
     Name,
@@ -49,7 +49,7 @@ def msrvtt(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv."""
-    from featx.data_manifests.msrvtt import read_msrvtt
+    from .official.msrvtt import read_msrvtt
 
     finish(match_entries(read_msrvtt(annotations, protocol), to, videos, store, allow_overlap=allow_overlap))
 
@@ -63,7 +63,7 @@ def lsmdc(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv."""
-    from featx.data_manifests.lsmdc import read_lsmdc
+    from .official.lsmdc import read_lsmdc
 
     finish(match_entries(read_lsmdc(annotations), to, videos, store, allow_overlap=allow_overlap))
 
@@ -83,7 +83,7 @@ def didemo(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """DiDeMo (retrieval of the paragraph about the first 30 s), from train_data.json, val_data.json, test_data.json."""
-    from featx.data_manifests.didemo import read_didemo
+    from .official.didemo import read_didemo
 
     finish(
         match_entries(
@@ -111,7 +111,7 @@ def captions(
     allow_overlap: AllowOverlap = False,
 ) -> None:
     """Any captioned videos (retrieval), or clips of longer ones: one row a sentence."""
-    from featx.data_manifests.captions_table import Columns, read_captions
+    from .own.captions_table import Columns, read_captions
 
     columns = Columns(path_column, captions_column, id_column, split_column, start_column, end_column)
     between = delimiter or ("\t" if table.suffix == ".tsv" else ",")

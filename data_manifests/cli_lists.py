@@ -28,7 +28,7 @@ def check(
     ] = False,
 ) -> None:
     """Checks any manifest and lists everything wrong, with line numbers; exit code 2 if it cannot be used."""
-    from featx.data_manifests.check import check_manifest, class_table, summary
+    from .building.check import check_manifest, class_table, summary
 
     store_ids = None
     if store is not None:
@@ -83,10 +83,11 @@ def episodes(
     ] = None,
 ) -> None:
     """Few-shot episodes: N-way K-shot, or K-shot of all classes, from the authors' lists or drawn."""
-    from featx.data_manifests.draw import draw_episodes
-    from featx.data_manifests.lists import read_episode_lists
-    from featx.episodes import Episodes, EpisodesHeader, write_episodes
-    from featx.manifest import read_manifest
+    from featx.manifest.episodes import Episodes, EpisodesHeader, write_episodes
+    from featx.manifest.videos import read_manifest
+
+    from .building.draw import draw_episodes
+    from .building.lists import read_episode_lists
 
     read = read_manifest(manifest)
     splits = list(dict.fromkeys(video.split for video in read.videos if video.split))
@@ -140,10 +141,11 @@ def class_split(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
 ) -> None:
     """Seen and unseen classes for open-set recognition or localisation, from lists or drawn."""
-    from featx.data_manifests.draw import draw_class_splits
-    from featx.data_manifests.lists import find_lists, read_class_lists
-    from featx.episodes import ClassSplits, ClassSplitsHeader, write_class_splits
-    from featx.manifest import read_manifest
+    from featx.manifest.episodes import ClassSplits, ClassSplitsHeader, write_class_splits
+    from featx.manifest.videos import read_manifest
+
+    from .building.draw import draw_class_splits
+    from .building.lists import find_lists, read_class_lists
 
     pair = train_list is not None or test_list is not None
     if sum([pair, lists is not None, seen is not None]) != 1:

@@ -10,8 +10,8 @@ import typer
 from featx.errors import FeatxError, printable
 
 if TYPE_CHECKING:
-    from featx.data_manifests.build import Matched
-    from featx.data_manifests.entries import Annotations
+    from .building.build import Matched
+    from .building.entries import Annotations
 
 AnnotationsFolder = Annotated[Path, typer.Option("--annotations", help="Folder of the official files.")]
 Videos = Annotated[Path | None, typer.Option(help="Folder that has the video files, at any depth.")]
@@ -75,7 +75,7 @@ def match_entries(
         FeatxError: If neither or both of the two are given, not one entry has a file, or an entry's file belongs to an
             earlier one of another split: what is learned from would be tested on, or be missing from the test.
     """
-    from featx.data_manifests.build import match_folder, match_store
+    from .building.build import match_folder, match_store
 
     read.classes |= other_texts(class_texts, list(read.classes))
     if videos is not None and store is None:
@@ -97,14 +97,14 @@ def match_entries(
 
 def other_texts(file: Path | None, labels: list[str]) -> dict[str, str]:
     """Returns the texts that a user gave for some classes."""
-    from featx.data_manifests.names import read_class_texts
+    from .building.names import read_class_texts
 
     return {} if file is None else read_class_texts(file, labels)
 
 
 def finish(matched: Matched) -> None:
     """Writes the manifest and prints the report."""
-    from featx.data_manifests.build import report, write
+    from .building.build import report, write
 
     write(matched)
     for line in report(matched):

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted
-from featx.evaluate.localisation.settings import DetectionSettings
-from featx.evaluate.settings import EvalSettings, LocaliseSettings, RetrieveSettings
 from featx.settings import SomeSettings, gather, with_options
+
+from .localisation.settings import DetectionSettings
+from .run.settings import EvalSettings, LocaliseSettings, RetrieveSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -45,7 +46,7 @@ def evaluate(
     folder as results-DATASET-SPLIT.json. With --detections and --ground-truth a file of detections is scored instead:
     average precision, or with --as-proposals average recall.
     """
-    from featx.evaluate.tables.table import check_format
+    from .report.table import check_format
 
     check_format(format)
     given = {name: value for name, value in options.items() if value is not None}
@@ -58,7 +59,7 @@ def evaluate(
             raise FeatxError("give RUNS, or --detections FILE")
         _print_detections(_settings(DetectionSettings, given, "--detections"), format)
         return
-    from featx.evaluate.runs import one_task
+    from .run.runs import one_task
 
     task = one_task(runs)
     if task != "recognition" and save_predictions:
@@ -82,11 +83,12 @@ def _settings(model: type[SomeSettings], given: dict[str, Any], what: str) -> So
 def _score_recognition(
     runs: list[Path], settings: EvalSettings, format: str, save_predictions: Path | None
 ) -> None:
-    from featx.evaluate.predictions import check_parquet, write_predictions
-    from featx.evaluate.recognition import evaluate as evaluate_recognition
-    from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables.table import print_tables
-    from featx.results import write_results
+    from featx.scoring.results import write_results
+
+    from .recognition.predictions import check_parquet, write_predictions
+    from .recognition.runs import evaluate as evaluate_recognition
+    from .report.rows import recognition_table
+    from .report.table import print_tables
 
     if save_predictions is not None:
         check_parquet(save_predictions, len(runs))
@@ -103,10 +105,11 @@ def _score_recognition(
 
 
 def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) -> None:
-    from featx.evaluate.retrieval.rows import retrieval_table
-    from featx.evaluate.retrieval.runs import evaluate_retrieval
-    from featx.evaluate.tables.table import print_tables
-    from featx.results import write_results
+    from featx.scoring.results import write_results
+
+    from .report.retrieval_rows import retrieval_table
+    from .report.table import print_tables
+    from .retrieval.runs import evaluate_retrieval
 
     all_results = []
     with _counting(runs) as done:
@@ -119,13 +122,14 @@ def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) 
 
 
 def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
-    from featx.detections import write_detections
-    from featx.evaluate.localisation.rows import localisation_table
-    from featx.evaluate.localisation.runs import evaluate as evaluate_localisation
-    from featx.evaluate.localisation.tables import class_table, errors_table
-    from featx.evaluate.localisation.timeline import write_timelines
-    from featx.evaluate.tables.table import print_tables, with_notes
-    from featx.results import write_results
+    from featx.localisation.detections_file import write_detections
+    from featx.scoring.results import write_results
+
+    from .localisation.runs import evaluate as evaluate_localisation
+    from .localisation.timeline import write_timelines
+    from .report.localisation_rows import localisation_table
+    from .report.localisation_tables import class_table, errors_table
+    from .report.table import print_tables, with_notes
 
     if settings.save_detections and len(runs) > 1:
         raise FeatxError(f"--save-detections {settings.save_detections}: takes one RUN, not {len(runs)}")
@@ -162,7 +166,7 @@ def _counting(runs: list[Path]) -> Iterator[list[Path]]:
 
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:
-    from featx.evaluate.localisation.files import evaluate_detections
-    from featx.evaluate.tables.table import print_tables
+    from .localisation.files import evaluate_detections
+    from .report.table import print_tables
 
     print_tables(evaluate_detections(settings), format)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import Interrupted, PartialFailure
-from featx.extract.settings import ExtractSettings
 from featx.settings import gather, with_options
+
+from .plan.settings import ExtractSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -34,7 +35,7 @@ def extract(
     the store), 130 interrupted.
     """
     settings = gather(ExtractSettings, recipe, options, set or [])
-    from featx.extract.run import extract_videos
+    from .run import extract_videos
 
     try:
         tally, failures_file = extract_videos(videos, to, settings)

@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featx.files import write_atomically
+from featx.files.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from featx.extract.run import Tally
+    from .run import Tally
 
 
 def figures_of(tally: Tally) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from featx.errors import printable
-from featx.extract.settings import ExtractSettings
 from featx.store.schema import VideoFacts
+
+from .plan.settings import ExtractSettings
 
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 NAMED = 3  # videos of each kind

@@ -11,19 +11,20 @@ from pathlib import Path
 from rich.console import Console
 
 from featx.errors import FeatxError, printable
-from featx.extract.crew import Crew
-from featx.extract.messages import Failed, Lost, Whole
-from featx.extract.pipeline import Counts
-from featx.extract.progress import figures_of, summary, write_stats
-from featx.extract.remarks import Remarks
-from featx.extract.settings import ExtractSettings
-from featx.extract.todo import find_todo, lines_about, tried_with
-from featx.extract.videos import find_videos
-from featx.progress import Progress
+from featx.output.progress import Progress
 from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
 from featx.store.source_files import recorded_file
-from featx.store.writer import BadVideo, StoreWriter
+from featx.store.writing.writer import BadVideo, StoreWriter
+
+from .plan.settings import ExtractSettings
+from .plan.todo import find_todo, lines_about, tried_with
+from .plan.videos import find_videos
+from .progress import figures_of, summary, write_stats
+from .remarks import Remarks
+from .workers.messages import Failed, Lost, Whole
+from .workers.pipeline import Counts
+from .workers.worker_pool import Crew
 
 
 @dataclass

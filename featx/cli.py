@@ -19,13 +19,13 @@ from featx.signals import interrupt_on_signals
 COMMANDS: dict[str, tuple[str, str]] = {
     "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
-    "store": ("featx.store.cli", "Look at stores, check, merge, convert, import and export them."),
+    "store": ("featx.store.upkeep.cli", "Look at stores, check, merge, convert, import and export them."),
     "train": (
         "featx.train.cli",
         "Learn prompts and a temporal Transformer on a store, or a detector of proposals.",
     ),
-    "sweep": ("featx.train.sweep_cli", "Learn and score a recipe with every combination of some settings."),
-    "adapter": ("featx.model.cli", "Look into adapter files; import the authors' checkpoints."),
+    "sweep": ("featx.train.sweep.cli", "Learn and score a recipe with every combination of some settings."),
+    "adapter": ("featx.adapter_files.cli", "Look into adapter files; import the authors' checkpoints."),
     "baseline": ("featx.evaluate.baselines.cli", "Make and score what the method is compared with."),
     "propose": (
         "featx.evaluate.localisation.propose_cli",

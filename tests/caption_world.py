@@ -10,9 +10,9 @@ import numpy as np
 from class_world import FRAMES_A_SECOND, text_features
 from order_world import tiny_fingerprint
 
-from featx.manifest import Header, Manifest, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.schema import VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 SUBJECTS = [
     f"{colour} {shape}"

@@ -8,10 +8,10 @@ from order_world import tiny_fingerprint
 
 from featx.clip.load import load_clip
 from featx.clip.text import TextTower, plan_texts
-from featx.episodes import Episode, Episodes, EpisodesHeader, write_episodes
-from featx.manifest import Header, Manifest, Video, write_manifest
+from featx.manifest.episodes import Episode, Episodes, EpisodesHeader, write_episodes
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.schema import VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 CLASSES = {
     f"{colour}-{shape}": f"{colour} {shape}"

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from stores import fingerprint
 
-from featx.manifest import Header, Manifest, Segment, Span, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Segment, Span, Video, write_manifest
 from featx.store.schema import VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 WIDTH = 16
 CLASSES = {"jump": "jumping", "wave": "waving"}

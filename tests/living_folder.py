@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from featx.extract.messages import Failed, Progress, Ready, Whole
-from featx.extract.pipeline import Counts
-from featx.extract.pool import Chunk, PictureOptions, decode_video
-from featx.extract.videos import SourceVideo
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import Chunk, PictureOptions, decode_video
+from featx.extract.workers.messages import Failed, Progress, Ready, Whole
+from featx.extract.workers.pipeline import Counts
 from featx.store.failures import Failure
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from featx.clip.load import load_clip
-from featx.manifest import Header, Manifest, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 CLASSES = {"growing": "star growing", "shrinking": "star shrinking"}
 PER_CLASS = {"train": 24, "test": 20}

@@ -6,9 +6,9 @@ import numpy as np
 from class_world import CLASSES, text_features
 from order_world import tiny_fingerprint
 
-from featx.manifest import Header, Manifest, Segment, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Segment, Video, write_manifest
 from featx.store.schema import VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 ROWS_A_SECOND = 10
 VIDEOS = {"train": 12, "test": 8}

@@ -79,8 +79,8 @@ def commit_cases(format: str, commits: int, folder: Path) -> None:
     from featx.signals import interrupt_on_signals
     from featx.store.failures import Failure, FailureList
     from featx.store.reader import FeatureStore
-    from featx.store.verify import verify
-    from featx.store.writer import StoreWriter
+    from featx.store.upkeep.verify import verify
+    from featx.store.writing.writer import StoreWriter
 
     interrupt_on_signals()
     videos = numbered([300, 20, 330, 9, 5][: 2 * commits - 1])

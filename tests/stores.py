@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 FORMATS = ["zarr", "hdf5"]
 

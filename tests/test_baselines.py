@@ -9,12 +9,12 @@ import torch
 from class_world import CLASSES, make_episodes
 from sklearn.linear_model import LogisticRegression
 
-from featx.dataset import StoredParts
-from featx.episodes import episode_manifest, read_episodes
-from featx.evaluate.baselines.methods import class_means, fit_linear, linear_scores, nearest_scores
-from featx.evaluate.mean_features import mean_features
-from featx.manifest import Manifest, read_manifest, write_manifest
-from featx.results import read_results
+from featx.evaluate.run.baseline_methods import class_means, fit_linear, linear_scores, nearest_scores
+from featx.features.dataset import StoredParts
+from featx.features.mean_features import mean_features
+from featx.manifest.episodes import episode_manifest, read_episodes
+from featx.manifest.videos import Manifest, read_manifest, write_manifest
+from featx.scoring.results import read_results
 from featx.store.reader import FeatureStore
 
 METHODS = ("zero-shot", "linear-probe", "nearest-mean")
@@ -91,7 +91,7 @@ def test_a_fit_that_was_cut_short_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     labels = np.repeat(np.arange(3), 20)
     features = 100 * rng.standard_normal((60, 50))
     assert fit_linear(features, labels, ["a", "b", "c"], 1e-6).converged
-    monkeypatch.setattr("featx.evaluate.baselines.methods.MOST_ITERATIONS", 1)
+    monkeypatch.setattr("featx.evaluate.run.baseline_methods.MOST_ITERATIONS", 1)
     assert not fit_linear(features, labels, ["a", "b", "c"], 100.0).converged
 
 
@@ -122,7 +122,7 @@ def test_mean_features_do_not_depend_on_how_the_store_is_read(
     videos = StoredParts(ids, ids, np.zeros(len(ids), np.int64), rows, [])
     expected = np.stack([store[one].features.astype(np.float64).mean(axis=0) for one in ids])
     for rows_at_once in (1, 100, 10**6):
-        monkeypatch.setattr("featx.evaluate.mean_features.ROWS_AT_ONCE", rows_at_once)
+        monkeypatch.setattr("featx.features.mean_features.ROWS_AT_ONCE", rows_at_once)
         np.testing.assert_allclose(mean_features(store, videos), expected, rtol=1e-6)
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.extract import batch
-from featx.extract.command import DecodeOptions
-from featx.extract.pool import Chunk, End, PictureOptions, decode_small_videos, decode_video
-from featx.extract.sampling import choose_sampling
-from featx.extract.videos import SourceVideo
-from featx.ffmpeg import ffmpeg_path
+from featx.extract.decoding import batch
+from featx.extract.decoding.ffmpeg_args import DecodeOptions
+from featx.extract.decoding.sampling import choose_sampling
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import Chunk, End, PictureOptions, decode_small_videos, decode_video
+from featx.video.ffmpeg import ffmpeg_path
 
 KINDS = {
     "a.mp4": ("64x48", ["-c:v", "libx264", "-bf", "2"]),

@@ -13,7 +13,18 @@ import torch
 from order_world import tiny_fingerprint
 from safetensors.torch import load_file, save_file
 
-from featx.episodes import (
+from featx.errors import FeatxError
+from featx.evaluate.run.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
+from featx.localisation.detector import Detector, DetectorHeader, load_detector, save_detector
+from featx.localisation.detector_config import DetectorConfig
+from featx.localisation.proposals_file import (
+    Proposals,
+    ProposalsFile,
+    ProposalsHeader,
+    read_proposals,
+    write_proposals,
+)
+from featx.manifest.episodes import (
     ClassSplit,
     ClassSplits,
     ClassSplitsHeader,
@@ -25,17 +36,12 @@ from featx.episodes import (
     write_class_splits,
     write_episodes,
 )
-from featx.errors import FeatxError
-from featx.evaluate.baselines.file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
-from featx.manifest import Header, Manifest, Video
+from featx.manifest.videos import Header, Manifest, Video
 from featx.model.adapter import Adapter, AdapterConfig, AdapterHeader, load_adapter, save_adapter
-from featx.model.detector import Detector, DetectorHeader, load_detector, save_detector
-from featx.model.detector_config import DetectorConfig
-from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, read_proposals, write_proposals
-from featx.results import Item, Results, Videos, read_results, summarise, write_results
-from featx.train.checkpoint import Checkpoint, Checkpoints
-from featx.train.episodes import Finished, read_finished, write_finished
-from featx.train.summary import SUMMARY_FILE, Summary, read_summary, write_summary
+from featx.scoring.results import Item, Results, Videos, read_results, summarise, write_results
+from featx.train.adapter.episodes import Finished, read_finished, write_finished
+from featx.train.engine.checkpoint import Checkpoint, Checkpoints
+from featx.train.engine.summary import SUMMARY_FILE, Summary, read_summary, write_summary
 
 TIMES = int(os.environ.get("FEATX_DAMAGE", "40"))  # of each kind of damage to each file
 CLASSES = {"a-b": "a b", "c": "c"}

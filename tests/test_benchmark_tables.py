@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from featx.evaluate.report.paper.read import TABLES, read_paper_table
+from featx.evaluate.report.table import EMPTY, FORMATS, PlusMinus, Table, render
 from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
 from featx.evaluate.tables.paper_rows import paper_settings, same_settings
-from featx.evaluate.tables.table import EMPTY, FORMATS, PlusMinus, Table, render
-from featx.paper.tables import TABLES, read_paper_table
-from featx.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
+from featx.scoring.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 
 FINGERPRINT = {"model": "ViT-B/16", "dtype": "float16", "precision": "fp16"}
 ADAPTER = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.clips import clip_rows, draw_clips, even_clips, starts_count
+from featx.features.clips import clip_rows, draw_clips, even_clips, starts_count
 
 ROWS = st.integers(1, 400)
 STRIDES = st.lists(st.integers(1, 8), min_size=1, max_size=4, unique=True)

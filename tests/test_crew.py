@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
-from featx.extract.crew import Crew
-from featx.extract.messages import Failed, Whole
-from featx.extract.settings import ExtractSettings
-from featx.extract.videos import SourceVideo
+from featx.extract.plan.settings import ExtractSettings
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.messages import Failed, Whole
+from featx.extract.workers.worker_pool import Crew
 from featx.store.reader import FeatureStore
 
 
@@ -64,7 +64,7 @@ def test_the_video_at_fault_is_found_and_the_others_are_kept(
     videos: list[SourceVideo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stands in for a crash in a driver: this decoder kills the process that started it, for one video."""
-    from featx.ffmpeg import ffmpeg_path
+    from featx.video.ffmpeg import ffmpeg_path
 
     script = tmp_path / "ffmpeg"
     script.write_text(

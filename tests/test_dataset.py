@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stores import make_store, video
 
-from featx.dataset import list_labelled, list_segments, rows_between
 from featx.errors import FeatxError
-from featx.extract.videos import find_videos
-from featx.manifest import Header, Manifest, Segment, Video, read_manifest, write_manifest
-from featx.sources import open_parts
+from featx.extract.plan.videos import find_videos
+from featx.features.dataset import list_labelled, list_segments, rows_between
+from featx.features.sources import open_parts
+from featx.manifest.videos import Header, Manifest, Segment, Video, read_manifest, write_manifest
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFeatures
 

@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from featx.extract.command import DecodeOptions
-from featx.extract.decode import Decoding
-from featx.extract.errors import DecodeError
+from featx.extract.decoding.decode import Decoding
+from featx.extract.decoding.ffmpeg_args import DecodeOptions
+from featx.extract.decoding.video_errors import DecodeError
 
 FRAMES = {
     "cve1.mp4": 56,

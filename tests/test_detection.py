@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_detector import make
 
-from featx.model.detection import propose_rows, propose_video, windows
-from featx.proposals import Proposals
-from featx.selection import SelectionSettings
+from featx.localisation.proposals_file import Proposals
+from featx.localisation.propose import propose_rows, propose_video, windows
+from featx.localisation.selection import SelectionSettings
 
 SETTINGS = SelectionSettings(
     keep=5000, before_suppression=10**6, min_score=0.0001, suppression="hard", overlap=1.0

@@ -6,10 +6,10 @@ from stores import fingerprint
 from torch.nn import functional
 
 from featx.errors import FeatxError
+from featx.localisation.detector import Detector, DetectorHeader, load_detector, save_detector
+from featx.localisation.detector_config import DetectorConfig
+from featx.localisation.local_attention import attend_near
 from featx.model.adapter import load_adapter
-from featx.model.detector import Detector, DetectorHeader, load_detector, save_detector
-from featx.model.detector_config import DetectorConfig
-from featx.model.local_attention import attend_near
 
 SMALL = {"grid_step_s": 0.1, "width": 16, "heads": 2, "levels": 3, "stem": 1, "window": 5}
 WHOLE = {**SMALL, "grid_step_s": None, "grid_steps": 40, "full_last": True}

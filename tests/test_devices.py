@@ -67,7 +67,7 @@ def test_gpus_are_found_by_their_files(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_full_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch, featx) -> None:
-    import featx.store.cli as command
+    import featx.store.upkeep.cli as command
 
     errors = [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation"),

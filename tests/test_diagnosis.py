@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from featx.evaluate.diagnose.confusion_picture import DARK, confusion_picture
 from featx.evaluate.diagnose.prompt_words import names_of, nearest_words
+from featx.evaluate.report.confusion_picture import DARK, confusion_picture
 from featx.model.adapter import AdapterConfig
 
 

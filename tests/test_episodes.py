@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.data_manifests.draw import draw_class_splits, draw_episodes
-from featx.data_manifests.lists import VideoFinder
-from featx.episodes import (
+from featx.data_manifests.building.draw import draw_class_splits, draw_episodes
+from featx.data_manifests.building.lists import VideoFinder
+from featx.errors import FeatxError
+from featx.manifest.episodes import (
     ClassSplit,
     Episode,
     class_split_problems,
@@ -19,8 +20,7 @@ from featx.episodes import (
     read_class_splits,
     read_episodes,
 )
-from featx.errors import FeatxError
-from featx.manifest import Header, Manifest, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
 
 
 def make_manifest(train: int, test: int, classes: int, file: Path = Path("m.jsonl")) -> Manifest:

@@ -10,14 +10,14 @@ import plain_localisation as plain
 import pytest
 from localisation_files import ACTIVITYNET, results, write_json, write_thumos14
 
-from featx.detection_scores import score_detections
-from featx.detections import read_detections, write_detections
 from featx.errors import FeatxError
-from featx.ground_truth import json_truth, manifest_truth, read_blocked
-from featx.manifest import read_manifest
-from featx.metrics.intervals import Detections
-from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals
-from featx.video_names import NameFinder
+from featx.localisation.detection_scores import score_detections
+from featx.localisation.detections_file import read_detections, write_detections
+from featx.localisation.ground_truth import json_truth, manifest_truth, read_blocked
+from featx.localisation.metrics.intervals import Detections
+from featx.localisation.proposals_file import Proposals, ProposalsFile, ProposalsHeader, write_proposals
+from featx.manifest.videos import read_manifest
+from featx.video.names import NameFinder
 
 
 @pytest.fixture

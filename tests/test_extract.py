@@ -18,8 +18,8 @@ import torch
 from PIL import Image
 
 from featx.clip.load import TINY_FILE
-from featx.ffmpeg import ffmpeg_path
 from featx.store.reader import FeatureStore
+from featx.video.ffmpeg import ffmpeg_path
 
 GOOD_FRAMES = {
     "cve1.mp4": 56,

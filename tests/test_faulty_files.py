@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
+from featx.extract.plan.settings import ExtractSettings
 from featx.extract.remarks import Remarks
-from featx.extract.settings import ExtractSettings
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts
 
@@ -60,8 +60,8 @@ def test_a_bomb_takes_little_memory(cases: Path) -> None:
     """The decoder's peak stays far below the 3 GB of one of the pictures that the file promises four of."""
     program = (
         "import resource, sys; from pathlib import Path\n"
-        "from featx.extract.pool import PictureOptions, decode_video\n"
-        "from featx.extract.videos import SourceVideo\n"
+        "from featx.extract.workers.decoder_pool import PictureOptions, decode_video\n"
+        "from featx.extract.plan.videos import SourceVideo\n"
         "end = list(decode_video(SourceVideo('b', Path(sys.argv[1])), PictureOptions(64)))[-1]\n"
         "assert end.failure is not None\n"
         "own = [line for line in open('/proc/self/status') if line.startswith('VmHWM')][0].split()[1]\n"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
-from featx.files import read_list
-from featx.json_object import read_json
+from featx.files.atomic import read_list
+from featx.files.json_object import read_json
 
 
 def test_marks_and_comments_are_no_entries_and_names_are(tmp_path: Path) -> None:

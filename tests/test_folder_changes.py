@@ -11,13 +11,13 @@ from living_folder import FINGERPRINT, QuickCrew, make_clips
 
 from featx.errors import FeatxError
 from featx.extract import run as run_module
-from featx.extract import todo as todo_module
-from featx.extract.pool import End, PictureOptions, decode_video
-from featx.extract.videos import SourceVideo, find_videos
+from featx.extract.plan import todo as todo_module
+from featx.extract.plan.videos import SourceVideo, find_videos
+from featx.extract.workers.decoder_pool import End, PictureOptions, decode_video
 from featx.store.folder_changes import FoundFile, StoredFile, compare
 from featx.store.reader import FeatureStore
 from featx.store.source_files import FileState, content_sha256, source_file
-from featx.store.verify import verify
+from featx.store.upkeep.verify import verify
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,7 @@ def test_a_store_of_before_is_gone_on_with(clips: list[bytes], tmp_path: Path, q
     from stores import video
 
     from featx.store.schema import VideoFacts
-    from featx.store.writer import StoreWriter
+    from featx.store.writing.writer import StoreWriter
 
     folder = tmp_path / "v"
     folder.mkdir()

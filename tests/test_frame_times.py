@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.extract.streams import VideoStream, best_stream
-from featx.extract.times import GLITCH_FRAMES, going_on
+from featx.extract.decoding.streams import VideoStream, best_stream
+from featx.extract.decoding.times import GLITCH_FRAMES, going_on
 
 STEPS = st.lists(st.integers(0, 50), min_size=1, max_size=30)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from class_world import make_episodes
 
-from featx.manifest import read_manifest
+from featx.manifest.videos import read_manifest
 
 LEARNS = [
     "train",

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.model.grid import Grid, make_grid, read_steps
+from featx.localisation.grid import Grid, make_grid, read_steps
 
 
 def variable_pts(seed: int, rows: int) -> np.ndarray:

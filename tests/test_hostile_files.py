@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from featx.extract.batch import BATCH
+from featx.extract.decoding.batch import BATCH
 from featx.store.reader import FeatureStore
 
 ODD_NAMES = [

@@ -14,11 +14,11 @@ from class_world import CLASSES, make_class_world
 
 from featx.evaluate.predict.classify import Prediction
 from featx.evaluate.predict.output import render_predictions
-from featx.evaluate.search.exact import Find
+from featx.evaluate.report.table import FORMATS, PlusMinus, Table, print_tables, render
+from featx.evaluate.search.exact.search import Find
 from featx.evaluate.search.output import Answer, render_answers
-from featx.evaluate.tables.table import FORMATS, PlusMinus, Table, print_tables, render
-from featx.formats import csv_text
-from featx.manifest import Manifest, read_manifest, write_manifest
+from featx.manifest.videos import Manifest, read_manifest, write_manifest
+from featx.output.formats import csv_text
 
 HOSTILE = [
     "two\nlines", "carriage\rreturn", "\x1b[31mred\x1b[0m", "[2cm] wide", "*star", "a | b", "a \\| b", "\\input{/etc/passwd}",

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.ffmpeg import ffmpeg_path
 from featx.store.reader import FeatureStore
+from featx.video.ffmpeg import ffmpeg_path
 
 SETTINGS = ["--model", "tiny", "--device", "cpu,cpu", "--batch-size", "16", "--retries", "50"]
 SMALL_SHARDS = ["--shard-mib", "0.05"]  # about four videos

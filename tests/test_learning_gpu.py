@@ -16,18 +16,18 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from featx.clip.text import TextTower
 from featx.clip.text_plan import Packed, TextPlan
+from featx.localisation.detector import Detector
+from featx.localisation.detector_config import DetectorConfig
 from featx.model.adapter import Adapter, AdapterConfig
-from featx.model.detector import Detector
-from featx.model.detector_config import DetectorConfig
-from featx.model.scoring import encode_videos, pool_videos, score_videos
-from featx.train.loader import Batch, read_ahead
-from featx.train.proposals.loader import ProposalBatch
-from featx.train.proposals.step import ProposalStep
-from featx.train.ranks import Ranks
-from featx.train.sampler import Draw
-from featx.train.step import Step, TextSide
-from featx.train.stopwatch import Stopwatch
-from featx.train.together import JoinedStep
+from featx.scoring.clip_scores import encode_videos, pool_videos, score_videos
+from featx.train.adapter.joint_episodes import JoinedStep
+from featx.train.adapter.loader import Batch, read_ahead
+from featx.train.adapter.sampler import Draw
+from featx.train.adapter.step import Step, TextSide
+from featx.train.detector.loader import ProposalBatch
+from featx.train.detector.step import ProposalStep
+from featx.train.engine.ranks import Ranks
+from featx.train.engine.stopwatch import Stopwatch
 
 WIDTH = 64
 NAMES = ["run", "jump high", "climb stairs"]

@@ -24,14 +24,14 @@ from living_folder import CachingCrew, QuickCrew, make_clips
 from stores import assert_equal
 
 from featx.extract import run as run_module
+from featx.extract.plan.settings import ExtractSettings
 from featx.extract.run import extract_videos
-from featx.extract.settings import ExtractSettings
-from featx.store.compact import compact
 from featx.store.failures import FailureList
-from featx.store.prune import find_gone
 from featx.store.reader import FeatureStore
-from featx.store.verify import verify
-from featx.store.writer import StoreWriter
+from featx.store.upkeep.compact import compact
+from featx.store.upkeep.prune import find_gone
+from featx.store.upkeep.verify import verify
+from featx.store.writing.writer import StoreWriter
 
 NAMES = ["a.mp4", "b.mp4", "c.mp4", "deep/a.mp4", "deep/d.mp4", "deep/er/e.mp4"]
 CLIPS: list[bytes] = []

@@ -9,13 +9,13 @@ from class_world import CLASSES
 
 from featx.data_manifests.moving_shapes.encode import encode
 from featx.data_manifests.moving_shapes.world import draw_actor, draw_stage
-from featx.detection_scores import score_detections
-from featx.detections import read_detections
-from featx.ground_truth import manifest_truth
-from featx.manifest import read_manifest
+from featx.localisation.detection_scores import score_detections
+from featx.localisation.detections_file import read_detections
+from featx.localisation.ground_truth import manifest_truth
+from featx.localisation.proposals_file import Proposals, ProposalsFile, ProposalsHeader, write_proposals
+from featx.manifest.videos import read_manifest
 from featx.model.adapter import read_header
-from featx.proposals import Proposals, ProposalsFile, ProposalsHeader, write_proposals
-from featx.results import read_results
+from featx.scoring.results import read_results
 from featx.store.reader import FeatureStore
 
 SETTINGS = ["--task", "localisation", "--prompts", 2, "--layers", 0, "--steps", 40, "--batch", 16, "--strides", "1",

@@ -3,9 +3,9 @@
 import pytest
 from test_benchmark_tables import ADAPTER, results_of, rows_of
 
-from featx.detection_scores import ACTIVITYNET_TIOU, THUMOS14_TIOU
 from featx.evaluate.tables.paper_rows import same_settings
-from featx.results import Item, Localisation, Results, TrainedOn, summarise
+from featx.localisation.detection_scores import ACTIVITYNET_TIOU, THUMOS14_TIOU
+from featx.scoring.results import Item, Localisation, Results, TrainedOn, summarise
 
 
 def localisation(**changes: object) -> Localisation:

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featx.evaluate.predict.classify import OneVideo
-from featx.manifest import Video
+from featx.localisation.fuse import class_probabilities, fuse, within
+from featx.localisation.proposals_file import Proposals
+from featx.manifest.videos import Video
 from featx.model.adapter import Adapter, AdapterConfig
-from featx.model.localising import class_probabilities, fuse, within
-from featx.model.scoring import score_videos
-from featx.proposals import Proposals
+from featx.scoring.clip_scores import score_videos
 
 WIDTH, CLASSES = 16, 3
 

@@ -11,8 +11,8 @@ import pytest
 from class_world import make_episodes
 
 from featx.errors import FeatxError
-from featx.lock import FolderLock, locked
-from featx.manifest import read_manifest
+from featx.files.lock import FolderLock, locked
+from featx.manifest.videos import read_manifest
 
 QUICK = ["--prompts", 0, "--layers", 0, "--device", "cpu"]
 

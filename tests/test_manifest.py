@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featx.errors import FeatxError
-from featx.manifest import Header, Manifest, Segment, Video, read_manifest, write_manifest
+from featx.manifest.videos import Header, Manifest, Segment, Video, read_manifest, write_manifest
 
 LABELS = {"wave": "waving", "jump": "jumping"}
 names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20)

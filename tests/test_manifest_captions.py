@@ -9,8 +9,8 @@ import pytest
 from conftest import SHARED
 from test_manifest_readers import touch
 
-from featx.data_manifests.didemo import read_didemo
-from featx.manifest import Manifest, read_manifest
+from featx.data_manifests.official.didemo import read_didemo
+from featx.manifest.videos import Manifest, read_manifest
 
 
 @pytest.fixture

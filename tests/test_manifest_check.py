@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
-from featx.manifest import read_manifest
+from featx.manifest.videos import read_manifest
 
 HEADER = (
     '{"featx_manifest": 1, "name": "x", "classes": {"wave": "waving", "Wave ": "b", "nap": "c", "jump": "d"}}'

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from localisation_files import ACTIVITYNET, write_json, write_thumos14
 
-from featx.data_manifests.facts.read import read_facts
-from featx.manifest import Manifest, Span, read_manifest
+from featx.data_manifests.official.info.read import read_facts
+from featx.manifest.videos import Manifest, Span, read_manifest
 
 
 def touch(folder: Path, *paths: str) -> None:

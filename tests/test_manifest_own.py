@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.data_manifests.draw import draw_test_videos
-from featx.manifest import read_manifest
+from featx.data_manifests.building.draw import draw_test_videos
+from featx.manifest.videos import read_manifest
 
 
 def touch(folder: Path, *paths: str) -> None:

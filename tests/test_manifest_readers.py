@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from featx.data_manifests.facts.read import read_facts
-from featx.data_manifests.names import class_texts, split_camel_case
-from featx.extract.videos import find_videos
-from featx.manifest import Manifest, read_manifest
-from featx.video_files import without_ending
+from featx.data_manifests.building.names import class_texts, split_camel_case
+from featx.data_manifests.official.info.read import read_facts
+from featx.extract.plan.videos import find_videos
+from featx.manifest.videos import Manifest, read_manifest
+from featx.video.files import without_ending
 
 
 def touch(folder: Path, *paths: str) -> None:

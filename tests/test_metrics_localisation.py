@@ -8,16 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.metrics.false_positives import KINDS, best_of_each_class, breakdown
-from featx.metrics.intervals import (
-    Detections,
-    Instances,
-    Spans,
-    overlapping_pairs,
-    take_turns,
-    temporal_iou,
-)
-from featx.metrics.localisation import (
+from featx.localisation.metrics.average_precision import (
     ACTIVITYNET_TIOU,
     RULES,
     THUMOS14_TIOU,
@@ -25,7 +16,16 @@ from featx.metrics.localisation import (
     match,
     without_repeats,
 )
-from featx.metrics.proposals import recall_curve
+from featx.localisation.metrics.false_positives import KINDS, best_of_each_class, breakdown
+from featx.localisation.metrics.intervals import (
+    Detections,
+    Instances,
+    Spans,
+    overlapping_pairs,
+    take_turns,
+    temporal_iou,
+)
+from featx.localisation.metrics.proposals import recall_curve
 
 # Few values, so that ties, duplicates, intervals without length and intervals far outside happen all the time.
 TIMES = st.sampled_from([0.0, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 3.3, 5.0, 1e4])
@@ -172,7 +172,7 @@ def test_pairs_are_the_same_however_many_are_looked_at_at_once(monkeypatch: pyte
         for start in (rng.random(50), rng.random(50))
     )
     whole = overlapping_pairs(first, second, temporal_iou, 0.2)
-    monkeypatch.setattr("featx.metrics.intervals.PAIRS_AT_ONCE", 3)
+    monkeypatch.setattr("featx.localisation.metrics.intervals.PAIRS_AT_ONCE", 3)
     pieces = overlapping_pairs(first, second, temporal_iou, 0.2)
     for name in ("first", "second", "overlap"):
         assert np.array_equal(getattr(whole, name), getattr(pieces, name))

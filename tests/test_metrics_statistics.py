@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from featx.errors import FeatxError
 from featx.metrics.statistics import Spread, harmonic_mean, spread_of
-from featx.results import Item, Results, Videos, read_results, summarise, write_results
+from featx.scoring.results import Item, Results, Videos, read_results, summarise, write_results
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=250))

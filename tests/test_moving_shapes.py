@@ -15,7 +15,7 @@ from featx.data_manifests.moving_shapes.untrimmed import (
     plan_long_videos,
 )
 from featx.data_manifests.moving_shapes.world import MOTIONS, TWINS, draw_clip
-from featx.manifest import read_manifest
+from featx.manifest.videos import read_manifest
 
 
 @pytest.mark.parametrize(("motion", "twin"), TWINS.items())

@@ -7,7 +7,7 @@ import pytest
 from featx.data_manifests.moving_shapes.captioned import plan_captioned
 from featx.data_manifests.moving_shapes.world import TWINS
 from featx.errors import FeatxError
-from featx.manifest import read_manifest
+from featx.manifest.videos import read_manifest
 
 BOTH = TWINS | {twin: motion for motion, twin in TWINS.items()}
 

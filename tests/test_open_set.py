@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
-from featx.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
-from featx.evaluate.provenance import overlap_note
-from featx.manifest import Manifest, read_manifest, write_manifest
+from featx.evaluate.run.provenance import overlap_note
+from featx.manifest.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
+from featx.manifest.videos import Manifest, read_manifest, write_manifest
 from featx.metrics.recognition import confusion_matrix, generalised_metrics, ranks
-from featx.results import Results, read_results
+from featx.scoring.results import Results, read_results
 
 SEEN, UNSEEN = list(CLASSES)[:4], list(CLASSES)[4:]
 

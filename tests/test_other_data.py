@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from class_world import make_episodes
 
-from featx.manifest import Manifest, read_manifest, write_manifest
+from featx.manifest.videos import Manifest, read_manifest, write_manifest
 
 QUICK = ["--prompts", 1, "--layers", 0, "--steps", 2, "--batch", 4, "--device", "cpu"]
 

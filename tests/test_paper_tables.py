@@ -2,9 +2,14 @@
 
 import pytest
 
-from featx.data_manifests.facts.read import read_facts
-from featx.metrics.localisation import ACTIVITYNET_TIOU, THUMOS14_TIOU
-from featx.paper.tables import LOCALISATION_TABLES, TABLES, read_paper_settings, read_paper_table
+from featx.data_manifests.official.info.read import read_facts
+from featx.evaluate.report.paper.read import (
+    LOCALISATION_TABLES,
+    TABLES,
+    read_paper_settings,
+    read_paper_table,
+)
+from featx.localisation.metrics.average_precision import ACTIVITYNET_TIOU, THUMOS14_TIOU
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.extract.command import DecodeOptions
-from featx.extract.decode import Decoding
-from featx.extract.errors import DecodeError
-from featx.extract.pool import Chunk, End, PictureOptions, decode_video
-from featx.extract.sampling import choose_sampling
-from featx.extract.videos import SourceVideo
+from featx.extract.decoding.decode import Decoding
+from featx.extract.decoding.ffmpeg_args import DecodeOptions
+from featx.extract.decoding.sampling import choose_sampling
+from featx.extract.decoding.video_errors import DecodeError
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import Chunk, End, PictureOptions, decode_video
 
 
 def ffmpeg_children() -> list[int]:
@@ -117,7 +117,7 @@ def test_the_number_of_packets_may_be_wrong(shape_videos: Path, monkeypatch) -> 
     video = SourceVideo("v", shape_videos / "growing" / "0.mp4")
     options = PictureOptions(64, DecodeOptions(sampling=choose_sampling(frames=5)))
     right = list(decode_video(video, options))
-    monkeypatch.setattr("featx.extract.pool.count_packets", lambda *_: 400)
+    monkeypatch.setattr("featx.extract.workers.decoder_pool.count_packets", lambda *_: 400)
     wrong = list(decode_video(video, options))
     np.testing.assert_array_equal(right[0].pixels, wrong[0].pixels)
     np.testing.assert_array_equal(right[1].rows.frame_index, wrong[1].rows.frame_index)

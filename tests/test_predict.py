@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from order_world import tiny_fingerprint
 
 from featx.errors import FeatxError
-from featx.evaluate.predict.own_files import options_of
-from featx.evaluate.predict.windows import end_of, slide, whole
+from featx.evaluate.predict.temporary_features import options_of
+from featx.features.windows import end_of, slide, whole
 from featx.store.reader import FeatureStore
 
 
@@ -91,7 +91,7 @@ def test_a_window_is_scored_like_a_video_of_its_rows(
     class_world: Path, run: Path, tmp_path: Path, featx
 ) -> None:
     from featx.store.schema import VideoFacts, VideoFeatures
-    from featx.store.writer import StoreWriter
+    from featx.store.writing.writer import StoreWriter
 
     store = FeatureStore(class_world / "features")
     video_id = max(store, key=store.rows)
@@ -120,7 +120,7 @@ def test_features_without_times_are_classified_whole(
     class_world: Path, run: Path, tmp_path: Path, featx
 ) -> None:
     from featx.store.schema import VideoFacts, VideoFeatures
-    from featx.store.writer import StoreWriter
+    from featx.store.writing.writer import StoreWriter
 
     store = FeatureStore(class_world / "features")
     video = store["red-star/test-0.mp4"]
@@ -181,8 +181,8 @@ def test_options_make_the_features_that_they_are_read_from(words: list[str]) -> 
     """What `featx extract` would write into the store for these options is what they were derived from."""
     from featx.clip.load import load_clip
     from featx.extract.cli import app
-    from featx.extract.settings import ExtractSettings
-    from featx.extract.worker import fingerprint_of
+    from featx.extract.plan.settings import ExtractSettings
+    from featx.extract.workers.worker import fingerprint_of
 
     assert app is not None
     given = settings_of(ExtractSettings, words)

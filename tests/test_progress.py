@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from featx import progress as featx_progress
-from featx.progress import LINE_SECONDS, Progress, duration
+from featx.output import progress as featx_progress
+from featx.output.progress import LINE_SECONDS, Progress, duration
 
 
 def lines_of(seconds_a_step: float, steps: int, quiet: bool = False, done: int = 0) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from stores import fingerprint
 
 from featx.errors import FeatxError
-from featx.proposals import (
+from featx.localisation.proposals_file import (
     Proposals,
     ProposalsFile,
     ProposalsHeader,

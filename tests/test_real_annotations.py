@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from conftest import SHARED
 
-from featx.data_manifests.hmdb51 import read_hmdb51
-from featx.data_manifests.lists import find_lists, read_class_lists, read_episode_lists
-from featx.data_manifests.names import read_class_texts
-from featx.manifest import Header, Manifest, Video, read_manifest
+from featx.data_manifests.building.lists import find_lists, read_class_lists, read_episode_lists
+from featx.data_manifests.building.names import read_class_texts
+from featx.data_manifests.official.hmdb51 import read_hmdb51
+from featx.manifest.videos import Header, Manifest, Video, read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def real() -> Path:
 @pytest.fixture(scope="module")
 def hmdb51(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The manifest of a copy that has every video of split 1 but two; the files are empty."""
-    from featx.data_manifests.build import match_folder, write
+    from featx.data_manifests.building.build import match_folder, write
 
     folder = tmp_path_factory.mktemp("hmdb51")
     read = read_hmdb51(real / "hmdb51", 1)

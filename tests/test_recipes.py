@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from class_world import make_episodes
 
-from featx.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
-from featx.manifest import read_manifest
+from featx.manifest.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
+from featx.manifest.videos import read_manifest
 from featx.settings import gather_task
 from featx.train.cli import SETTINGS
 

@@ -9,11 +9,11 @@ import pytest
 from caption_world import TEST, caption
 from class_world import text_features
 
+from featx.evaluate.report.table import render
 from featx.evaluate.tables.benchmarks import benchmark_table, choose_results
-from featx.evaluate.tables.table import render
-from featx.manifest import Manifest, Video, read_manifest, write_manifest
+from featx.manifest.videos import Manifest, Video, read_manifest, write_manifest
 from featx.metrics.retrieval import corpus, plain, retrieval_metrics
-from featx.results import Results, Retrieval, TrainedOn, Videos, read_results
+from featx.scoring.results import Results, Retrieval, TrainedOn, Videos, read_results
 from featx.store.reader import FeatureStore
 
 WORDS = ["--strides", "1,2", "--stride-weights", "1,1"]
@@ -160,9 +160,9 @@ def test_a_clip_of_a_longer_video_has_that_part_of_its_rows(
     """Two clips of one video: each finds its own half, which is about another sentence than the other."""
     from order_world import tiny_fingerprint
 
-    from featx.manifest import Header
+    from featx.manifest.videos import Header
     from featx.store.schema import VideoFacts, VideoFeatures
-    from featx.store.writer import StoreWriter
+    from featx.store.writing.writer import StoreWriter
 
     sentences = ["a red star at the left", "a blue ring at the right"]
     text = text_features(sentences)

@@ -12,14 +12,14 @@ import av
 import numpy as np
 import pytest
 
-from featx.extract.command import DecodeOptions
-from featx.extract.decoder_log import SourceFrames
-from featx.extract.packets import Packets
-from featx.extract.pool import Chunk, End, PictureOptions, decode_video
-from featx.extract.salvage import true_frames
-from featx.extract.sampling import choose_sampling
-from featx.extract.videos import SourceVideo
-from featx.ffmpeg import ffmpeg_path
+from featx.extract.decoding.decoder_log import SourceFrames
+from featx.extract.decoding.ffmpeg_args import DecodeOptions
+from featx.extract.decoding.packets import Packets
+from featx.extract.decoding.salvage import true_frames
+from featx.extract.decoding.sampling import choose_sampling
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import Chunk, End, PictureOptions, decode_video
+from featx.video.ffmpeg import ffmpeg_path
 
 SIDE = 64
 TS_PACKET = 188

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featx.errors import FeatxError
-from featx.extract.command import DecodeOptions
-from featx.extract.decode import Decoding, count_packets
-from featx.extract.pool import Chunk, PictureOptions, decode_video
-from featx.extract.sampling import choose_sampling, even_frames, frames_on_screen
-from featx.extract.videos import SourceVideo
-from featx.ffmpeg import ffmpeg_path
+from featx.extract.decoding.decode import Decoding, count_packets
+from featx.extract.decoding.ffmpeg_args import DecodeOptions
+from featx.extract.decoding.sampling import choose_sampling, even_frames, frames_on_screen
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.decoder_pool import Chunk, PictureOptions, decode_video
+from featx.video.ffmpeg import ffmpeg_path
 
 SIZE = 32
 MODES = [

@@ -18,11 +18,11 @@ from order_world import tiny_fingerprint
 from PIL import Image
 from stores import make_store, video
 
-from featx.clips import even_clips
+from featx.features.clips import even_clips
 from featx.model.adapter import load_adapter
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts, VideoFeatures
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 
 def said(outcome, code: int = 0) -> dict:

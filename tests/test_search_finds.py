@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from stores import FORMATS, make_store
 
 from featx.errors import FeatxError
-from featx.evaluate.predict.windows import end_of
-from featx.evaluate.search import scan as scan_module
-from featx.evaluate.search.exact import open_scans, search_exactly
-from featx.evaluate.search.finds import Rules, best_runs, merge
-from featx.evaluate.search.scan import Scan
-from featx.evaluate.search.settings import SearchSettings
-from featx.evaluate.search.units import Units, frames, moments, whole_videos
+from featx.evaluate.search.exact.candidates import Units, frames, moments, whole_videos
+from featx.evaluate.search.exact.hits import Rules, best_runs, merge
+from featx.evaluate.search.exact.scan import Scan
+from featx.evaluate.search.exact.search import open_scans, search_exactly
+from featx.evaluate.search.exact.search import scan as scan_module
+from featx.evaluate.search.exact.settings import SearchSettings
+from featx.features.windows import end_of
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFeatures
 
@@ -173,7 +173,7 @@ def test_finds_are_those_of_a_plain_merge(seed: int, widen: float | None, count:
 
 
 def test_a_few_units_are_looked_at_first_and_more_where_they_are_not_enough(monkeypatch) -> None:
-    from featx.evaluate.search import finds
+    from featx.evaluate.search.exact.search import hits as finds
 
     monkeypatch.setattr(finds, "FIRST_LOOK", 1)
     rng = np.random.default_rng(1)

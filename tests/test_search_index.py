@@ -12,11 +12,11 @@ from order_world import tiny_fingerprint
 from stores import video
 
 from featx.errors import FeatxError
-from featx.evaluate.search.exact import open_scans, search_exactly
-from featx.evaluate.search.settings import SearchSettings
+from featx.evaluate.search.exact.search import open_scans, search_exactly
+from featx.evaluate.search.exact.settings import SearchSettings
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 pytest.importorskip("faiss")
 LENGTHS = [300, 20, 450, 1, 700, 256]
@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("level", ["frames", "moments", "videos"])
 def test_with_all_cells_it_is_an_exact_search(store: Path, tmp_path: Path, level: str) -> None:
-    from featx.evaluate.search.index import open_index
+    from featx.evaluate.search.index.search import open_index
 
     opened = FeatureStore(store)
     settings = SearchSettings(level=level, probe=10**6, windows=[0.5, 1, 2])
@@ -124,7 +124,7 @@ def test_strangers_are_one_line(store: Path, tmp_path: Path, featx, monkeypatch)
 
 @pytest.mark.parametrize("level", ["frames", "moments"])
 def test_damage_is_an_error_or_changes_nothing(store: Path, tmp_path: Path, level: str) -> None:
-    from featx.evaluate.search.index import open_index
+    from featx.evaluate.search.index.search import open_index
 
     opened, folder = FeatureStore(store), tmp_path / "i"
     width = opened.header.fingerprint.width
@@ -169,7 +169,7 @@ def test_damage_is_an_error_or_changes_nothing(store: Path, tmp_path: Path, leve
 
 
 def test_units_are_those_of_the_whole_store(store: Path, tmp_path: Path) -> None:
-    from featx.evaluate.search.index import open_index
+    from featx.evaluate.search.index.search import open_index
 
     opened = FeatureStore(store)
     index, _ = open_index(

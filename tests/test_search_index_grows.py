@@ -20,12 +20,12 @@ from order_world import tiny_fingerprint
 from stores import FORMATS, facts, fingerprint, video
 
 from featx.errors import FeatxError
-from featx.evaluate.search.exact import Find, open_scans, search_exactly
-from featx.evaluate.search.index import SearchIndex, open_index
-from featx.evaluate.search.settings import SearchSettings
+from featx.evaluate.search.exact.search import Find, open_scans, search_exactly
+from featx.evaluate.search.exact.settings import SearchSettings
+from featx.evaluate.search.index.search import SearchIndex, open_index
 from featx.store.reader import FeatureStore, Stretch
 from featx.store.schema import VideoFeatures, record_path, shard_path
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 faiss = pytest.importorskip("faiss")
 

@@ -6,8 +6,8 @@ import pytest
 
 from featx.errors import FeatxError
 from featx.settings import gather, gather_task
-from featx.train.proposals.settings import ProposalSettings
-from featx.train.settings import TrainSettings
+from featx.train.adapter.settings import TrainSettings
+from featx.train.detector.settings import ProposalSettings
 
 NEEDED = {"store": "s", "manifest": "m"}
 

@@ -17,7 +17,7 @@ from stores import FORMATS, assert_equal
 from featx.errors import FeatxError
 from featx.signals import DeferSignals, interrupt_on_signals
 from featx.store.reader import FeatureStore
-from featx.store.verify import verify
+from featx.store.upkeep.verify import verify
 
 PROGRAM = str(Path(__file__).with_name("signal_points.py"))
 EXTRACT = ["--model", "tiny", "--batch-size", "16", "--decoders", "1", "--shard-mib", "0.05"]
@@ -85,7 +85,7 @@ def test_an_extraction_goes_on_after_a_signal_anywhere(
 
 
 @pytest.mark.parametrize(
-    "module", ["typer", "featx.extract.settings", "featx.extract.run", "featx.store.writer"]
+    "module", ["typer", "featx.extract.plan.settings", "featx.extract.run", "featx.store.writing.writer"]
 )
 def test_a_signal_during_imports_is_said_in_one_line(shape_videos: Path, tmp_path: Path, module: str) -> None:
     done = run("import", module, "SIGINT", "extract", shape_videos, "--to", tmp_path / "s", "--model", "tiny")
@@ -122,7 +122,7 @@ def test_a_signal_while_runs_are_made_and_scored(
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
 def test_other_signals_during_imports(tmp_path: Path, number: str) -> None:
-    done = run("import", "featx.evaluate.tables.table", number, "table", "closed-set", tmp_path)
+    done = run("import", "featx.evaluate.report.table", number, "table", "closed-set", tmp_path)
     assert stopped(done) and done.stderr.count("\n") == 1, done.stderr
 
 

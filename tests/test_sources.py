@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from featx import sources
-from featx.clips import draw_clips
-from featx.sources import Resident, Windows, free_memory_bytes, open_source
+from featx.features import sources
+from featx.features.clips import draw_clips
+from featx.features.sources import Resident, Windows, free_memory_bytes, open_source
 from featx.store.reader import FeatureStore, Packed
 
 

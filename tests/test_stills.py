@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.ffmpeg import ffmpeg_path
-from featx.stills import NoPicture, decode_still
+from featx.video.ffmpeg import ffmpeg_path
+from featx.video.stills import NoPicture, decode_still
 
 av = pytest.importorskip("av")
 GREY = np.array([0.299, 0.587, 0.114])

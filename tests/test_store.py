@@ -15,8 +15,8 @@ from stores import FORMATS, facts, fingerprint, make_store, numbered, video
 from featx.errors import FeatxError
 from featx.store.failures import Failure, FailureList
 from featx.store.reader import FeatureStore
-from featx.store.verify import verify
-from featx.store.writer import StoreWriter
+from featx.store.upkeep.verify import verify
+from featx.store.writing.writer import StoreWriter
 
 
 @settings(max_examples=20, deadline=None)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from stores import FORMATS, assert_equal, facts, fingerprint, make_store, numbered, video
 
 from featx.errors import FeatxError
-from featx.store.compact import compact
-from featx.store.copies import convert, merge
 from featx.store.failures import Failure, FailureList
 from featx.store.index import read_record
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts, VideoFeatures, record_path
-from featx.store.verify import verify
-from featx.store.writer import StoreWriter
+from featx.store.upkeep.compact import compact
+from featx.store.upkeep.copies import convert, merge
+from featx.store.upkeep.verify import verify
+from featx.store.writing.writer import StoreWriter
 
 IDS = [f"v{number}" for number in range(8)]
 ROOTS = ["/one", "/two", "/three"]

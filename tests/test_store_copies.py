@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from stores import FORMATS, assert_equal, fingerprint, make_store, numbered, video
 
 from featx.errors import FeatxError
-from featx.store import export as export_module
-from featx.store.copies import convert, merge
-from featx.store.export import export
 from featx.store.failures import Failure, FailureList
-from featx.store.file_names import FileSystem, problem_of_names
-from featx.store.imports import ImportSettings, import_folder
-from featx.store.new_folder import made_whole
 from featx.store.reader import FeatureStore
-from featx.store.verify import verify
+from featx.store.upkeep import export as export_module
+from featx.store.upkeep.copies import convert, merge
+from featx.store.upkeep.export import export
+from featx.store.upkeep.file_names import FileSystem, problem_of_names
+from featx.store.upkeep.imports import ImportSettings, import_folder
+from featx.store.upkeep.verify import verify
+from featx.store.writing.new_folder import made_whole
 
 LENGTHS = st.lists(st.integers(1, 400), min_size=2, max_size=6)
 KNOWN = ["--weights-sha256", "0" * 64, "--input-size", 64]

@@ -11,8 +11,8 @@ from stores import FORMATS, assert_equal, facts, fingerprint, make_store, number
 from featx.errors import FeatxError
 from featx.store.index import read_header, read_record
 from featx.store.reader import FeatureStore
-from featx.store.verify import verify
-from featx.store.writer import StoreWriter
+from featx.store.upkeep.verify import verify
+from featx.store.writing.writer import StoreWriter
 
 VIDEOS = numbered([300, 20, 600, 5, 256, 40])
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from stores import FORMATS, facts, make_store, numbered
 
-from featx.store.compact import compact
-from featx.store.writer import StoreWriter
+from featx.store.upkeep.compact import compact
+from featx.store.writing.writer import StoreWriter
 
 PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from stores import fingerprint
 
 from featx.store import index as index_module
 from featx.store.reader import FeatureStore
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

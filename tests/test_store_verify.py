@@ -10,16 +10,16 @@ import pytest
 from stores import FORMATS, facts, fingerprint, make_store, numbered, video
 
 from featx.errors import FeatxError
-from featx.manifest import Header, Manifest, Video, write_manifest
-from featx.store import writer as writer_module
-from featx.store.checks import problem_of
+from featx.files.checksummed_json import read_sealed, seal
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.failures import Failure, FailureList
 from featx.store.index import read_record, record_bytes
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts, VideoFeatures
-from featx.store.sealed import read_sealed, seal
-from featx.store.verify import verify
-from featx.store.writer import BadVideo, StoreWriter
+from featx.store.upkeep.verify import verify
+from featx.store.writing import writer as writer_module
+from featx.store.writing.checks import problem_of
+from featx.store.writing.writer import BadVideo, StoreWriter
 
 
 def changed(what: str) -> VideoFeatures:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.metrics.proposals import average_recall
-from featx.metrics.suppression import overlaps, soft_nms, vote
+from featx.localisation.metrics.proposals import average_recall
+from featx.localisation.metrics.suppression import overlaps, soft_nms, vote
 
 METHODS = ["gaussian", "linear", "hard"]
 

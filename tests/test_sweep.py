@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.localisation.detector import DETECTOR_FILE, read_detector_header
 from featx.model.adapter import ADAPTER_FILE, read_header
-from featx.model.detector import DETECTOR_FILE, read_detector_header
-from featx.results import read_results
+from featx.scoring.results import read_results
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from featx.clip.text import TextTower
-from featx.evaluate.text_cache import FOLDER, cached_text, text_key
+from featx.evaluate.run.text_cache import FOLDER, cached_text, text_key
 
 
 @pytest.fixture

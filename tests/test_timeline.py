@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from featx.evaluate.drawing.canvas import PNG_SCALE
-from featx.evaluate.drawing.timeline import (
+from featx.evaluate.report.canvas import PNG_SCALE
+from featx.evaluate.report.timeline_drawing import (
     LEFT,
     RIGHT,
     WIDTH,

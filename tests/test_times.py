@@ -15,22 +15,22 @@ from safetensors.numpy import load_file
 from segment_world import make_segment_world
 from stores import make_store, video
 
-from featx.dataset import is_shown, list_labelled, list_segments, row_range, timed_rows
 from featx.errors import FeatxError
 from featx.evaluate.localisation.watershed import STEP_S, watershed
-from featx.evaluate.predict.windows import slide
-from featx.evaluate.search.exact import Find
+from featx.evaluate.search.exact.search import Find
+from featx.evaluate.search.exact.settings import SearchSettings
 from featx.evaluate.search.pictures import take_pictures
-from featx.evaluate.search.settings import SearchSettings
-from featx.ffmpeg import ffmpeg_path
-from featx.manifest import Header, Manifest, Segment, Span, Video, read_manifest, write_manifest
-from featx.model.grid import make_grid, read_steps
-from featx.proposals import read_proposals
-from featx.results import read_results
-from featx.selection import SelectionSettings
+from featx.features.dataset import is_shown, list_labelled, list_segments, row_range, timed_rows
+from featx.features.windows import slide
+from featx.localisation.grid import make_grid, read_steps
+from featx.localisation.proposals_file import read_proposals
+from featx.localisation.selection import SelectionSettings
+from featx.manifest.videos import Header, Manifest, Segment, Span, Video, read_manifest, write_manifest
+from featx.scoring.results import read_results
 from featx.store.reader import FeatureStore
 from featx.store.schema import StoreHeader
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
+from featx.video.ffmpeg import ffmpeg_path
 
 LATE_S = 10.0
 DETECTOR = ["--task", "proposals", "--grid-step-s", 0.125, "--width", 16, "--heads", 2, "--levels", 4, "--window", 5,

@@ -14,7 +14,7 @@ from order_world import CLASSES, PER_CLASS, make_world, tiny_fingerprint
 from featx.model.adapter import read_header
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFacts
-from featx.store.writer import StoreWriter
+from featx.store.writing.writer import StoreWriter
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_short_memory_changes_no_bit(order_world: Path, tmp_path: Path, featx, m
     words = ["train", "--store", order_world / "features", "--manifest", order_world / "manifest.jsonl", "--steps", 3,
              "--prompts", 2, "--layers", 0, "--batch", 8, "--device", "cpu"]  # fmt: skip
     plenty = featx(*words, "--to", tmp_path / "plenty")
-    monkeypatch.setattr("featx.train.recognition.free_memory_bytes", lambda: 1000)
+    monkeypatch.setattr("featx.train.adapter.learn.free_memory_bytes", lambda: 1000)
     short = featx(*words, "--to", tmp_path / "short")
     assert plenty.code == short.code == 0, short.err
     assert "blocks are computed again" in short.err and "--recompute" in short.err

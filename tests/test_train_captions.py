@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from featx.dataset import CaptionedVideos
-from featx.train.captions import CaptionSampler
-from featx.train.losses import loss_of
-from featx.train.sampler import ClipStream
+from featx.features.dataset import CaptionedVideos
+from featx.train.adapter.captions import CaptionSampler
+from featx.train.adapter.losses import loss_of
+from featx.train.adapter.sampler import ClipStream
 
 VIDEOS, TEXTS = 13, 20
 

@@ -11,9 +11,9 @@ from safetensors.numpy import load_file
 from scipy import stats
 from test_train_resume import TOO_FAR, when
 
-from featx.manifest import read_manifest
+from featx.manifest.videos import read_manifest
 from featx.model.adapter import read_header
-from featx.results import read_results
+from featx.scoring.results import read_results
 
 SETTINGS = ["--prompts", 2, "--batch", 8, "--strides", "1,2", "--stride-weights", "1,1", "--rate", 0.01, "--device", "cpu"]  # fmt: skip
 
@@ -100,11 +100,11 @@ def test_results_are_means_of_what_featx_eval_says(class_world, episodes, tmp_pa
 
 
 def test_open_set_training_never_sees_an_unseen_class(class_world, tmp_path, featx, monkeypatch) -> None:
-    from featx.train import inputs
+    from featx.train.adapter import inputs
 
     prepared = []
     monkeypatch.setattr(
-        "featx.train.recognition.prepare",
+        "featx.train.adapter.learn.prepare",
         lambda *some: prepared.append(inputs.prepare(*some)) or prepared[-1],
     )
     (tmp_path / "seen.txt").write_text("blue star\nred-circle\n")
@@ -150,7 +150,7 @@ def test_short_memory_changes_no_bit(class_world, episodes, tmp_path, featx, mon
     """The texts of all episodes that are learned together count."""
     more = ["--layers", 0, "--steps", 3, "--episodes-together", 2]
     plenty = featx(*words(class_world, episodes, tmp_path / "plenty", *more))
-    monkeypatch.setattr("featx.train.recognition.free_memory_bytes", lambda: 1000)
+    monkeypatch.setattr("featx.train.adapter.learn.free_memory_bytes", lambda: 1000)
     short = featx(*words(class_world, episodes, tmp_path / "short", *more))
     assert plenty.code == short.code == 0, short.err
     assert "computed again" not in plenty.err

@@ -13,17 +13,17 @@ from safetensors.torch import load_file
 from test_train_ranks import losses
 from test_train_resume import TOO_FAR, log_of, steps_logged, when
 
-from featx.manifest import Manifest, Segment, read_manifest, write_manifest
-from featx.model.detection import propose_video
-from featx.model.detector import load_detector
-from featx.model.detector_config import DetectorConfig
-from featx.proposals import read_proposals
-from featx.selection import SelectionSettings
+from featx.localisation.detector import load_detector
+from featx.localisation.detector_config import DetectorConfig
+from featx.localisation.proposals_file import read_proposals
+from featx.localisation.propose import propose_video
+from featx.localisation.selection import SelectionSettings
+from featx.manifest.videos import Manifest, Segment, read_manifest, write_manifest
 from featx.store.reader import FeatureStore
-from featx.train.proposals.losses import distance_iou, focal, interval_overlap
-from featx.train.proposals.sampler import PartSampler, cut
-from featx.train.proposals.settings import ProposalSettings
-from featx.train.proposals.targets import targets_of
+from featx.train.detector.losses import distance_iou, focal, interval_overlap
+from featx.train.detector.sampler import PartSampler, cut
+from featx.train.detector.settings import ProposalSettings
+from featx.train.detector.targets import targets_of
 
 SMALL = [
     "--task", "proposals", "--grid-step-s", 0.12, "--width", 16, "--heads", 2, "--levels", 4, "--window", 5,
@@ -233,7 +233,7 @@ def test_losses_against_their_formulas() -> None:
 
 
 def test_parts_hold_a_segment_and_depend_on_the_step_only(world: Path) -> None:
-    from featx.train.proposals.inputs import prepare
+    from featx.train.detector.inputs import prepare
 
     data = {"store": world / "features", "manifest": world / "manifest.jsonl"}
     settings = ProposalSettings(**data, grid_step_s=0.12, longest=60, width=8, heads=1)

@@ -14,12 +14,12 @@ import torch
 from test_train_step import NAMES, make
 
 from featx.errors import FeatxError
-from featx.train import launch
-from featx.train.launch import in_ranks
-from featx.train.ranks import Ranks, join_ranks
-from featx.train.sampler import Draw
-from featx.train.step import Step, TextSide
-from featx.train.stopwatch import Stopwatch
+from featx.train.adapter.sampler import Draw
+from featx.train.adapter.step import Step, TextSide
+from featx.train.engine import launch
+from featx.train.engine.launch import in_ranks
+from featx.train.engine.ranks import Ranks, join_ranks
+from featx.train.engine.stopwatch import Stopwatch
 
 # batch, classes and videos that two ranks cannot halve, a class list shorter than all classes, parts that add up
 UNEVEN = [
@@ -96,7 +96,7 @@ def steps_of_one_rank(count: int) -> dict:
             rng = np.random.default_rng(0)
             clips = torch.from_numpy(rng.standard_normal((6, 4, 128)).astype(np.float32))
             drawn = Draw(np.arange(6), np.zeros((6, 4), np.int64), np.array(texts), np.arange(6) % len(texts))
-            from featx.train.loader import Batch
+            from featx.train.adapter.loader import Batch
 
             step.gradients(Batch(drawn, [slice(0, 6)], [clips[ranks.part(6)]]))
             ranks.sum_gradients(list(adapter.parameters()), stop=False)

@@ -17,7 +17,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featx.train.checkpoint import Checkpoint, Checkpoints, read_checkpoint
+from featx.train.engine.checkpoint import Checkpoint, Checkpoints, read_checkpoint
 
 # everything that has a state: optimiser, schedule, running mean, best step, and a log line at every step
 STATEFUL = [

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.train.sampler import Sampler, class_list, keep_back, order
-from featx.train.schedule import rate_at
+from featx.train.adapter.sampler import Sampler, class_list, keep_back, order
+from featx.train.engine.schedule import rate_at
 
 
 def make(seed: int = 0, batch: int = 8, classes: int = 30, limit: int = 400) -> Sampler:

@@ -10,12 +10,12 @@ from torch.nn import functional
 from featx.clip.load import load_clip
 from featx.clip.text import TextPlan, TextTower
 from featx.model.adapter import Adapter, AdapterConfig
-from featx.train.loader import Batch, Loader
-from featx.train.losses import text_to_video
-from featx.train.ranks import Ranks, parts
-from featx.train.sampler import Draw, Sampler
-from featx.train.step import Step, TextSide
-from featx.train.stopwatch import Stopwatch
+from featx.train.adapter.loader import Batch, Loader
+from featx.train.adapter.losses import text_to_video
+from featx.train.adapter.sampler import Draw, Sampler
+from featx.train.adapter.step import Step, TextSide
+from featx.train.engine.ranks import Ranks, parts
+from featx.train.engine.stopwatch import Stopwatch
 
 NAMES = ["run", "climb stairs", "brush hair", "ride a bike", "smile"]
 FRAMES, BATCH = 4, 7

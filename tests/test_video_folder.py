@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from featx.data_manifests.video_index import video_folder
-from featx.evaluate.predict.own_files import list_files
-from featx.extract.videos import find_videos
-from featx.ffmpeg import DEMUXERS, ffmpeg_path
+from featx.data_manifests.building.video_index import video_folder
+from featx.evaluate.predict.temporary_features import list_files
+from featx.extract.plan.videos import find_videos
 from featx.store.reader import FeatureStore
-from featx.video_files import ENDINGS, ENDINGS_OF, without_ending
-from featx.video_folder import VideoFolder, search_folder
+from featx.video.ffmpeg import DEMUXERS, ffmpeg_path
+from featx.video.files import ENDINGS, ENDINGS_OF, without_ending
+from featx.video.folder import VideoFolder, search_folder
 
 # what ffmpeg counts among these formats, but mostly is sound, a subtitle, a picture or text
 OTHER_THINGS = {

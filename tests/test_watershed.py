@@ -12,9 +12,9 @@ from featx.evaluate.localisation.watershed import (
     groups,
     watershed,
 )
-from featx.metrics.proposals import average_recall
-from featx.model.grid import Grid
-from featx.selection import SelectionSettings
+from featx.localisation.grid import Grid
+from featx.localisation.metrics.proposals import average_recall
+from featx.localisation.selection import SelectionSettings
 
 
 def groups_by_loop(score: np.ndarray) -> set[tuple[int, int]]:

@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
-from featx.evaluate.predict.own_files import options_of
-from featx.extract.batch import BATCH
-from featx.extract.command import every_frame_command, frame_command, picture_command
-from featx.extract.crew import Crew
-from featx.extract.hwaccel import device_of
-from featx.extract.messages import Failed, Lost, Whole
-from featx.extract.settings import ExtractSettings
-from featx.extract.videos import SourceVideo
-from featx.extract.worker import picture_options
-from featx.extract.worker_process import Worker, worker_context
-from featx.ffmpeg import ffmpeg_path
+from featx.evaluate.predict.temporary_features import options_of
+from featx.extract.decoding.batch import BATCH
+from featx.extract.decoding.ffmpeg_args import every_frame_command, frame_command, picture_command
+from featx.extract.decoding.hwaccel import device_of
+from featx.extract.plan.settings import ExtractSettings
+from featx.extract.plan.videos import SourceVideo
+from featx.extract.workers.messages import Failed, Lost, Whole
+from featx.extract.workers.worker import picture_options
+from featx.extract.workers.worker_pool import Crew
+from featx.extract.workers.worker_process import Worker, worker_context
 from featx.store.reader import FeatureStore
+from featx.video.ffmpeg import ffmpeg_path
 
 
 def report(connection: Connection) -> None:
@@ -91,7 +91,7 @@ def test_a_device_that_fails_is_told_and_the_run_does_not_end_well(
 
 def test_a_worker_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands in for a driver that hangs: no process has spoken after so short a time."""
-    monkeypatch.setattr("featx.extract.worker_process.FIRST_WORD_SECONDS", 0.0)
+    monkeypatch.setattr("featx.extract.workers.worker_process.FIRST_WORD_SECONDS", 0.0)
     message = "--device cpu: its process starts, and does not come to an end"
     with pytest.raises(FeatxError, match=message), Crew(ExtractSettings(model="tiny", device="cpu")):
         pass

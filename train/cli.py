@@ -11,9 +11,11 @@ import typer
 
 from featx.errors import FeatxError, Interrupted
 from featx.settings import gather_task, with_options
-from featx.train.proposals.settings import ProposalSettings
-from featx.train.recipe_files import find_recipe
-from featx.train.settings import LearnSettings, TrainSettings
+
+from .adapter.settings import TrainSettings
+from .detector.settings import ProposalSettings
+from .engine.recipe_files import find_recipe
+from .engine.settings import LearnSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 SETTINGS: dict[str, type[LearnSettings]] = {
@@ -60,11 +62,11 @@ def train(
     ranks = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun
     if ranks > 1 and settings.devices not in (1, ranks):
         raise FeatxError(f"--devices {settings.devices}: torchrun started {ranks} processes; leave it out")
-    from featx.train.launch import in_ranks
+    from .engine.launch import in_ranks
 
     try:
         if isinstance(settings, TrainSettings) and settings.episodes is not None:
-            from featx.train.episodes import train_episodes
+            from .adapter.episodes import train_episodes
 
             for line in train_episodes(settings, to, fresh, say).lines():
                 say(line)
@@ -84,23 +86,25 @@ def train(
 def _work_of(settings: LearnSettings) -> tuple[Callable[..., Any], str]:
     """Returns what learns with such settings, and the name of the file that says that it has finished."""
     if isinstance(settings, ProposalSettings):
-        from featx.model.detector import DETECTOR_FILE
-        from featx.train.proposals.learn import train_proposals
+        from featx.localisation.detector import DETECTOR_FILE
+
+        from .detector.learn import train_proposals
 
         return train_proposals, DETECTOR_FILE
     from featx.model.adapter import ADAPTER_FILE
-    from featx.train.recognition import train as train_recognition
+
+    from .adapter.learn import train as train_recognition
 
     return train_recognition, ADAPTER_FILE
 
 
 def _dry_run(settings: LearnSettings) -> None:
     if isinstance(settings, ProposalSettings):
-        from featx.train.proposals.dry_run import dry_run_proposals
+        from .detector.dry_run import dry_run_proposals
 
         report = dry_run_proposals(settings)
     else:
-        from featx.train.dry_run import dry_run
+        from .adapter.dry_run import dry_run
 
         assert isinstance(settings, TrainSettings)
         report = dry_run(settings)

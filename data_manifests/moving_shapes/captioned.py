@@ -14,9 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.data_manifests.moving_shapes.encode import encode
-from featx.data_manifests.moving_shapes.generate import MANIFEST_FILE, QUALITY_RANGE, VIDEO_FOLDER, make_set
-from featx.data_manifests.moving_shapes.world import (
+from featx.errors import FeatxError
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
+
+from .encode import encode
+from .generate import MANIFEST_FILE, QUALITY_RANGE, VIDEO_FOLDER, make_set
+from .world import (
     COLOURS,
     MOTIONS,
     SHAPES,
@@ -26,8 +29,6 @@ from featx.data_manifests.moving_shapes.world import (
     draw_actor,
     draw_stage,
 )
-from featx.errors import FeatxError
-from featx.manifest import Header, Manifest, Video, write_manifest
 
 MOST_TEST_VIDEOS = 16  # of the 64 shapes in colours of each motion; the others are for training
 BASE_MOTION = {twin: motion for motion, twin in TWINS.items()}

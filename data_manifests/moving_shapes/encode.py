@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.data_manifests.moving_shapes.render import render
-from featx.data_manifests.moving_shapes.world import Scene
 from featx.errors import FeatxError
-from featx.ffmpeg import ffmpeg_path
+from featx.video.ffmpeg import ffmpeg_path
+
+from .render import render
+from .world import Scene
 
 ENCODE_TIMEOUT_S = 600.0
 

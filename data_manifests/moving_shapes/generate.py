@@ -15,10 +15,11 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from featx.data_manifests.moving_shapes.encode import encode
-from featx.data_manifests.moving_shapes.world import draw_clip
 from featx.errors import FeatxError
-from featx.manifest import Header, Manifest, Video, write_manifest
+from featx.manifest.videos import Header, Manifest, Video, write_manifest
+
+from .encode import encode
+from .world import draw_clip
 
 CLASS_SHAPES = ("circle", "square", "triangle", "star")
 CLASS_MOTIONS = ("moving right", "moving left", "growing", "shrinking")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageDraw
 
-from featx.data_manifests.moving_shapes.world import COLOURS, Pose, Scene
+from .world import COLOURS, Pose, Scene
 
 OVERSAMPLING = 3  # outlines are drawn this much larger and scaled down: smooth edges, sub-pixel motion
 

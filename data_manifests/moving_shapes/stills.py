@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from featx.data_manifests.moving_shapes.render import draw_background, paint
-from featx.data_manifests.moving_shapes.world import BACKGROUNDS, COLOURS, SHAPES, Pose
+from .render import draw_background, paint
+from .world import BACKGROUNDS, COLOURS, SHAPES, Pose
 
 # What a caption may say of a still, part by part; a still has one value of each part.
 PARTS: dict[str, tuple[str, ...]] = {

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.data_manifests.moving_shapes.encode import encode
-from featx.data_manifests.moving_shapes.generate import (
+from featx.manifest.videos import Segment, Video
+
+from .encode import encode
+from .generate import (
     CLASS_MOTIONS,
     CLASS_SHAPES,
     QUALITY_RANGE,
@@ -21,7 +23,7 @@ from featx.data_manifests.moving_shapes.generate import (
     make_set,
     write_set,
 )
-from featx.data_manifests.moving_shapes.world import (
+from .world import (
     MOTIONS,
     SHAPES,
     Actor,
@@ -29,7 +31,6 @@ from featx.data_manifests.moving_shapes.world import (
     draw_actor,
     draw_stage,
 )
-from featx.manifest import Segment, Video
 
 DURATION_S = (30.0, 120.0)
 GAP_S = (1.0, 5.0)

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import Interrupted
-from featx.evaluate.settings import BaselineSettings
 from featx.settings import gather, with_options
+
+from ..run.settings import BaselineSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -37,13 +38,14 @@ def baseline(
     learned and scored on its own. featx eval and featx table take the folder like that of any run.
     """
     settings = gather(BaselineSettings, None, {**options, "template": template or None}, [])
-    from featx.evaluate.baselines.make import check_method, make_baseline
-    from featx.evaluate.localisation.rows import localisation_table
-    from featx.evaluate.retrieval.rows import retrieval_table
-    from featx.evaluate.rows import recognition_table
-    from featx.evaluate.tables.table import check_format, print_tables, with_notes
-    from featx.lock import locked
-    from featx.results import write_results
+    from featx.files.lock import locked
+    from featx.scoring.results import write_results
+
+    from ..report.localisation_rows import localisation_table
+    from ..report.retrieval_rows import retrieval_table
+    from ..report.rows import recognition_table
+    from ..report.table import check_format, print_tables, with_notes
+    from .make import check_method, make_baseline
 
     check_format(format)
     with locked(to, "run"):

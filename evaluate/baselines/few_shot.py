@@ -7,26 +7,27 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from featx.dataset import LabelledVideos, with_labels
 from featx.devices import choose_device
-from featx.episodes import Episode, read_episodes, ways_and_shots
 from featx.errors import FeatxError
-from featx.evaluate.baselines.methods import (
+from featx.features.dataset import LabelledVideos, with_labels
+from featx.features.mean_features import mean_features
+from featx.features.sources import open_parts
+from featx.manifest.episodes import Episode, read_episodes, ways_and_shots
+from featx.manifest.videos import Manifest
+from featx.metrics.recognition import recognition_metrics
+from featx.scoring.clip_scores import encode_videos, score_clips
+from featx.scoring.results import FewShot, Item, Results, Videos, summarise
+from featx.store.reader import FeatureStore
+
+from ..run.baseline_methods import (
     class_means,
     fit_linear,
     linear_scores,
     nearest_scores,
     zero_shot_adapter,
 )
-from featx.evaluate.mean_features import mean_features
-from featx.evaluate.runs import BaselineRun, config_of
-from featx.evaluate.settings import BaselineSettings
-from featx.manifest import Manifest
-from featx.metrics.recognition import recognition_metrics
-from featx.model.scoring import encode_videos, score_clips
-from featx.results import FewShot, Item, Results, Videos, summarise
-from featx.sources import open_parts
-from featx.store.reader import FeatureStore
+from ..run.runs import BaselineRun, config_of
+from ..run.settings import BaselineSettings
 
 # Training ids, test ids and classes to (V, C) scores.
 Scorer = Callable[[list[str], list[str], list[str]], np.ndarray]

@@ -8,23 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import LabelledVideos, list_labelled
 from featx.errors import FeatxError, nearest
-from featx.evaluate.baselines.few_shot import score_episodes
-from featx.evaluate.baselines.file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
-from featx.evaluate.baselines.methods import MOST_ITERATIONS, class_means, fit_linear
-from featx.evaluate.localisation.runs import evaluate as evaluate_localisation
-from featx.evaluate.mean_features import mean_features
-from featx.evaluate.recognition import evaluate
-from featx.evaluate.retrieval.runs import evaluate_retrieval
-from featx.evaluate.runs import BaselineRun
-from featx.evaluate.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
-from featx.evaluate.texts import PLACE, check_templates
-from featx.files import read_list
-from featx.manifest import Manifest, read_manifest
+from featx.features.dataset import LabelledVideos, list_labelled
+from featx.features.mean_features import mean_features
+from featx.files.atomic import read_list
+from featx.manifest.videos import Manifest, read_manifest
 from featx.model.adapter import ADAPTER_FILE, PLAIN_TEMPLATE
-from featx.results import Method, Results
+from featx.scoring.results import Method, Results
 from featx.store.reader import FeatureStore
+
+from ..localisation.runs import evaluate as evaluate_localisation
+from ..recognition.runs import evaluate
+from ..retrieval.runs import evaluate_retrieval
+from ..run.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
+from ..run.baseline_methods import MOST_ITERATIONS, class_means, fit_linear
+from ..run.runs import BaselineRun
+from ..run.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
+from ..run.texts import PLACE, check_templates
+from .few_shot import score_episodes
 
 METHODS: tuple[Method, ...] = ("zero-shot", "linear-probe", "nearest-mean")
 # Where a baseline is scored or computed does not belong to what it is; nor does what zero-shot never looks at.

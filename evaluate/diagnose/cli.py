@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import Interrupted
-from featx.evaluate.settings import EvalSettings
 from featx.settings import gather, with_options
+
+from ..run.settings import EvalSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -29,9 +30,9 @@ def diagnose(
     each learned prompt vector lies nearest to; all of it as CSV files, the confusion matrix also as a picture.
     """
     settings = gather(EvalSettings, None, options, [])
-    from featx.evaluate.diagnose.diagnosis import diagnose as write_diagnosis
-    from featx.evaluate.diagnose.diagnosis import shortened
-    from featx.evaluate.tables.table import render
+    from ..report.table import render
+    from .diagnosis import diagnose as write_diagnosis
+    from .diagnosis import shortened
 
     try:
         tables, folder = write_diagnosis(run, settings, to)

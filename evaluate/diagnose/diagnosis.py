@@ -6,18 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import load_clip_of
 from featx.errors import FeatxError
-from featx.evaluate.diagnose.confusion_picture import confusion_picture
-from featx.evaluate.diagnose.prompt_words import PromptWords, nearest_words, usual_length
-from featx.evaluate.recognition import Scored, evaluate
-from featx.evaluate.rows import about
-from featx.evaluate.runs import AdapterRun
-from featx.evaluate.settings import EvalSettings
-from featx.evaluate.tables.table import Cell, Table, render
-from featx.files import write_atomically
+from featx.features.dataset import load_clip_of
+from featx.files.atomic import write_atomically
 from featx.metrics.recognition import confusion_matrix, ranks, recognition_metrics
-from featx.results import write_results
+from featx.scoring.results import write_results
+
+from ..recognition.runs import Scored, evaluate
+from ..report.confusion_picture import confusion_picture
+from ..report.rows import about
+from ..report.table import Cell, Table, render
+from ..run.runs import AdapterRun
+from ..run.settings import EvalSettings
+from .prompt_words import PromptWords, nearest_words, usual_length
 
 CLIP_COUNTS = (1, 2, 3, 5, 10, 20)
 WORDS = 5
@@ -36,7 +37,7 @@ def diagnose(run: Path, settings: EvalSettings, to: Path | None) -> tuple[list[T
         What is worth reading at once, and the folder.
 
     Raises:
-        FeatxError: As `featx.evaluate.recognition.evaluate`.
+        FeatxError: As `featx.evaluate.recognition.runs.evaluate`.
     """
     scored = evaluate(run, settings)
     write_results(scored.results, run)

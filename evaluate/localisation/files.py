@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.detection_scores import check_thresholds, score_detections, score_proposals, thresholds_notes
-from featx.detections import DetectionsFile, read_detections
 from featx.errors import FeatxError
-from featx.evaluate.localisation.settings import DetectionSettings
-from featx.evaluate.localisation.tables import (
+from featx.files.atomic import write_atomically
+from featx.localisation.detection_scores import (
+    check_thresholds,
+    score_detections,
+    score_proposals,
+    thresholds_notes,
+)
+from featx.localisation.detections_file import DetectionsFile, read_detections
+from featx.localisation.ground_truth import GroundTruth, json_truth, manifest_truth, read_blocked
+from featx.localisation.metrics.average_precision import ACTIVITYNET_TIOU
+from featx.manifest.videos import read_manifest
+
+from ..report.localisation_tables import (
     class_table,
     coverage,
     detections_table,
     errors_table,
     proposals_table,
 )
-from featx.evaluate.tables.table import Table
-from featx.files import write_atomically
-from featx.ground_truth import GroundTruth, json_truth, manifest_truth, read_blocked
-from featx.manifest import read_manifest
-from featx.metrics.localisation import ACTIVITYNET_TIOU
+from ..report.table import Table
+from .settings import DetectionSettings
 
 
 def evaluate_detections(settings: DetectionSettings) -> list[Table]:

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from featx.dataset import check_fingerprint, present_videos, row_reader, timed_rows
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.localisation.watershed import STEP_S, watershed
-from featx.evaluate.settings import ProposeSettings
-from featx.manifest import Manifest, Video, read_manifest
-from featx.metrics.proposals import average_recall
-from featx.model.detection import propose_rows
-from featx.model.detector import DETECTOR_FILE, Detector, DetectorHeader, load_detector
-from featx.model.grid import ReadRows, make_grid, read_steps
-from featx.proposals import Proposals, ProposalsFile, ProposalsHeader
-from featx.selection import SelectionSettings
+from featx.features.dataset import check_fingerprint, present_videos, row_reader, timed_rows
+from featx.localisation.detector import DETECTOR_FILE, Detector, DetectorHeader, load_detector
+from featx.localisation.grid import ReadRows, make_grid, read_steps
+from featx.localisation.metrics.proposals import average_recall
+from featx.localisation.proposals_file import Proposals, ProposalsFile, ProposalsHeader
+from featx.localisation.propose import propose_rows
+from featx.localisation.selection import SelectionSettings
+from featx.manifest.videos import Manifest, Video, read_manifest
 from featx.store.reader import FeatureStore
+
+from ..run.settings import ProposeSettings
+from .watershed import STEP_S, watershed
 
 # Rows of a video and when they are shown, to its proposals.
 Find = Callable[[ReadRows, np.ndarray], Proposals]

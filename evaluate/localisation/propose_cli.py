@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted
-from featx.evaluate.settings import ProposeSettings
 from featx.settings import gather, with_options
+
+from ..run.settings import ProposeSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -34,9 +35,10 @@ def propose(
     from rich.console import Console
     from rich.progress import track
 
-    from featx.evaluate.localisation.propose import ask, recall_lines
-    from featx.evaluate.localisation.propose import propose as find
-    from featx.proposals import ProposalsFile, check_ending, write_proposals
+    from featx.localisation.proposals_file import ProposalsFile, check_ending, write_proposals
+
+    from .propose import ask, recall_lines
+    from .propose import propose as find
 
     check_ending(to, "--to")
     console = Console(stderr=True, soft_wrap=True, highlight=False)

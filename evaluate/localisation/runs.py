@@ -9,22 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import known_pts, rows_between
-from featx.detection_scores import ScoredDetections, check_thresholds, thresholds_notes
 from featx.errors import FeatxError
-from featx.evaluate.asked import Opened, open_asked
-from featx.evaluate.predict.classify import WindowScorer, window_scorer
-from featx.evaluate.predict.windows import Windows
-from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun, BaselineRun, config_of
-from featx.evaluate.settings import LocaliseSettings
-from featx.manifest import Manifest, Video
-from featx.model.named_proposals import NamedProposals, choose_proposals, name_and_score, stored_truth
-from featx.proposals import Proposals
-from featx.results import Results, Videos
+from featx.features.dataset import known_pts, rows_between
+from featx.features.windows import Windows
+from featx.localisation.detection_scores import ScoredDetections, check_thresholds, thresholds_notes
+from featx.localisation.named_proposals import NamedProposals, choose_proposals, name_and_score, stored_truth
+from featx.localisation.proposals_file import Proposals
+from featx.manifest.videos import Manifest, Video
+from featx.scoring.results import Results, Videos
 from featx.store.reader import FeatureStore
 
-BACKGROUND_LABEL = "(background)"  # of the text that no detection is of
+from ..run.eval_setup import Opened, open_asked
+from ..run.provenance import trained_on
+from ..run.runs import config_of
+from ..run.settings import LocaliseSettings
+from ..run.window_scores import WindowScorer, window_scorer, with_background
 
 
 @dataclass(frozen=True)
@@ -82,13 +81,6 @@ def evaluate(folder: Path, settings: LocaliseSettings) -> Localised:
     results = _results(folder, opened, named, missing, settings)
     notes = [*notes, *thresholds_notes(truth.data_set, settings.tiou)]
     return Localised(opened, videos, proposals, named.scored, results, notes)
-
-
-def with_background(run: AdapterRun | BaselineRun, classes: dict[str, str]) -> dict[str, str]:
-    """Returns label and text of the classes, and last the background's if the run has learned one."""
-    if isinstance(run, AdapterRun) and run.header.config.background:
-        return {**classes, BACKGROUND_LABEL: run.header.config.background}
-    return classes
 
 
 def _scorer(

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featx.dataset import known_pts
 from featx.errors import FeatxError, nearest
-from featx.evaluate.asked import Opened
-from featx.evaluate.drawing.timeline import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
-from featx.evaluate.localisation.runs import Localised, score_spans, with_background
-from featx.evaluate.predict.classify import window_scorer
-from featx.evaluate.predict.windows import end_of, slide
-from featx.evaluate.settings import LocaliseSettings
-from featx.evaluate.video_ends import lengths_of
-from featx.files import write_atomically
-from featx.manifest import Video
-from featx.stills import NoPicture, decode_still
+from featx.features.dataset import known_pts
+from featx.features.video_ends import lengths_of
+from featx.features.windows import end_of, slide
+from featx.files.atomic import write_atomically
+from featx.manifest.videos import Video
+from featx.video.stills import NoPicture, decode_still
+
+from ..report.timeline_drawing import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
+from ..run.eval_setup import Opened
+from ..run.settings import LocaliseSettings
+from ..run.window_scores import window_scorer, with_background
+from .runs import Localised, score_spans
 
 WINDOWS = 60  # of the class scores, over a video
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 1.0, 8.0

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from featx.model.grid import Grid, ReadRows
-from featx.proposals import Proposals
-from featx.selection import SelectionSettings, select
+from featx.localisation.grid import Grid, ReadRows
+from featx.localisation.proposals_file import Proposals
+from featx.localisation.selection import SelectionSettings, select
 
 STEP_S = 0.2
 STEPS_AT_ONCE = 4096

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from featx.class_lists import read_class_names
-from featx.dataset import check_fingerprint
-from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.baselines.methods import linear_scores, nearest_scores, zero_shot_adapter
-from featx.evaluate.predict.windows import Windows, slide, whole
-from featx.evaluate.runs import AdapterRun, BaselineRun
-from featx.evaluate.settings import PredictSettings, ScoreSettings
-from featx.evaluate.video_ends import lengths_of
-from featx.model.scoring import score_videos
+from featx.features.dataset import check_fingerprint
+from featx.features.video_ends import lengths_of
+from featx.features.windows import slide, whole
+from featx.manifest.class_lists import read_class_names
 from featx.store.reader import FeatureStore
 
-# Features (N, D) and windows of one video to (M, C) probabilities.
-WindowScorer = Callable[[np.ndarray, Windows], np.ndarray]
+from ..run.runs import AdapterRun, BaselineRun
+from ..run.settings import PredictSettings
+from ..run.window_scores import window_scorer
 
 
 @dataclass(frozen=True)
@@ -42,19 +36,6 @@ class Prediction:
     start_s: float | None
     end_s: float | None
     best: list[tuple[str, float]]
-
-
-@dataclass
-class OneVideo:
-    """The features of a single video, as a `featx.sources.Source`."""
-
-    features: np.ndarray
-    where: str = "memory"
-    reads: bool = False
-
-    def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
-        """Returns (B, T, D) features."""
-        return torch.from_numpy(self.features[rows])
 
 
 def read_classes(run: AdapterRun | BaselineRun, file: Path | None) -> dict[str, str]:
@@ -132,43 +113,3 @@ def predict(
             best = [(labels[index], float(chances[index])) for index in order]
             start_s, end_s = float(windows.start_s[number]), float(windows.end_s[number])
             yield Prediction(video_id, start_s if timed else None, end_s if timed else None, best)
-
-
-def window_scorer(
-    run: AdapterRun | BaselineRun, store: FeatureStore, classes: dict[str, str], settings: ScoreSettings
-) -> WindowScorer:
-    """Returns what scores windows as evaluation scores whole videos."""
-    if isinstance(run, BaselineRun) and run.method != "zero-shot":
-        return lambda features, windows: _score_means(run, features, windows)
-    device = choose_device(settings.device)
-    text = run.text(classes, store, settings, device)  # (C, D)
-    if isinstance(run, AdapterRun):
-        adapter = run.adapter
-    else:
-        adapter = zero_shot_adapter(run.header.fingerprint.width, run.header.settings["clip_frames"])
-    adapter = adapter.to(device)
-    adapter.precision = settings.precision
-
-    def score(features: np.ndarray, windows: Windows) -> np.ndarray:
-        return score_videos(
-            adapter,
-            text,
-            OneVideo(features),
-            np.zeros(len(windows), dtype=np.int64),
-            windows.rows,
-            settings.clips,
-            run.header.settings["strides"],
-            run.header.settings["stride_weights"],
-            settings.batch,
-            windows.first_row,
-        )
-
-    return score
-
-
-def _score_means(run: BaselineRun, features: np.ndarray, windows: Windows) -> np.ndarray:
-    parts = zip(windows.first_row, windows.first_row + windows.rows, strict=True)
-    means = np.stack([features[first:past].mean(axis=0, dtype=np.float64) for first, past in parts])  # (M, D)
-    if run.method == "nearest-mean":
-        return nearest_scores(means, run.tensors["means"])
-    return linear_scores(means, run.tensors["weight"], run.tensors["bias"])

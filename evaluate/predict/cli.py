@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted, PartialFailure, printable
-from featx.evaluate.settings import PredictSettings
 from featx.settings import gather, with_options
+
+from ..run.settings import PredictSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -40,12 +41,13 @@ def predict(
         raise FeatxError("give either VIDEOS or --store STORE")
     if ids and settings.store is None:
         raise FeatxError(f"--ids {ids[0]}: needs --store")
-    from featx.evaluate.predict.classify import Prediction, check_windows, cut_texts, predict, read_classes
-    from featx.evaluate.predict.output import check_output, render_predictions
-    from featx.evaluate.predict.own_files import extracted, list_files
-    from featx.evaluate.predict.segments import predict_segments
-    from featx.evaluate.runs import open_run
     from featx.store.reader import FeatureStore
+
+    from ..run.runs import open_run
+    from .classify import Prediction, check_windows, cut_texts, predict, read_classes
+    from .output import check_output, render_predictions
+    from .segments import predict_segments
+    from .temporary_features import extracted, list_files
 
     check_output(format)
     check_windows(settings)

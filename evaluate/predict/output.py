@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from featx.errors import FeatxError, nearest
-from featx.evaluate.predict.classify import Prediction
-from featx.evaluate.tables.table import Cell, Table, render
-from featx.formats import csv_text
+from featx.output.formats import csv_text
+
+from ..report.table import Cell, Table, render
+from .classify import Prediction
 
 FORMATS = ("table", "json", "csv")
 

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import check_fingerprint, rows_between
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.localisation.runs import with_background
-from featx.evaluate.predict.classify import Prediction, window_scorer
-from featx.evaluate.predict.windows import Windows
-from featx.evaluate.runs import AdapterRun, BaselineRun
-from featx.evaluate.settings import PredictSettings
-from featx.model.detection import propose_video
-from featx.model.detector import DETECTOR_FILE, load_detector
-from featx.model.localising import fuse
-from featx.proposals import PROPOSAL_WEIGHT, TOP_CLASSES
-from featx.selection import SelectionSettings
+from featx.features.dataset import check_fingerprint, rows_between
+from featx.features.windows import Windows
+from featx.localisation.detector import DETECTOR_FILE, load_detector
+from featx.localisation.fuse import fuse
+from featx.localisation.proposals_file import PROPOSAL_WEIGHT, TOP_CLASSES
+from featx.localisation.propose import propose_video
+from featx.localisation.selection import SelectionSettings
 from featx.store.reader import FeatureStore
+
+from ..run.runs import AdapterRun, BaselineRun
+from ..run.settings import PredictSettings
+from ..run.window_scores import window_scorer, with_background
+from .classify import Prediction
 
 
 def predict_segments(

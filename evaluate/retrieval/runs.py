@@ -8,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.dataset import CaptionedVideos, check_fingerprint, list_captioned
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.asked import made_with
-from featx.evaluate.provenance import trained_on
-from featx.evaluate.runs import AdapterRun, BaselineRun, config_of, open_run
-from featx.evaluate.settings import RetrieveSettings
-from featx.manifest import Manifest, read_manifest
+from featx.features.dataset import CaptionedVideos, check_fingerprint, list_captioned
+from featx.manifest.videos import Manifest, read_manifest
 from featx.metrics.hubness import dual_softmax, query_bank
 from featx.metrics.retrieval import Corpus, Scoring, corpus, plain, retrieval_metrics
 from featx.model.adapter import TEMPERATURE
-from featx.results import Results, Retrieval, Videos
+from featx.scoring.results import Results, Retrieval, Videos
 from featx.store.reader import FeatureStore
+
+from ..run.eval_setup import made_with
+from ..run.provenance import trained_on
+from ..run.runs import AdapterRun, BaselineRun, config_of, open_run
+from ..run.settings import RetrieveSettings
 
 BANK_SIZE = 5_000  # captions, and videos, that a query bank is drawn of
 

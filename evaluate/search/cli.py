@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted, printable
-from featx.evaluate.search.settings import SearchSettings
 from featx.settings import gather, with_options
+
+from .exact.settings import SearchSettings
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -45,12 +46,13 @@ def search(
     130 interrupted.
     """
     settings = gather(SearchSettings, None, options, [])
-    from featx.evaluate.search.command import run_search
-    from featx.evaluate.search.contact_sheet import check_sheet
-    from featx.evaluate.search.output import render_answers
-    from featx.evaluate.search.queries import gather_queries
-    from featx.evaluate.tables.table import check_format
     from featx.store.schema import STORE_FILE
+
+    from ..report.table import check_format
+    from .command import run_search
+    from .contact_sheet import check_sheet
+    from .output import render_answers
+    from .queries import gather_queries
 
     check_format(format)
     if stats and settings.index is not None:

@@ -9,18 +9,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from featx.dataset import check_fingerprint, load_clip_of
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.evaluate.runs import AdapterRun, open_run
-from featx.evaluate.search.exact import Find, open_scans, search_exactly
-from featx.evaluate.search.output import Answer
-from featx.evaluate.search.queries import Queries, encode_images, encode_texts
-from featx.evaluate.search.rerank import rerank
-from featx.evaluate.search.settings import SearchSettings
-from featx.evaluate.search.speed import Speed
-from featx.store.lock import is_being_written
+from featx.features.dataset import check_fingerprint, load_clip_of
 from featx.store.reader import FeatureStore
+from featx.store.writing.lock import is_being_written
+
+from ..run.runs import AdapterRun, open_run
+from .exact.search import Find, open_scans, search_exactly
+from .exact.settings import SearchSettings
+from .output import Answer
+from .queries import Queries, encode_images, encode_texts
+from .rerank import rerank
+from .speed import Speed
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _encode(
 ) -> tuple[Tensor, list[str]]:
     """Returns (Q, D) features of unit length, and the texts that had to be cut."""
     loaded = load_clip_of(store, settings.model)
-    features, truncated = [], []
+    features: list[Tensor] = []
+    truncated: list[str] = []
     if asked.texts:
         texts, truncated = encode_texts(asked.texts, loaded, run.adapter if run else None, device)
         features.append(texts)
@@ -124,7 +126,7 @@ def _encode(
 def _search_index(
     folder: Path, store: FeatureStore, queries: Tensor, count: int, settings: SearchSettings
 ) -> tuple[list[list[Find]], str]:
-    from featx.evaluate.search.index import open_index
+    from .index.search import open_index
 
     index, done = open_index(folder, store, queries, settings)
     header = index.header
@@ -188,8 +190,8 @@ def _speed(store: FeatureStore, settings: SearchSettings, wall_s: float, queries
 def _write_sheet(
     sheet: Path, title: str, store: FeatureStore, answers: list[Answer], settings: SearchSettings
 ) -> list[str]:
-    from featx.evaluate.search.contact_sheet import write_sheet
-    from featx.evaluate.search.pictures import take_pictures
+    from .contact_sheet import write_sheet
+    from .pictures import take_pictures
 
     finds = list(dict.fromkeys(find for answer in answers for find in answer.finds))
     pictured = take_pictures(store, finds, settings)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from featx.errors import FeatxError
-from featx.evaluate.search.output import Answer, time_span
-from featx.evaluate.search.pictures import HEIGHT, Picture, Pictured
-from featx.files import write_atomically
+from featx.files.atomic import write_atomically
+
+from .output import Answer, time_span
+from .pictures import HEIGHT, Picture, Pictured
 
 ENDINGS = (".html", ".png")
 STYLE = """

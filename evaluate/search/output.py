@@ -7,9 +7,10 @@ import math
 from dataclasses import dataclass
 
 from featx.errors import printable
-from featx.evaluate.search.exact import Find
-from featx.evaluate.tables.table import Cell, Table, render
-from featx.formats import csv_text
+from featx.output.formats import csv_text
+
+from ..report.table import Cell, Table, render
+from .exact.search import Find
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Answer:
 
 
 def render_answers(answers: list[Answer], notes: list[str], format: str, title: str) -> str:
-    """Returns what was found as text, in one of the formats of `featx.evaluate.tables.table`."""
+    """Returns what was found as text, in one of the formats of `featx.evaluate.report.table`."""
     if format == "json":
         return _json(answers, notes)
     return _csv(answers) if format == "csv" else render(_table(answers, notes, title), format)

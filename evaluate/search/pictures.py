@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 
 from featx.errors import FeatxError
-from featx.evaluate.search.exact import Find
-from featx.evaluate.search.settings import SearchSettings
-from featx.manifest import read_manifest
-from featx.stills import NoPicture, decode_still
+from featx.manifest.videos import read_manifest
 from featx.store.reader import FeatureStore
 from featx.store.source_files import source_file
+from featx.video.stills import NoPicture, decode_still
+
+from .exact.search import Find
+from .exact.settings import SearchSettings
 
 HEIGHT = 160  # pixels
 QUALITY = 85

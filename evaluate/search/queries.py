@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 from featx.clip.load import LoadedClip
 from featx.clip.text import TextTower, plan_texts
 from featx.errors import FeatxError
-from featx.files import read_list
+from featx.files.atomic import read_list
 from featx.model.adapter import Adapter
 from featx.store.schema import Fingerprint
 

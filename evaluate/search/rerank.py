@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.evaluate.runs import AdapterRun
-from featx.evaluate.search.exact import Find
-from featx.model.scoring import encode_videos
-from featx.sources import Part, Windows
+from featx.features.sources import Part, Windows
+from featx.scoring.clip_scores import encode_videos
 from featx.store.reader import FeatureStore
+
+from ..run.runs import AdapterRun
+from .exact.search import Find
 
 
 @torch.no_grad()

@@ -6,16 +6,17 @@ import hashlib
 import json
 from pathlib import Path
 
-from featx.detection_scores import AVERAGE, metric_name
 from featx.errors import FeatxError
-from featx.evaluate.localisation.rows import protocol_notes
-from featx.evaluate.retrieval.rows import retrieval_notes
-from featx.evaluate.rows import GENERALISED, method_of, notes_of, percent, scored_of, summary_of
-from featx.evaluate.tables.kinds import KINDS, Kind
-from featx.evaluate.tables.paper_rows import paper_settings, row_of, same_settings
-from featx.evaluate.tables.table import Cell, PlusMinus, Table
-from featx.paper.tables import PaperRow, PaperTable, read_paper_table
-from featx.results import Results
+from featx.localisation.detection_scores import AVERAGE, metric_name
+from featx.scoring.results import Results
+
+from ..report.kinds import KINDS, Kind
+from ..report.localisation_rows import protocol_notes
+from ..report.paper.read import PaperRow, PaperTable, read_paper_table
+from ..report.retrieval_rows import retrieval_notes
+from ..report.rows import GENERALISED, method_of, notes_of, percent, scored_of, summary_of
+from ..report.table import Cell, PlusMinus, Table
+from .paper_rows import paper_settings, row_of, same_settings
 
 METRICS = {"top1": "top-1", "top5": "top-5", "avg": "avg", AVERAGE: "mAP avg"} | {
     "t2v_r1": "R@1",

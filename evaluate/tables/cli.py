@@ -34,10 +34,10 @@ def table(
     Nothing is scored again. The paper's numbers stand beside ours only where data set, split, classes, CLIP and what
     was learned are the same; what is not known is a dash.
     """
-    from featx.evaluate.tables.benchmarks import benchmark_table
-    from featx.evaluate.tables.gather import gather_results
-    from featx.evaluate.tables.kinds import check_kind
-    from featx.evaluate.tables.table import check_format, print_tables, with_notes
+    from ..report.kinds import check_kind
+    from ..report.table import check_format, print_tables, with_notes
+    from .benchmarks import benchmark_table
+    from .gather import gather_results
 
     check_kind(kind)
     check_format(format)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import FeatxError
-from featx.evaluate.tables.benchmarks import NoneOfKind, choose_results
-from featx.results import Results, read_results
+from featx.scoring.results import Results, read_results
+
+from .benchmarks import NoneOfKind, choose_results
 
 RESULTS = "results-*.json"
 

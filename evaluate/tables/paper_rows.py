@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from featx.detection_scores import default_thresholds
-from featx.paper.tables import PaperRow, PaperSettings, PaperTable, read_paper_settings
-from featx.proposals import GROUND_TRUTH
-from featx.results import Localisation, Results
+from featx.localisation.detection_scores import default_thresholds
+from featx.localisation.proposals_file import GROUND_TRUTH
+from featx.scoring.results import Localisation, Results
+
+from ..report.paper.read import PaperRow, PaperSettings, PaperTable, read_paper_settings
 
 paper_settings = cache(read_paper_settings)
 

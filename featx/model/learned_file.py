@@ -1,6 +1,6 @@
 """Files of what is learned: safetensors with the learned tensors, and a JSON header that says what they belong to.
 
-The file carries a digest of itself (`featx.digest`) in the metadata entry ``sha256``, beside the header, ``featx``.
+The file carries a digest of itself (`featx.files.digest`) in the metadata entry ``sha256``, beside the header, ``featx``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
-from featx.digest import KEY, NO_DIGEST, check_digest, note_without, with_digest
 from featx.errors import FeatxError
-from featx.files import write_atomically
+from featx.files.atomic import write_atomically
+from featx.files.digest import KEY, NO_DIGEST, check_digest, note_without, with_digest
 
 AnyHeader = TypeVar("AnyHeader", bound=BaseModel)
 METADATA = "__metadata__"

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from google_crc32c import value as crc32c
 
+from featx.files.checksummed_json import Damaged
 from featx.store.schema import CHUNK_ROWS, ChunkTable
-from featx.store.sealed import Damaged
 
 WAY_OUT = "featx store verify --repair drops the shard, so that featx extract computes it again"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError
-from featx.files import write_atomically
+from featx.files.atomic import write_atomically
 from featx.signals import DeferSignals
 from featx.store.schema import FAILURES_FILE
 from featx.store.source_files import FileState, state_of

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from featx.errors import FeatxError
+from featx.files.checksummed_json import Damaged, read_sealed, seal
 from featx.store.entries import Entries
 from featx.store.schema import (
     ARRAY_NAMES,
@@ -28,7 +29,6 @@ from featx.store.schema import (
     StoreHeader,
     record_path,
 )
-from featx.store.sealed import Damaged, read_sealed, seal
 from featx.store.shard import ShardEntry
 
 

@@ -81,7 +81,7 @@ class FeatureStore:
     def __len__(self) -> int:
         return len(self.index.ids)
 
-    def __contains__(self, video_id: str) -> bool:
+    def __contains__(self, video_id: object) -> bool:
         return video_id in self.index.number_of
 
     def __iter__(self) -> Iterator[str]:

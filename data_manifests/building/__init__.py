@@ -1,0 +1,1 @@
+"""From annotations and videos to a manifest: entries, names, lists, draws, checks."""

@@ -1,0 +1,1 @@
+"""Official annotations of the benchmarks."""

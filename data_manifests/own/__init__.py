@@ -1,0 +1,1 @@
+"""Somebody's own videos: folders, CSV files, tables of captions."""

@@ -1,0 +1,1 @@
+"""Recognition: scores of whole videos, and predictions as a file."""

@@ -1,0 +1,84 @@
+"""What a run is to be scored on: store, manifest, and the classes that compete."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.errors import FeatxError, printable
+from featx.features.dataset import check_fingerprint
+from featx.manifest.videos import Manifest, read_manifest
+from featx.store.reader import FeatureStore
+
+from .class_sets import ClassChoice, choose_classes
+from .provenance import is_same_data_set, trained_on
+from .runs import AdapterRun, BaselineRun, Run, open_run
+from .settings import EvalSettings
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run and what it is to be scored on, read and checked.
+
+    Attributes:
+        run: What was learned.
+        store: Features.
+        choice: The classes that compete.
+    """
+
+    run: AdapterRun | BaselineRun
+    store: FeatureStore
+    choice: ClassChoice
+
+    @property
+    def manifest(self) -> Manifest:
+        """The videos that show the classes that compete."""
+        return self.choice.manifest
+
+
+def open_asked(folder: Path, settings: EvalSettings) -> Opened:
+    """Reads everything that scoring a run needs, but the videos.
+
+    Args:
+        folder: That `featx train` or `featx baseline` made.
+        settings: On what it is scored.
+
+    Raises:
+        FeatxError: If run, store, manifest and classes do not belong together.
+    """
+    run = open_run(folder)
+    store_path = settings.store or made_with(run, "store", folder)
+    manifest_path = settings.manifest or made_with(run, "manifest", folder)
+    store, manifest = FeatureStore(store_path), read_manifest(manifest_path)
+    check_fingerprint(run.header.fingerprint, store, run.file)
+    learned = trained_on(run)
+    choice = choose_classes(
+        manifest,
+        run.header.classes if learned else None,
+        is_same_data_set(learned, manifest),
+        settings,
+        settings.split,
+    )
+    for warning in choice.warnings:
+        print(printable(f"warning: {folder}: {warning}"), file=sys.stderr)
+    return Opened(run, store, choice)
+
+
+def made_with(run: Run, name: str, folder: Path) -> Path:
+    """Returns the store or manifest that a run was trained with.
+
+    Raises:
+        FeatxError: If the run does not say, or it is not there.
+    """
+    if name not in run.header.settings:
+        raise FeatxError(
+            f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"
+        )
+    path = Path(run.header.settings[name])
+    if not path.exists():
+        raise FeatxError(
+            f"{folder}: was trained with {name} {path}, which is not there (relative paths count from the current "
+            f"folder); say where it is with --{name}"
+        )
+    return path

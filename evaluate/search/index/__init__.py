@@ -1,0 +1,1 @@
+"""A search index on disk that grows with its store."""

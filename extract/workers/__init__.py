@@ -1,0 +1,1 @@
+"""Processes that decode and encode, one a device, and what they say to each other."""

@@ -1,0 +1,154 @@
+"""`featx adapter`: looks into adapter files, and makes them from the authors' checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.errors import FeatxError, printable
+from featx.manifest.class_lists import read_class_names
+from featx.manifest.videos import read_manifest
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+ORDERS = ("rgb", "bgr")
+MODEL = "ViT-B/16"  # of the authors' program, where its checkpoint holds CLIP to compare with
+
+
+@app.callback()
+def adapter() -> None:
+    """Looks into adapter files, and makes them from the authors' checkpoints."""
+
+
+@app.command()
+def info(
+    adapter: Annotated[
+        Path, typer.Argument(help="File of an adapter or a detector, or the folder of a run.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Says what an adapter or a detector learned, on what, and with which settings."""
+    from featx.adapter_files.describe import describe, lines
+
+    description = describe(adapter)
+    if json:
+        import json as json_module
+
+        print(json_module.dumps(description, indent=2))
+    else:
+        print("\n".join(map(printable, lines(description))))
+
+
+@app.command("import")
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="A .pth.tar of the authors' released code.")],
+    to: Annotated[Path, typer.Option("--to", help="Adapter file to write, or the folder of a run.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="CLIP that it was trained with, where neither the file nor --store says so (ViT-B/16 is tried first).",
+            show_default=False,
+        ),
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(help="Its classes in order: a manifest (.jsonl), or a text file with one a line."),
+    ] = None,
+    prompts: Annotated[
+        int | None,
+        typer.Option(
+            help="k: prompt vectors before and again after the class name; 0 for none. Needed: the file does not say "
+            "(the authors' --prefix and --postfix).",
+            show_default=False,
+        ),
+    ] = None,
+    suffix: Annotated[
+        bool, typer.Option("--suffix/--no-suffix", help="No prompts after the class name (--postfix 0).")
+    ] = True,
+    temporal: Annotated[
+        bool | None,
+        typer.Option(
+            "--temporal/--no-temporal",
+            help="Whether positions and the temporal Transformer were used, or the plain mean of the frames. Needed: "
+            "the file does not say (the authors' --temporal 1 or 0).",
+            show_default=False,
+        ),
+    ] = None,
+    heads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Attention heads of the temporal Transformer. Needed if it has layers: the file does not say "
+            "(the authors' --tfm_heads).",
+            show_default=False,
+        ),
+    ] = None,
+    channel_order: Annotated[
+        str,
+        typer.Option(
+            help="Colours of the pictures it was trained on, rgb or bgr; the released code's are bgr."
+        ),
+    ] = "bgr",
+    store: Annotated[
+        Path | None,
+        typer.Option(help="Store whose features it is for, when not those of featx extract's defaults."),
+    ] = None,
+) -> None:
+    """Makes an adapter file from a checkpoint of the authors' released code. Nothing in the checkpoint is run."""
+    from featx.adapter_files.authors_checkpoint import STRIDE_WEIGHTS, STRIDES, HowTrained, read_released
+    from featx.clip.load import load_clip
+    from featx.features.dataset import load_clip_of
+    from featx.model.adapter import ADAPTER_FILE, AdapterHeader, save_adapter
+    from featx.store.reader import FeatureStore
+    from featx.store.schema import Fingerprint
+
+    if channel_order not in ORDERS:
+        raise FeatxError(f"--channel-order {channel_order}: must be {' or '.join(ORDERS)}")
+    if prompts is None or temporal is None:
+        option, theirs = (
+            ("--prompts K", "--prefix and --postfix")
+            if prompts is None
+            else ("--temporal or --no-temporal", "--temporal 1 or 0")
+        )
+        raise FeatxError(
+            f"{checkpoint}: does not say how it was trained: give {option} (the authors' {theirs})"
+        )
+    if not 0 <= prompts <= 37:
+        raise FeatxError(f"--prompts {prompts}: must be 0 to 37")
+    file = to if to.suffix == ".safetensors" else to / ADAPTER_FILE
+    if file.exists():
+        raise FeatxError(f"{file}: is there already; choose another --to or delete it")
+    texts = _read_classes(classes) if classes else {}
+    if store:
+        opened = FeatureStore(store)
+        clip, fingerprint = load_clip_of(opened, model), opened.header.fingerprint
+    else:
+        clip = load_clip(model or MODEL)
+        fingerprint = Fingerprint(
+            model=clip.name,
+            weights_sha256=clip.weights_sha256,
+            input_size=clip.input_size,
+            width=clip.width,
+            channel_order=channel_order,
+        )
+    released = read_released(checkpoint, clip, HowTrained(prompts, suffix, temporal, heads))
+    if model is None and store is None and not released.names_clip:
+        raise FeatxError(f"{checkpoint}: does not hold the CLIP it was trained with: give --model NAME")
+    header = AdapterHeader(
+        config=released.adapter.config,
+        fingerprint=fingerprint,
+        model_source=clip.source,
+        classes=texts,
+        settings={"imported_from": checkpoint.name, "strides": STRIDES, "stride_weights": STRIDE_WEIGHTS},
+    )
+    save_adapter(file, released.adapter, header)
+    print(f"{file}: {released.adapter.parameter_count():,} learned parameters, {len(texts)} classes")
+    for ignored in released.ignored:
+        print(printable(f"ignored: {ignored}"))
+
+
+def _read_classes(file: Path) -> dict[str, str]:
+    if file.suffix == ".jsonl":
+        return read_manifest(file).header.classes
+    return read_class_names(file, "--classes")

@@ -1,0 +1,1 @@
+"""Metrics of temporal localisation: NumPy in, numbers out."""

@@ -1,0 +1,1 @@
+"""What videos show: manifests, the episodes drawn from them, and lists of classes."""

@@ -1,0 +1,1 @@
+"""What a person sees: progress, and text in formats that other programs open."""

@@ -1,1 +1,0 @@
-"""The paper's numbers, as data with their source: one TOML file a table, read by `featx.paper.tables`."""

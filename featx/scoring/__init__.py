@@ -1,0 +1,1 @@
+"""Scores of videos, and the results that are made of them: one way for training and evaluation."""

@@ -1,0 +1,246 @@
+"""`featx store`: looks at feature stores, checks them, and makes them from and into other things."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import typer
+
+from featx.errors import FeatxError, PartialFailure, printable
+from featx.settings import gather, with_options
+from featx.store.upkeep.imports import ImportSettings
+from featx.store.upkeep.living_cli import Store, stopped
+from featx.store.upkeep.living_cli import app as living_app
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Looks at feature stores, checks them, and makes them from and into other things.",
+)
+
+
+class Format(StrEnum):
+    """How shards are written."""
+
+    zarr = "zarr"
+    hdf5 = "hdf5"
+
+
+class Dtype(StrEnum):
+    """What features are stored as."""
+
+    float16 = "float16"
+    float32 = "float32"
+
+
+class Kind(StrEnum):
+    """What a store can be exported as."""
+
+    npy = "npy"
+    parquet = "parquet"
+    webdataset = "webdataset"
+
+
+app.add_typer(living_app)
+
+
+class DamageFound(FeatxError):
+    """`verify` found something."""
+
+    exit_code = 4
+
+
+NewStore = Annotated[Path, typer.Option("--to", help="The new store; must not exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def info(store: Store, as_json: AsJson = False) -> None:
+    """Shows what STORE is and how much is in it."""
+    from featx.store.upkeep.info import describe
+
+    figures = describe(store)
+    if as_json:
+        print(json.dumps(figures, indent=2))
+        return
+    spread = figures["rows_per_video"]
+    unknown = figures["videos_of_unknown_duration"]
+    lines = {
+        "videos": f"{figures['videos']:,} ({len(figures['incomplete_videos'])} incomplete), "
+        f"{figures['failed_videos']:,} failed"
+        + (f" ({figures['accepted_failures']:,} accepted)" if figures["accepted_failures"] else "")
+        + (f", {figures['renamed_videos']:,} renamed" if figures["renamed_videos"] else ""),
+        "rows": f"{figures['rows']:,}"
+        + (
+            f" ({spread['min']:,} to {spread['max']:,} a video, median {spread['median']:,.0f})"
+            if spread
+            else ""
+        ),
+        "hours": f"{figures['hours']:.2f}"
+        + (f" (without {unknown:,} videos of unknown duration)" if unknown else ""),
+        "size": f"{figures['bytes'] / 1e6:,.1f} MB in {figures['shards']:,} {figures['format']} shards"
+        + (f", {figures['dropped_shards']} records without videos" if figures["dropped_shards"] else ""),
+        **(
+            {
+                "no longer read": f"{figures['dropped_videos']:,} videos; featx store compact gives back "
+                f"{figures['dropped_bytes'] / 1e6:,.1f} MB"
+            }
+            if figures["dropped_videos"]
+            else {}
+        ),
+        "created": figures["created"],
+        "model found at": figures["model_source"],
+        **figures["fingerprint"],
+    }
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        print(f"{name:{width}}  {printable(value)}")
+
+
+@app.command()
+def verify(
+    store: Store,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Its videos must be in the store or among its failures, and no others."),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Drop damaged shards; the next extract computes them again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Checks every byte of STORE, and that its numbers can be features. Lists all that is wrong.
+
+    Exit codes: 0 nothing is wrong, 4 something is (also when --repair has dropped it), 2 it could not be checked.
+    """
+    from rich.console import Console
+    from rich.status import Status
+
+    from featx.manifest.videos import read_manifest
+    from featx.store.upkeep.verify import verify as look
+
+    ids = list(dict.fromkeys(v.stored_id for v in read_manifest(manifest).videos)) if manifest else None
+    changed = "what was repaired stays so; the same command goes on" if repair else f"{store} was not changed"
+    with stopped(changed), Status("", console=Console(stderr=True)) as status:
+        report = look(store, ids, repair, lambda done, total: status.update(f"{done} of {total} shards"))
+    if as_json:
+        content = {key: getattr(report, key) for key in ("shards", "videos", "rows", "dropped")}
+        findings = [dataclasses.asdict(finding) for finding in report.findings]
+        print(json.dumps({**content, "repaired": repair, "findings": findings}, indent=2))
+    else:
+        for finding in report.findings:
+            some = ", ".join(finding.ids[:5]) + (", … (--json lists all)" if len(finding.ids) > 5 else "")
+            about = f"{len(finding.ids)} {finding.problem}: {some}" if finding.ids else finding.problem
+            print(printable(f"{finding.path}: {about}" if finding.path else about))
+        print(
+            f"{store}: {report.videos:,} videos, {report.rows:,} rows in {report.shards:,} shards were looked at"
+            + (f", of which {report.dropped:,} videos are no longer read" if report.dropped else "")
+        )
+    if not report.findings:
+        return
+    count = f"{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}"
+    if repair:
+        dropped = f"{len(report.to_drop)} shards dropped; run featx extract again to fill them"
+        if report.lost_records:
+            dropped += (
+                f". If the {report.lost_records} lost records said that videos were dropped or renamed, those are back: "
+                "featx extract compares them with their files, featx store prune finds what is gone"
+            )
+        raise DamageFound(f"{store}: {count}; {dropped}")
+    raise DamageFound(
+        f"{store}: {count}; --repair drops damaged shards, so that featx extract computes them again"
+    )
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[Path], typer.Argument(help="Stores of different videos with one fingerprint.")],
+    to: NewStore,
+    format: Annotated[
+        Format | None, typer.Option(help="Of the new store [default: that of the first].")
+    ] = None,
+) -> None:
+    """Makes one store out of STORES."""
+    from featx.store.upkeep.copies import merge as merge_stores
+
+    with stopped(f"nothing was made of {to}"):
+        count = merge_stores(stores, to, format)
+    print(f"{to}: {count:,} videos of {len(stores)} stores")
+
+
+@app.command()
+def convert(
+    store: Store,
+    to: NewStore,
+    format: Annotated[Format | None, typer.Option(help="Of the new store [default: as it is].")] = None,
+    dtype: Annotated[
+        Dtype | None,
+        typer.Option(help="Of its features [default: as they are]; another is another fingerprint."),
+    ] = None,
+) -> None:
+    """Copies STORE into another format or number type."""
+    from featx.store.upkeep.copies import convert as convert_store
+
+    with stopped(f"nothing was made of {to}"):
+        count = convert_store(store, to, format, cast(Literal["float16", "float32"] | None, dtype))
+    print(f"{to}: {count:,} videos")
+
+
+@app.command(name="import")
+@with_options(ImportSettings)
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Folder of .npy files (searched recursively), one a video.")],
+    to: Annotated[Path, typer.Option("--to", help="Feature store to make or to go on with.")],
+    recipe: Annotated[Path | None, typer.Option(help="TOML file with any of the settings below.")] = None,
+    **options: Any,
+) -> None:
+    """Makes a store of features that others computed: (rows, width) numbers, as the method's authors published theirs.
+
+    A video's id is its file's path below FOLDER without .npy. Exit codes: 0 all is well, 2 wrong use, 3 some files
+    could not be taken (see failures.jsonl in the store).
+    """
+    settings = gather(ImportSettings, recipe, options, [])
+    from featx.store.upkeep.imports import import_folder
+
+    with stopped(f"what was read is in {to}; the same command goes on"):
+        done = import_folder(folder, to, settings, lambda line: print(f"failed: {printable(line)}"))
+    print(
+        f"{to}: {done.added:,} videos added"
+        + (f" ({done.changed:,} of them had changed)" if done.changed else "")
+        + f", {done.failed:,} failed, {done.there_already:,} were there already"
+        + (f", {done.accepted:,} accepted as bad" if done.accepted else "")
+    )
+    if done.gone:
+        some = ", ".join(map(printable, done.gone[:3])) + (", …" if len(done.gone) > 3 else "")
+        print(
+            f"{len(done.gone):,} videos of {to} are gone from {folder} ({some}); featx store prune removes them"
+        )
+    if done.failed:
+        raise PartialFailure(f"{done.failed} files could not be taken; see {done.failures_file}")
+
+
+@app.command()
+def export(
+    store: Store,
+    to: Annotated[Path, typer.Option("--to", help="New folder.")],
+    kind: Annotated[
+        Kind,
+        typer.Option(
+            "--as",
+            help="npy: ID.npy for each video, and the recipe to import them again. parquet: one line a row. webdataset: "
+            "tars of numbered samples. The last two hold times and frame numbers as well.",
+        ),
+    ],
+) -> None:
+    """Writes STORE for other programs."""
+    from featx.store.reader import FeatureStore
+    from featx.store.upkeep.export import export as export_store
+
+    with stopped(f"nothing was made of {to}"):
+        count = export_store(FeatureStore(store), to, kind)
+    print(f"{to}: {count:,} videos")

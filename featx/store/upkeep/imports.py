@@ -1,0 +1,275 @@
+"""Features that others computed: a folder of .npy files, one a video, into a store."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from featx.errors import FeatxError
+from featx.settings import Settings
+from featx.store.failures import Failure, FailureList
+from featx.store.folder_changes import FoundFile, compare, stored_files
+from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFacts, VideoFeatures
+from featx.store.source_files import content_sha256, state_of
+from featx.store.upkeep.export import TIMES_DTYPE, TIMES_ENDING
+from featx.store.writing.checks import problem_of
+from featx.store.writing.writer import StoreWriter
+
+
+class ImportSettings(Settings):
+    """What is known about features that come as files; it becomes the store's fingerprint."""
+
+    model: str = Field(
+        description="CLIP that made them: 'tiny', one of OpenAI's names, or a checkpoint's path; it is loaded for its "
+        "fingerprint unless --weights-sha256 and --input-size are given."
+    )
+    weights_sha256: str | None = Field(
+        None,
+        pattern="^([0-9a-f]{64}|unknown)$",
+        description="Fingerprint of its weights as featx store info shows it, or 'unknown' (train and eval will "
+        "then refuse to load a CLIP for these features).",
+    )
+    input_size: int | None = Field(None, ge=1, description="Side of its input in pixels.")
+    preprocess: str = Field("unknown", description="How frames were prepared, such as clip-exact.")
+    channel_order: Literal["rgb", "bgr"] = Field("rgb", description="Order of the colours.")
+    sampling: str = Field(
+        "unknown",
+        description="Which frames the rows are, in featx extract's words: 'every frame', 'every 4', 'fps 2'. The first "
+        "two also give the rows' frame numbers; otherwise they are unknown.",
+    )
+    decoding: str = Field("", description="What was asked of the decoder, as featx store info shows it.")
+    precision: str = Field("unknown", description="What the encoder computed in: fp32, fp16, bf16.")
+    dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
+    format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
+    fps: str | None = Field(
+        None,
+        description="Rows a second, such as 25 or 30000/1001; without it times are those of the file ID.pts that featx "
+        "store export wrote beside the features, else unknown.",
+    )
+    ending: str = Field(
+        "", description="Put in place of .npy in the ids, such as .mp4; by default .npy is cut off."
+    )
+
+
+@dataclass
+class Imported:
+    """What an import did; ``changed`` of the ``added`` took the place of others, the files of ``gone`` are missing."""
+
+    added: int = 0
+    changed: int = 0
+    there_already: int = 0
+    accepted: int = 0
+    failed: int = 0
+    gone: list[str] = field(default_factory=list)
+    failures_file: Path = Path()
+
+
+def import_folder(
+    folder: Path,
+    to: Path,
+    settings: ImportSettings,
+    say: Callable[[str], None] = lambda line: None,
+) -> Imported:
+    """Puts every .npy file below a folder into a store; files that cannot be taken become its failures.
+
+    The same call again goes on where it stopped, and takes files that have changed since.
+
+    Args:
+        folder: Holds files of (N, D) numbers.
+        to: The store.
+        settings: What the features are.
+        say: Takes a line about each bad file.
+
+    Raises:
+        FeatxError: If there is no file, none of them has the shape of features, or the store has another fingerprint.
+    """
+    rate = _rate(settings.fps)
+    files = _npy_files(folder)
+    ids = {file: _id_of(file, folder, settings.ending) for file in files}
+    fingerprint, source = _fingerprint(settings, _usual_width(files, folder))
+    done = Imported()
+    with StoreWriter(
+        to, fingerprint, settings.format, source, versions={"featx import": "unknown"}
+    ) as writer:
+        failures = FailureList(to)
+        done.failures_file = failures.file
+        root = os.path.realpath(folder)
+        found = [
+            FoundFile(video_id, file, str(file.relative_to(folder)), root, state_of(file))
+            for file, video_id in ids.items()
+        ]
+        changes = compare(found, stored_files(writer.index), {root})
+        writer.amend(changes.drops, changes.updates, changes.root_moves)
+        done.changed, done.gone = len(changes.changed), changes.gone
+        for each in found:
+            if each.id in writer.done:
+                done.there_already += 1
+                continue
+            if failures.is_accepted(each.id, each.state):
+                done.accepted += 1
+                continue
+            try:
+                video = _read(each.file, fingerprint, rate)
+                sha256 = content_sha256(each.file)
+                if each.state is None or state_of(each.file) != each.state:
+                    raise ValueError("changed while it was read")
+            except (OSError, ValueError, MemoryError) as error:
+                failure = Failure(
+                    each.id, each.path, "import", str(error), "not imported", [], root=each.root
+                )
+                if each.state is not None:
+                    failure = replace(failure, size_bytes=each.state.size_bytes, mtime_ns=each.state.mtime_ns)
+                failures.record(failure)
+                say(f"{each.file}: {error}")
+                done.failed += 1
+                continue
+            duration_s = float(len(video) / rate) if rate else None
+            facts = VideoFacts(
+                each.path, *each.state, None, None, duration_s, root=root, content_sha256=sha256
+            )
+            writer.add(each.id, video, facts)
+            done.added += 1
+        writer.commit()
+        failures.tidy(writer.done)
+    return done
+
+
+def _npy_files(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise FeatxError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
+
+    files = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders.sort()
+        files += [Path(parent, name) for name in sorted(names) if name.endswith(".npy")]
+    if not files:
+        raise FeatxError(f"{folder}: no .npy file in this folder")
+    return files
+
+
+def _id_of(file: Path, folder: Path, ending: str) -> str:
+    return file.relative_to(folder).as_posix().removesuffix(".npy") + ending
+
+
+def _rate(fps: str | None) -> Fraction | None:
+    if fps is None:
+        return None
+    try:
+        rate = Fraction(fps)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise FeatxError(f"--fps {fps}: must be a positive number or fraction, such as 25 or 30000/1001")
+    return rate
+
+
+def _usual_width(files: list[Path], folder: Path) -> int:
+    """Returns the width of most of the first files: a single odd one must not decide."""
+    widths: Counter[int] = Counter()
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):
+            widths[int(_load(file).shape[1])] += 1
+        if widths.total() == 100:
+            break
+    if not widths:
+        raise FeatxError(
+            f"{folder}: none of its {len(files)} .npy files holds numbers of shape (rows, width)"
+        )
+    return widths.most_common(1)[0][0]
+
+
+def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str]:
+    """Returns the fingerprint, and where the model is found."""
+    name, sha256, size = settings.model, settings.weights_sha256, settings.input_size
+    if sha256 is None or size is None:
+        from featx.clip.load import load_clip
+
+        loaded = load_clip(settings.model)
+        name, sha256, size = loaded.name, sha256 or loaded.weights_sha256, size or loaded.input_size
+        if loaded.width != width:
+            raise FeatxError(
+                f"--model {settings.model}: its features have {loaded.width} numbers, those of the files {width}"
+            )
+    same = {
+        key: getattr(settings, key)
+        for key in ("preprocess", "channel_order", "sampling", "precision", "dtype", "decoding")
+    }
+    fingerprint = Fingerprint(model=name, weights_sha256=sha256, input_size=size, width=width, **same)
+    return fingerprint, settings.model
+
+
+def _load(file: Path) -> np.ndarray:
+    """Maps a file of numbers (N, D).
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is something else.
+    """
+    if not file.is_file():
+        raise ValueError("not a regular file")
+    try:
+        values = np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError:
+        raise
+    except (
+        Exception
+    ) as error:  # numpy raises many kinds for a damaged header, those of Python's parser among them
+        raise ValueError(f"not a .npy file ({error})") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind != "f":
+        what = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else "an archive"
+        raise ValueError(f"holds {what}, not floating-point numbers of shape (rows, width)")
+    return values
+
+
+def _read(file: Path, fingerprint: Fingerprint, rate: Fraction | None) -> VideoFeatures:
+    with np.errstate(over="ignore"):  # said below, with the row
+        features = np.ascontiguousarray(_load(file)).astype(fingerprint.dtype)
+    index = np.arange(len(features))
+    step = _frame_step(fingerprint.sampling)
+    pts = index / float(rate) if rate else np.full(len(features), np.nan)
+    frame_index = index * step if step else np.full(len(features), UNKNOWN_FRAME)
+    times = None if rate else _times_beside(file, len(features))
+    if times is not None:
+        pts, frame_index = times["pts"].copy(), times["frame_index"].copy()
+    video = VideoFeatures(features, pts, frame_index.astype(np.int32))
+    if problem := problem_of(video, fingerprint):
+        raise ValueError(problem)
+    return video
+
+
+def _times_beside(file: Path, rows: int) -> np.ndarray | None:
+    """Returns when the rows of a file are shown, as `featx store export` wrote it beside; None if it did not.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is damaged, or about other rows.
+    """
+    beside = file.with_name(file.name.removesuffix(".npy") + TIMES_ENDING)
+    if not beside.exists():
+        return None
+    try:
+        times = np.load(beside, allow_pickle=False)
+    except OSError:
+        raise
+    except Exception as error:  # as in _load
+        raise ValueError(f"{beside.name} beside it holds no times ({error})") from error
+    if not isinstance(times, np.ndarray) or times.dtype != TIMES_DTYPE or times.shape != (rows,):
+        raise ValueError(f"{beside.name} beside it does not hold the times of its {rows} rows")
+    return times
+
+
+def _frame_step(sampling: str) -> int:
+    """Returns how many frames apart rows are, or 0 if nobody knows."""
+    if sampling == "every frame":
+        return 1
+    word, _, number = sampling.partition(" ")
+    return int(number) if word == "every" and number.isdecimal() else 0

@@ -1,0 +1,1 @@
+"""Writing a store: one commit a shard, whole or not at all."""

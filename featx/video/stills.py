@@ -1,0 +1,127 @@
+"""One picture out of a video file, by its time."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from featx.video.ffmpeg import DEMUXERS, MEMORY_ADDRESS, PROTOCOLS, ffmpeg_path
+
+NEAR_S = 0.001  # a frame that much before a time is its frame; no two frames are closer than twice that
+RUN_UPS_S = (0.0, 10.0)  # how long before a frame decoding begins, where the first is too late the second
+LONGEST_REASON = 200
+WIDEST = 4  # times the height
+
+
+class NoPicture(Exception):
+    """A file has no picture that can be decoded there; the message says why."""
+
+
+def decode_still(
+    path: Path,
+    time_s: float,
+    height: int,
+    file_times: bool,
+    stream: int | None = None,
+    frame_index: int | None = None,
+    damaged: bool = False,
+    timeout_s: float = 60.0,
+) -> np.ndarray:
+    """Decodes the frame of a video that begins at a time.
+
+    Args:
+        path: A local video file.
+        time_s: Seconds, as a store says of its rows; the first frame at or after it is taken.
+        height: Of the picture in pixels; a frame more than four times as wide as it is high comes out lower.
+        file_times: Whether that is a time as the file has it, else one since the file's start; see
+            `featx.store.schema.StoreHeader.file_times`.
+        stream: Number of the stream in the file; by default the one that ffmpeg chooses.
+        frame_index: Which of the file's frames it is, for a file whose times step back: then the time is not looked
+            at, and everything before is decoded.
+        damaged: Whether the file is known to be damaged elsewhere.
+        timeout_s: How long ffmpeg may take.
+
+    Returns:
+        (height, width, 3) uint8, RGB.
+
+    Raises:
+        NoPicture: If the file is not a video, is damaged there, or ends before.
+    """
+    begin = time_s - NEAR_S
+    strict = [] if damaged else ["-xerror"]  # as in extraction: what was damaged has no features
+    if frame_index is not None:
+        # One chain of filters for frames of all sizes, or they would be counted anew.
+        in_order = ["-copyts", "-reinit_filter", "0"]
+        return _decode(path, in_order, f"eq(n\\,{frame_index})", height, stream, timeout_s)[0]
+    chosen = f"gte(t\\,{begin:.6f})"
+    # ffmpeg adds the file's start to where it seeks, unless it is told that it is a time of the file.
+    timeline = [*strict, "-copyts", *(["-seek_timestamp", "1"] if file_times else ["-start_at_zero"])]
+    for run_up_s in RUN_UPS_S:
+        if begin > run_up_s:
+            seek = ["-noaccurate_seek", "-ss", f"{begin - run_up_s:.6f}"]
+            try:
+                picture, first_s = _decode(path, [*timeline, *seek], chosen, height, stream, timeout_s)
+            except NoPicture:
+                continue
+            # Transport and program streams have no index: decoding may begin too late, at the next key frame.
+            if first_s <= time_s + NEAR_S:
+                return picture
+    # Some files (AVI with B-frames) give nothing after a seek: then everything before is decoded too.
+    return _decode(path, timeline, chosen, height, stream, timeout_s)[0]
+
+
+def _decode(
+    path: Path, from_where: list[str], chosen: str, height: int, stream: int | None, timeout_s: float
+) -> tuple[np.ndarray, float]:
+    """Returns the first frame that is chosen, and the time of the first frame that was decoded."""
+    # The bound on the width: any file may be given.
+    box = f"w={WIDEST * height}:h={height}:force_original_aspect_ratio=decrease:force_divisible_by=2"
+    filters = f"select={chosen},scale={box}:flags=bicubic"
+    mapped = () if stream is None else ("-map", f"0:{stream}")
+    only = (*mapped, "-an", "-sn", "-dn", "-fps_mode", "passthrough", "-frames:v", "1")
+    read_end, write_end = os.pipe()
+    command = [
+        *(ffmpeg_path(), "-nostdin", "-nostats", "-v", "error"),
+        *("-protocol_whitelist", PROTOCOLS, "-format_whitelist", DEMUXERS),
+        *(*from_where, "-i", f"file:{path}"),
+        *(*only, "-vf", filters, "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"),
+        *(*only, "-enc_time_base", "demux", "-c:v", "wrapped_avframe", "-f", "framecrc", f"pipe:{write_end}"),
+    ]
+    try:
+        with os.fdopen(read_end, "rb") as lines:  # of one frame, which is less than a pipe holds
+            try:
+                done = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=timeout_s,
+                    pass_fds=[write_end],
+                )
+            finally:
+                os.close(write_end)
+            first_s = _time_of(lines.read().decode())
+    except subprocess.TimeoutExpired:
+        raise NoPicture(f"took longer than {timeout_s:.0f} s") from None
+    kind, _, rest = done.stdout.partition(b"\n")
+    if kind != b"P6":
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = MEMORY_ADDRESS.sub("", said[0])[:LONGEST_REASON] if said else ""
+        raise NoPicture(reason or "there is no frame at that time or later")
+    size, _, rest = rest.partition(b"\n")
+    _, _, pixels = rest.partition(b"\n")  # the largest value, 255
+    width, height = (int(number) for number in size.split())
+    if len(pixels) != width * height * 3:
+        raise NoPicture("ffmpeg broke off within the picture")
+    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3), first_s
+
+
+def _time_of(frame_lines: str) -> float:
+    """Returns when the frame of ffmpeg's framecrc format is shown; infinity if there is none."""
+    base = re.search(r"^#tb 0: (\d+/\d+)$", frame_lines, re.MULTILINE)
+    frame = re.search(r"^0, *-?\d+, *(-?\d+),", frame_lines, re.MULTILINE)
+    return float(int(frame[1]) * Fraction(base[1])) if base and frame else float("inf")

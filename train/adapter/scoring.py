@@ -1,0 +1,110 @@
+"""Scoring what was learned as `featx eval` does, and the results that are means of several such scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from featx.features.dataset import LabelledVideos
+from featx.manifest.videos import Manifest
+from featx.metrics.recognition import recognition_metrics
+from featx.model.adapter import Adapter
+from featx.scoring.clip_scores import score_videos
+from featx.scoring.results import Results, TrainedOn, Videos
+
+from ..engine.ranks import Ranks
+from .inputs import Basis
+from .settings import TrainSettings
+from .validation import CLIPS
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What an adapter scored on some videos.
+
+    Attributes:
+        videos: How many were scored, and which were missing.
+        metrics: As in `Results`.
+    """
+
+    videos: Videos
+    metrics: dict[str, float]
+
+
+def score(
+    adapter: Adapter,
+    basis: Basis,
+    manifest: Manifest,
+    videos: LabelledVideos,
+    settings: TrainSettings,
+    ranks: Ranks,
+) -> Scored:
+    """Scores an adapter on videos, against the classes of a manifest."""
+    adapter = adapter.to(ranks.device)
+    with torch.no_grad():
+        plan = adapter.plan(list(manifest.header.classes.values())).to(ranks.device)
+        text = adapter.encode_texts(
+            basis.tower(ranks.device), plan
+        )  # (C, D), in full precision as featx eval does
+    source = basis.source(videos, settings, ranks)
+    scores = score_videos(
+        adapter, text, source, np.arange(len(videos)), videos.rows, CLIPS, settings.strides, settings.stride_weights
+    )  # fmt: skip
+    return Scored(
+        Videos(scored=len(videos), missing=videos.missing), recognition_metrics(scores, videos.labels)
+    )
+
+
+def results_of(
+    adapter: Adapter,
+    basis: Basis,
+    manifest: Manifest,
+    settings: TrainSettings,
+    *,
+    run: str,
+    split: str,
+    videos: Videos,
+    metrics: dict[str, float],
+    trained_on: TrainedOn | None,
+    **more: Any,
+) -> Results:
+    """Returns results of an adapter, or of several of one kind.
+
+    Args:
+        adapter: One of them.
+        basis: What they were scored with.
+        manifest: Whose classes competed.
+        settings: They were learned with.
+        run: Folder of the results.
+        split: That was scored.
+        videos: How many were scored.
+        metrics: Of them.
+        trained_on: What was learned from.
+        more: Other fields of `Results`.
+    """
+    learned = adapter.parameter_count()
+    plan = adapter.plan(list(manifest.header.classes.values()))
+    return Results(
+        task=settings.task,
+        run=run,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        method="adapter" if learned else "zero-shot",
+        config=adapter.config.model_dump(),
+        learned_parameters=learned,
+        data_set=manifest.header.name,
+        manifest=str(settings.manifest),
+        store=str(settings.store),
+        split=split,
+        clips=CLIPS,
+        classes=len(manifest.labels),
+        truncated_texts=len(plan.truncated),
+        trained_on=trained_on if learned else None,
+        fingerprint=basis.store.header.fingerprint.model_dump(),
+        videos=videos,
+        metrics=metrics,
+        **more,
+    )

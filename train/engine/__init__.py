@@ -1,0 +1,1 @@
+"""The loop over steps, whatever is learned: ranks, checkpoints, log, schedule."""

@@ -1,1 +1,0 @@
-"""Learning the detector of proposals: `featx train --task proposals`."""

@@ -1,0 +1,1 @@
+"""Many runs that differ in one setting, and the table of them."""

@@ -1,0 +1,95 @@
+"""`featx sweep`: an ablation in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from featx.errors import FeatxError, Interrupted
+from featx.settings import with_options
+
+from ..adapter.settings import TrainSettings
+from ..cli import say
+from ..engine.recipe_files import find_recipe
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command()
+@with_options(TrainSettings)
+def sweep(
+    recipe: Annotated[
+        Path,
+        typer.Argument(
+            help="TOML file with the settings that all cells share, or the name of one that comes with featx."
+        ),
+    ],
+    to: Annotated[Path, typer.Option("--to", help="Folder of the sweep: a run for each cell and seed.")],
+    more: Annotated[list[str] | None, typer.Argument(help="More keys of the grid.")] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option("--grid", help="Values of a setting, such as prompts=2,4,8.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Each cell is learned with seeds 0, 1, …")] = 1,
+    split: Annotated[str, typer.Option(help="Split of the manifest that is scored.")] = "test",
+    class_splits: Annotated[
+        Path | None,
+        typer.Option(
+            "--class-splits",
+            help="Open-set: learn on the seen classes of every split of this file and score the unseen ones.",
+        ),
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            help="Localisation: recipe of the detector whose proposals are named; learned on the same classes."
+        ),
+    ] = None,
+    test_proposals: Annotated[
+        str | None,
+        typer.Option(help="Localisation: instead of it a file of proposals, or ground-truth."),
+    ] = None,
+    set: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value for any setting that all cells share.")
+    ] = None,
+    **options: Any,
+) -> None:
+    """Learns and scores RECIPE with every combination of some settings: --grid prompts=2,4,8 layers=0,1,2.
+
+    An interrupted sweep goes on when the same command is given again, and a folder may be given further cells.
+    """
+    from .run import read_grid
+    from .run import sweep as run_sweep
+
+    if not grid and class_splits is None:
+        raise FeatxError("--grid: is needed, such as --grid prompts=2,4,8 layers=0,1 (or --class-splits)")
+    if class_splits is not None and (options.get("class_split") or options.get("seen_list")):
+        raise FeatxError(
+            "--class-splits: says which classes are seen; leave out --class-split and --seen-list"
+        )
+    if options.get("keep_state") is None:
+        options["keep_state"] = False  # of many runs it would take more room than all else
+    try:
+        cells = read_grid([*(grid or []), *(more or [])])
+        shared, of_detector = find_recipe(recipe, "RECIPE"), find_recipe(detector, "--detector")
+        assert shared is not None
+        found = run_sweep(
+            shared,
+            options,
+            set or [],
+            cells,
+            seeds,
+            split,
+            to,
+            say,
+            class_splits,
+            of_detector,
+            test_proposals,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
+    kind = "open-set" if class_splits is not None else "ablation"
+    if found[0].localisation is not None:
+        kind = "localisation-open" if class_splits is not None else "localisation-closed"
+    say(f"{to}: {len(found)} cells; show them with: featx table {kind} {to}")
