@@ -43,7 +43,7 @@ test-slow: $(VENV)/.dev
 # Kills extractions (30 rounds a format) and a training run at random moments, and stops writers and extractions by
 # signals at their file operations; nothing may change in the end.
 test-kill: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow tests/test_kill.py tests/test_signals.py tests/test_living_folder.py tests/test_train_resume.py
+	$(BIN)/python -m pytest -m slow tests/extract/test_kill.py tests/test_signals.py tests/extract/test_living_folder.py tests/train/test_train_resume.py
 
 # VIDEOS=FOLDER takes your own; without it clips are generated.
 bench-extract: $(VENV)/.dev

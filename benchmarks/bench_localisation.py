@@ -3,7 +3,7 @@
     make bench-localisation                                            # 4,728 videos x 100 detections, 200 classes
     .venv/bin/python benchmarks/bench_localisation.py --videos 500     # smaller
 
-The loops are those that the tests compare the numbers with (tests/plain_localisation.py): ActivityNet's program restated
+The loops are those that the tests compare the numbers with (tests/support/plain_localisation.py): ActivityNet's program restated
 with its own loops (one NumPy call a detection and step, without its pandas), and the same in plain Python lists. Seconds are
 those of the processor, so that other work on the machine does not count; of featx the best of three. Half of the detections lie near
 an instance and have its class, the others lie anywhere and have any class. Every rule's numbers must agree, too.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import plain_localisation as plain
 
 from featx.localisation.metrics.average_precision import ACTIVITYNET_TIOU, RULES, average_precision, match

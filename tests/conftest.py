@@ -74,39 +74,39 @@ def random_clip():
 
 
 @pytest.fixture(scope="session")
-def order_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from order_world import make_world, tiny_fingerprint
+def order_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from synthetic import make_order_data, tiny_fingerprint
 
     folder = tmp_path_factory.mktemp("order")
-    make_world(folder, tiny_fingerprint())
+    make_order_data(folder, tiny_fingerprint())
     return folder
 
 
 @pytest.fixture(scope="session")
-def class_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from class_world import make_class_world
+def class_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from synthetic import make_class_data
 
     folder = tmp_path_factory.mktemp("classes")
-    make_class_world(folder)
+    make_class_data(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def segment_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from segment_world import make_segment_world
+def segment_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from synthetic import make_segment_data
 
     folder = tmp_path_factory.mktemp("segment-world")
-    make_segment_world(folder)
+    make_segment_data(folder)
     return folder
 
 
 @pytest.fixture
-def made_run(class_world: Path, tmp_path: Path, featx) -> Callable[..., Path]:
+def made_run(class_data: Path, tmp_path: Path, featx) -> Callable[..., Path]:
     """Runs a command that makes a run of the class world's store, and returns its folder."""
 
-    def make(*words: object, manifest: Path = class_world / "manifest.jsonl") -> Path:
+    def make(*words: object, manifest: Path = class_data / "manifest.jsonl") -> Path:
         to = tmp_path / "run"
-        given = ["--store", class_world / "features", "--manifest", manifest, "--to", to]
+        given = ["--store", class_data / "features", "--manifest", manifest, "--to", to]
         outcome = featx(*words, *given)
         assert outcome.code == 0, outcome.err
         return to
@@ -115,9 +115,9 @@ def made_run(class_world: Path, tmp_path: Path, featx) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def caption_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from caption_world import make_caption_world
+def caption_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from synthetic import make_caption_data
 
     folder = tmp_path_factory.mktemp("captions")
-    make_caption_world(folder)
+    make_caption_data(folder)
     return folder

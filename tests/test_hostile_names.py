@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from class_world import CLASSES, make_class_world
+from synthetic import CLASSES, make_class_data
 
 from featx.evaluate.predict.classify import Prediction
 from featx.evaluate.predict.output import render_predictions
@@ -122,7 +122,7 @@ def test_what_is_missing_is_said_also_where_the_format_has_no_place_for_it(capsy
 
 def test_commands_print_no_escape_of_a_label(tmp_path: Path, featx) -> None:
     """A class whose label would clear the screen, from the manifest to the terminal."""
-    make_class_world(tmp_path)
+    make_class_data(tmp_path)
     manifest = read_manifest(tmp_path / "manifest.jsonl")
     label, *_ = CLASSES
     evil = "\x1b[2J=evil"

@@ -78,17 +78,17 @@ def words_of_training(world: Path, to: Path) -> list[object]:
             "--prompts", 2, "--layers", 0, "--batch", 8]  # fmt: skip
 
 
-def test_training_shows_a_bar_on_a_terminal(order_world: Path, tmp_path: Path) -> None:
-    shown = on_a_terminal(*words_of_training(order_world, tmp_path / "run"), "--steps", 200)
+def test_training_shows_a_bar_on_a_terminal(order_data: Path, tmp_path: Path) -> None:
+    shown = on_a_terminal(*words_of_training(order_data, tmp_path / "run"), "--steps", 200)
     assert re.search(r"\d+/200 +steps loss [0-9.]+", shown), shown
     assert "/200" not in shown.rstrip().splitlines()[-1]  # the bar is gone, the summary stays
 
 
 def test_training_says_lines_elsewhere(
-    order_world: Path, tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch
+    order_data: Path, tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(featx_progress, "LINE_SECONDS", 0.0)
-    words = [*words_of_training(order_world, tmp_path / "run"), "--steps", 3]
+    words = [*words_of_training(order_data, tmp_path / "run"), "--steps", 3]
     outcome = featx(*words)
     assert outcome.code == 0, outcome.err
     seen = [line for line in outcome.err.splitlines() if " of 3 steps, loss " in line]

@@ -19,7 +19,7 @@ from featx.signals import DeferSignals, interrupt_on_signals
 from featx.store.reader import FeatureStore
 from featx.store.upkeep.verify import verify
 
-PROGRAM = str(Path(__file__).with_name("signal_points.py"))
+PROGRAM = str(Path(__file__).parent / "support" / "signal_points.py")
 EXTRACT = ["--model", "tiny", "--batch-size", "16", "--decoders", "1", "--shard-mib", "0.05"]
 
 
@@ -102,11 +102,11 @@ def stopped(done: subprocess.CompletedProcess) -> bool:
 
 @pytest.mark.parametrize(("command", "points"), [("eval", (10, 11)), ("sweep", (10,))])  # SIGTERM, SIGHUP
 def test_a_signal_while_runs_are_made_and_scored(
-    class_world: Path, tmp_path: Path, command: str, points: tuple[int, ...], featx
+    class_data: Path, tmp_path: Path, command: str, points: tuple[int, ...], featx
 ) -> None:
     """At file operations in the run's folder: the line and the code, and the same command afterwards does all."""
     to, recipe = tmp_path / "run", tmp_path / "recipe.toml"
-    given = ["--store", class_world / "features", "--manifest", class_world / "manifest.jsonl", "--to", to]
+    given = ["--store", class_data / "features", "--manifest", class_data / "manifest.jsonl", "--to", to]
     recipe.write_text('steps = 3\nbatch = 4\nlayers = 0\ndevice = "cpu"\n')
     words = ["sweep", recipe, "--grid", "prompts=1", *given]
     if command == "eval":
