@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted
+from featx.output.console import say
 from featx.settings import gather_task, with_options
 
 from .adapter.settings import TrainSettings
@@ -113,10 +114,3 @@ def _dry_run(settings: LearnSettings) -> None:
         for problem in report.problems:
             say(f"missing: {problem}")
         raise FeatxError(f"--dry-run: this run could not start; {len(report.problems)} problems stand above")
-
-
-def say(line: str) -> None:
-    """Prints a line for the user."""
-    from rich.console import Console
-
-    Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, Interrupted
+from featx.output.console import say
 from featx.settings import with_options
 
 from ..adapter.settings import TrainSettings
-from ..cli import say
 from ..engine.recipe_files import find_recipe
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
