@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation gpu-check clean
+.PHONY: demo test test-short coverage lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation gpu-check clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -35,6 +35,16 @@ lint: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest
+
+# What needs no extraction, for a second Python: make test-short PYTHON=python3.12 VENV=.venv-3.12
+SHORT := tests/adapter_files tests/clip tests/features tests/files tests/localisation tests/manifest tests/metrics \
+	tests/model tests/store tests/train tests/test_*.py
+test-short: lint
+	$(BIN)/python -m pytest $(SHORT) --deselect tests/test_wheel.py --deselect tests/test_signals.py
+
+# Lines and branches that the tests run through, those of worker processes too.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 # The long checks that `make test` leaves out.
 test-slow: $(VENV)/.dev
