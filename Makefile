@@ -32,6 +32,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tools/type_check_tests.py
 
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -113,7 +113,7 @@ def bench_level(store: FeatureStore, level: str, planted: list, rounds: int) -> 
     all_s = time.perf_counter() - began
     overlaps = [overlap(finds[0], *one[:3]) for finds, one in zip(found, planted, strict=True)]
     gb_per_s = rows * WIDTH * 2 / one_s / 1e9
-    row = {
+    row: dict[str, Any] = {
         "level": level,
         "units": sum(len(scan.units) for scan in scans),
         "planted": size,

@@ -25,6 +25,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import clip
 import numpy as np
@@ -214,8 +215,8 @@ def step_table(classes: int, rounds: int, device: str) -> dict:
     all_variants = variants(model, classes, compiled=False)
     spent: dict[str, list[float]] = {}
 
-    def timed(part: str, work: Callable[[], object]) -> object:
-        result: list[object] = []
+    def timed(part: str, work: Callable[[], Any]) -> Any:
+        result: list[Any] = []
         spent.setdefault(part, []).append(seconds(lambda: result.append(work()), device))
         return result[0]
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def few_shot_of(episodes: int, ways: int, **changes: object) -> Results:
     return changed.model_copy(update={"items": items, "metrics": metrics, "spread": spread, "split": "5way"})
 
 
-def rows_of(kind: str, *all_results: Results) -> list[dict[str, object]]:
+def rows_of(kind: str, *all_results: Results) -> list[dict[str, Any]]:
     return json.loads(render(benchmark_table(kind, list(all_results)), "json"))["rows"]
 
 

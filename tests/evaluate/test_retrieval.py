@@ -103,7 +103,7 @@ def test_zero_shot_is_the_cosine_of_sentence_and_mean_clip(
     unit = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (text, video)]
     text_of = np.array([texts.index(text) for video in videos for text in video.captions])
     video_of = np.repeat(np.arange(len(videos)), [len(video.captions) for video in videos])
-    of = corpus(*unit, text_of, video_of)
+    of = corpus(unit[0], unit[1], text_of, video_of)
     expected = retrieval_metrics(of, plain(of))
     (results,) = read_results(zero_shot)
     assert results.metrics == pytest.approx(expected, abs=0.05) and results.retrieval is not None

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,7 @@ def test_what_becomes_of_a_damaged_video(real_videos: Path, on_damage: str) -> N
 
 def test_abandoned_decoders_leave_no_process(shape_videos: Path) -> None:
     items = decode_video(SourceVideo("v", shape_videos / "growing" / "0.mp4"), PictureOptions(64))
+    assert isinstance(items, Generator)
     next(items)
     assert ffmpeg_children()
     items.close()

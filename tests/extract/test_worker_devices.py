@@ -28,7 +28,7 @@ def report(connection: Connection) -> None:
     from featx.clip.load import load_clip
 
     load_clip("tiny")
-    connection.send((preloaded, torch._C._cuda_isInBadFork()))
+    connection.send((preloaded, torch._C._cuda_isInBadFork()))  # type: ignore[attr-defined]
 
 
 def test_a_worker_can_use_a_gpu() -> None:

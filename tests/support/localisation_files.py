@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 THUMOS14_FILES = {
     "val/annotation/CricketBowling_val.txt": "video_validation_0000051 67.50 75.90\nvideo_validation_0000051  85.9   90.6\n",
@@ -67,7 +68,7 @@ def write_json(file: Path, content: object) -> Path:
     return file
 
 
-def results(**videos: list[tuple[str, float, float, float]]) -> dict[str, object]:
+def results(**videos: list[tuple[str, float, float, float]]) -> dict[str, Any]:
     """The content of a detections file; each detection is label, start, end, score."""
     rows = {
         video: [

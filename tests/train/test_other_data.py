@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Outcome
 from synthetic import make_episodes
 
 from featx.manifest.videos import Manifest, read_manifest, write_manifest
@@ -34,7 +35,7 @@ def check(
     With ``further`` also with other data and so many steps, more of which alone the run may be given.
     """
 
-    def run(manifest: Path, store: Path, *more: object) -> object:
+    def run(manifest: Path, store: Path, *more: object) -> Outcome:
         return featx(*words, *more, "--store", store, "--manifest", manifest, "--to", to)
 
     manifest, store = world / "manifest.jsonl", world / "features"

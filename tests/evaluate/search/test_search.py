@@ -136,7 +136,7 @@ def test_an_adapter_scores_as_in_evaluation(class_data: Path, made_run, featx) -
         text = adapter.encode_texts(tower, adapter.plan(["red star"]))[0]
     base = ["search", store.path, "red star", "--adapter", run, "--format", "json"]
     every = [(one, 0, store.rows(one)) for one in store]
-    best = sorted(every, key=lambda one: -scored(*one, text))[:10]
+    best = sorted(every, key=lambda one: -scored(one[0], one[1], one[2], text))[:10]
     outcome = featx(*base, "--level", "videos", "--rerank", 1000)
     found = finds_of(outcome)
     assert [(f["video"], f["first_row"], f["rows"]) for f in found] == best
