@@ -17,7 +17,7 @@ from featx.store.schema import (
     CHANGES,
     CHUNK_ROWS,
     ENDINGS,
-    FACT_NAMES,
+    INFO_NAMES,
     READABLE_VERSIONS,
     SHARD_NAME,
     SHARDS_FOLDER,
@@ -116,7 +116,7 @@ def _changes(content: dict) -> dict[str, list]:
     ]
     updates = []
     for (shard, index, video_id), now in content.get("updates", []):
-        if not set(now) <= {"id", *FACT_NAMES}:
+        if not set(now) <= {"id", *INFO_NAMES}:
             raise ValueError(f"an update of {', '.join(now)}")
         updates.append((Entry(str(shard), int(index), str(video_id)), now))
     moves = [(str(before), str(now)) for before, now in content.get("root_moves", [])]
@@ -188,16 +188,16 @@ class StoreIndex:
         position: (V,) int64 position in the ids of the shard's record.
         first_row: (V,) int64 row of the shard at which the video begins.
         rows: (V,) int64 rows of each video.
-        facts: The facts that were asked for, as they are now: lists with one entry a video.
+        video_info: The fields of `VideoInfo` that were chosen, as they are now: lists with one entry a video.
     """
 
-    def __init__(self, path: Path, header: StoreHeader, facts: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path, header: StoreHeader, video_info: Iterable[str] = ()) -> None:
         """Reads all records.
 
         Args:
             path: The store.
             header: Its ``store.json``.
-            facts: Names of facts to keep in memory.
+            video_info: Names of the fields of `VideoInfo` to keep in memory.
 
         Raises:
             FeatxError: If one is damaged, or a video is in two shards.
@@ -205,7 +205,7 @@ class StoreIndex:
         self.shards: list[ShardEntry] = []
         entries = Entries()
         rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        columns: dict[str, list] = {name: [] for name in facts}
+        columns: dict[str, list] = {name: [] for name in video_info}
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)
@@ -227,7 +227,7 @@ class StoreIndex:
         self.position = live.position
         self.rows = np.concatenate(rows)[live.place]
         self.first_row = np.concatenate(first_rows)[live.place]
-        self.facts = live.columns_now(columns)
+        self.video_info = live.columns_now(columns)
         self.number_of = {video_id: number for number, video_id in enumerate(self.ids)}
         if len(self.number_of) != len(self.ids):
             twice = next(v for number, v in enumerate(self.ids) if self.number_of[v] != number)

@@ -44,11 +44,11 @@ def prune(
     from featx.store.failures import FailureList
     from featx.store.index import StoreIndex, read_header
     from featx.store.upkeep.prune import find_gone
-    from featx.store.writing.writer import FILE_FACTS, StoreWriter
+    from featx.store.writing.writer import FILE_INFO, StoreWriter
 
     with stopped(f"{store} was not changed"), contextlib.ExitStack() as stack:
         if dry_run:
-            index = StoreIndex(store, read_header(store), FILE_FACTS)
+            index = StoreIndex(store, read_header(store), FILE_INFO)
         else:
             writer = stack.enter_context(StoreWriter.of(store))
             index = writer.index
