@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError
+from featx.signals import interruptible
 
 from .cli_captions import app as captions_app
 from .cli_lists import app as lists_app
@@ -87,11 +88,9 @@ def moving_shapes(
     else:
         raise FeatxError(f"--task {task}: must be recognition, localisation or retrieval")
     console = Console(stderr=True, soft_wrap=True)
-    try:
+    with interruptible(f"stopped; {to} is not complete. Run the same command again"):
         for _ in track(videos, "moving shapes", total=sum(counts.values()), console=console):
             pass
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped; {to} is not complete. Run the same command again") from None
     console.print(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 

@@ -15,44 +15,44 @@ NAMED = 3  # videos of each kind
 
 
 @dataclass(frozen=True)
-class Kind:
+class RemarkKind:
     """Something to say of videos: whether it holds, and the words behind their number."""
 
     holds: Callable[[VideoInfo], bool]
     words: str
 
 
-def kinds_of(settings: ExtractSettings) -> list[Kind]:
+def remark_kinds(settings: ExtractSettings) -> list[RemarkKind]:
     """Returns what is worth saying under some settings."""
     kinds = [
-        Kind(
+        RemarkKind(
             lambda video_info: video_info.transfer in HDR_TRANSFERS,
             "HDR, not mapped to the range of a screen",
         ),
-        Kind(
+        RemarkKind(
             lambda video_info: bool(video_info.time_jumps), "with times that step back; they go on from there"
         ),
-        Kind(
+        RemarkKind(
             lambda video_info: video_info.complete and bool(video_info.concealed),
             "not decodable at the beginning or end",
         ),
     ]
     if not settings.square_pixels:
-        is_stretched = Kind(
+        is_stretched = RemarkKind(
             lambda video_info: video_info.sample_aspect not in (None, "1:1"),
             "with pixels that are not square, taken as stored (--square-pixels stretches them)",
         )
         kinds.append(is_stretched)
     if not settings.deinterlace:
         kinds.append(
-            Kind(
+            RemarkKind(
                 lambda video_info: bool(video_info.interlaced),
                 "interlaced, taken as stored (--deinterlace mends them)",
             )
         )
     if settings.stream is None:
         kinds.append(
-            Kind(
+            RemarkKind(
                 lambda video_info: (video_info.streams or 1) > 1,
                 "with several video streams, one was chosen (--stream takes another)",
             )
@@ -64,7 +64,7 @@ class Remarks:
     """Gathers what is unusual while videos come in."""
 
     def __init__(self, settings: ExtractSettings) -> None:
-        self._kinds = kinds_of(settings)
+        self._kinds = remark_kinds(settings)
         self._ids: list[list[str]] = [[] for _ in self._kinds]
         self._counts = [0] * len(self._kinds)
 

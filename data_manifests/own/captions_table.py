@@ -19,7 +19,7 @@ from featx.video.files import without_ending
 from ..building.captions import caption_notes
 from ..building.csv_file import header_reader
 from ..building.draw import draw_test_videos
-from ..building.entries import Annotations, Entry
+from ..building.entries import Annotations, VideoEntry
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_captions(
         for clip in clips.values():
             clip.split = "test" if clip.path in drawn else "train"
     entries = [
-        Entry(
+        VideoEntry(
             (without_ending(clip.path),),
             clip.path,
             "",

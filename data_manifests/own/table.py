@@ -10,7 +10,7 @@ from featx.video.files import without_ending
 
 from ..building.csv_file import header_reader
 from ..building.draw import draw_test_videos
-from ..building.entries import Annotations, Entry
+from ..building.entries import Annotations, VideoEntry
 from ..building.names import class_texts
 from .folder import refuse_similar
 
@@ -59,7 +59,7 @@ def read_table(
             row[split_column] if split_column else ("test" if row[video_column] in drawn[label] else "train")
         )
         path = PurePosixPath(video).as_posix().removeprefix("/")
-        entries.append(Entry((without_ending(path),), path, label, split, label or None, row["line"]))
+        entries.append(VideoEntry((without_ending(path),), path, label, split, label or None, row["line"]))
     labels = sorted(videos_of) if label_column else []
     return Annotations(name, class_texts(labels, text_rule, exceptions={}), entries)
 

@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from featx.errors import FeatxError
-from featx.files.checksummed_json import Damaged, read_sealed, seal
+from featx.files.checksummed_json import Damaged, dump_checksummed, read_checksummed
+from featx.files.documents import check_version, first_problem
 from featx.store.entries import Entries
 from featx.store.schema import (
     ARRAY_NAMES,
@@ -40,10 +41,10 @@ def read_header(path: Path) -> StoreHeader:
     """
     file = path / STORE_FILE
     try:
-        content = read_sealed(file)
+        content = read_checksummed(file)
         if "featx_store" not in content:
             raise Damaged(f"{file}: not what describes a store")
-        _check_version(file, content["featx_store"])
+        check_version(file, content["featx_store"], *READABLE_VERSIONS)
         return StoreHeader.model_validate(content)
     except OSError as error:
         if next(shard_numbers(path), None) is not None:
@@ -59,21 +60,14 @@ def read_header(path: Path) -> StoreHeader:
             f"{error}; featx store verify --repair makes it again from the shards' records"
         ) from error
     except ValidationError as error:
-        problem = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
         raise Damaged(
-            f"{file}: {problem}; featx store verify --repair makes it again from the shards' records"
+            f"{file}: {first_problem(error)}; featx store verify --repair makes it again from the shards' records"
         ) from error
-
-
-def _check_version(file: Path, version: object) -> None:
-    if version not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
-        raise FeatxError(f"{file}: schema version {version}; this featx reads versions {known}")
 
 
 def header_bytes(header: StoreHeader) -> bytes:
     """Returns the content of ``store.json``."""
-    return seal(header.model_dump())
+    return dump_checksummed(header.model_dump())
 
 
 def record_bytes(record: ShardRecord) -> bytes:
@@ -82,7 +76,7 @@ def record_bytes(record: ShardRecord) -> bytes:
     for name in CHANGES:
         if not content[name]:
             del content[name]
-    return seal(content)
+    return dump_checksummed(content)
 
 
 def shard_numbers(path: Path) -> Iterator[int]:
@@ -99,8 +93,8 @@ def read_record(file: Path) -> ShardRecord:
         Damaged: If it is not what was written.
     """
     try:
-        content = read_sealed(file)
-        _check_version(file, content.get("featx_shard"))
+        content = read_checksummed(file)
+        check_version(file, content.get("featx_shard"), *READABLE_VERSIONS)
         chunks = {name: ChunkTable(**table) for name, table in content.pop("chunks").items()}
         record = ShardRecord(chunks=chunks, **(content | _changes(content)))
         _check_counts(record, file.stem)

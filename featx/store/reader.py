@@ -22,7 +22,7 @@ OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedVideos:
     """Many videos in memory: all rows (N, D) one after another, ``offsets`` (V + 1,) between the videos."""
 
     features: np.ndarray
@@ -116,7 +116,7 @@ class FeatureStore:
         """
         return self._read("pts", video_id)
 
-    def load(self, ids: Sequence[str]) -> Packed:
+    def load(self, ids: Sequence[str]) -> PackedVideos:
         """Reads many whole videos, in the order of ``ids``.
 
         Raises:
@@ -130,7 +130,7 @@ class FeatureStore:
         ids: Sequence[str],
         starts: np.ndarray | Sequence[int] | int,
         lengths: np.ndarray | Sequence[int] | int,
-    ) -> Packed:
+    ) -> PackedVideos:
         """Reads windows of consecutive rows, one of each of ``ids`` (which may repeat).
 
         Args:
@@ -253,7 +253,7 @@ class FeatureStore:
         shard, first, rows = self._place(video_id)
         return self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
 
-    def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> Packed:
+    def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> PackedVideos:
         """Copies ``counts`` (V,) rows from ``first_rows`` (V,) of the videos' shards on, in the order of the disk."""
         offsets = np.zeros(len(numbers) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
@@ -272,7 +272,7 @@ class FeatureStore:
                 features[begin:end] = chunk[row:last]  # nearly every window; a call would double its cost
             else:
                 rows.copy_to(features[begin:end], first)
-        return Packed(features, offsets)
+        return PackedVideos(features, offsets)
 
     def _features_of(self, shard: int) -> CheckedRows:
         rows = self._features.get(shard)

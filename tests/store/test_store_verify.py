@@ -10,7 +10,7 @@ import pytest
 from stores import FORMATS, fingerprint, make_store, numbered, video, video_info
 
 from featx.errors import FeatxError
-from featx.files.checksummed_json import read_sealed, seal
+from featx.files.checksummed_json import dump_checksummed, read_checksummed
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.failures import Failure, FailureList
 from featx.store.index import read_record, record_bytes
@@ -110,7 +110,7 @@ def test_a_foreign_store_json_is_made_again_and_nothing_is_dropped(
     elif what == "a record":
         shutil.copy(path / "shards" / "shard-00000.json", file)
     else:
-        file.write_bytes(seal({**read_sealed(file), "mine": 1}))
+        file.write_bytes(dump_checksummed({**read_checksummed(file), "mine": 1}))
     with pytest.raises(FeatxError, match="verify"):
         FeatureStore(path)
     outcome = featx("store", "verify", path)
