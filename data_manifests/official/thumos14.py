@@ -95,7 +95,8 @@ def _read_file(file: Path, label: str, split: str, videos: dict[str, _Video]) ->
         place = f"{file}:{number}"
         words = line.split()  # one blank or several
         try:
-            video_id, start_s, end_s = words[0], *map(float, words[1:])  # type: ignore[misc]
+            video_id, start, end = words
+            start_s, end_s = float(start), float(end)
         except ValueError:
             raise FeatxError(f"{place}: must be a video and two times, not '{line}'") from None
         if not 0 <= start_s <= end_s < math.inf:

@@ -169,7 +169,7 @@ def encode_videos(
     """
     assembly = Assembly(dtype, sink)
     counts = assembly.counts
-    in_flight: deque[tuple[Callable[[], np.ndarray], list]] = deque()
+    in_flight: deque[tuple[Callable[[], np.ndarray], list[tuple[_OpenVideo, int]]]] = deque()
     began = time.monotonic()
 
     def encode(size: int) -> None:

@@ -39,7 +39,8 @@ def read_checksummed(file: Path) -> dict[str, Any]:
     if content[-_TAIL_BYTES:] != _tail(body):
         raise Damaged(f"{file}: damaged (its checksum is wrong)")
     try:
-        return json.loads(body + b"}")
+        members: dict[str, Any] = json.loads(body + b"}")
+        return members
     except ValueError as error:
         raise Damaged(f"{file}: not JSON ({error})") from error
 

@@ -49,7 +49,7 @@ class Live:
             changes["root"] = self.root_now(number, root)
         return dataclasses.replace(recorded, **changes) if changes else recorded
 
-    def columns_now(self, recorded: dict[str, list]) -> dict[str, list]:
+    def columns_now(self, recorded: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Returns columns of information about all live videos as they are now, of lists with an entry for all entries of all records."""
         whole = len(self.place) == len(next(iter(recorded.values()), []))
         places = self.place.tolist()

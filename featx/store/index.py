@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -103,7 +104,7 @@ def read_record(file: Path) -> ShardRecord:
         raise Damaged(f"{file}: not a shard's record ({error})") from error
 
 
-def _changes(content: dict) -> dict[str, list]:
+def _changes(content: dict[str, Any]) -> dict[str, list[Any]]:
     """Takes out what a record says of other records' entries."""
     drops = [
         Entry(str(shard), int(index), str(video_id)) for shard, index, video_id in content.get("drops", [])
@@ -159,7 +160,7 @@ def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
         yield record
 
 
-def store_differences(one: dict, other: dict) -> list[str]:
+def store_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Returns what differs between two contents of ``store.json``."""
     differing = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     if "fingerprint" not in differing:
@@ -199,7 +200,7 @@ class StoreIndex:
         self.shards: list[ShardEntry] = []
         entries = Entries()
         rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        columns: dict[str, list] = {name: [] for name in video_info}
+        columns: dict[str, list[Any]] = {name: [] for name in video_info}
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)

@@ -125,7 +125,7 @@ class VideoInfo:
     transfer: str | None = None
 
     @staticmethod
-    def from_columns(columns: dict[str, list], number: int) -> VideoInfo:
+    def from_columns(columns: dict[str, list[Any]], number: int) -> VideoInfo:
         """Takes those of one video out of a record's columns; a record of before may lack some."""
         return VideoInfo(**{name: columns[name][number] for name in INFO_NAMES if name in columns})
 
@@ -235,7 +235,7 @@ class ShardRecord:
 
     name: str
     format: str
-    store: dict
+    store: dict[str, Any]
     ids: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     facts: dict[str, list[Any]] = field(default_factory=dict)
