@@ -32,9 +32,9 @@ from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.decoder_pool import DecoderPool, PictureOptions
-from featx.extract.workers.messages import Whole
-from featx.extract.workers.pipeline import Counts, run
-from featx.extract.workers.worker_pool import Crew
+from featx.extract.workers.messages import VideoDone
+from featx.extract.workers.pipeline import FrameCounts, encode_videos
+from featx.extract.workers.worker_pool import WorkerPool
 from featx.store.writing.writer import StoreWriter
 from featx.video.ffmpeg import ffmpeg_path
 from featx.video.files import ENDINGS
@@ -63,12 +63,14 @@ class NoEncoder:
         return lambda: np.zeros((len(pixels), 1), np.float32)
 
 
-def extract(videos: list[Path], encoder: object, batch: int, fast: bool, size: int = INPUT_SIZE) -> Counts:
+def extract(
+    videos: list[Path], encoder: object, batch: int, fast: bool, size: int = INPUT_SIZE
+) -> FrameCounts:
     """Runs featx's pipeline on videos, without a store."""
     decode = DecodeOptions(fast_size=size if fast else None)
     sources = iter([SourceVideo(str(index), path) for index, path in enumerate(videos)])
     pool = DecoderPool(sources, CORES, PictureOptions(size, decode))
-    return run(iter(pool), encoder, batch, "float16", NoSink(), lambda _: None)  # type: ignore[arg-type]
+    return encode_videos(iter(pool), encoder, batch, "float16", NoSink(), lambda _: None)  # type: ignore[arg-type]
 
 
 def ffmpeg_alone(path: Path) -> None:
@@ -196,13 +198,20 @@ def bench_encode(videos: list[Path], rounds: int, batch: int, folder: Path) -> l
         settings = ExtractSettings(model=str(weights), batch_size=batch, preprocess=preprocess)  # type: ignore[arg-type]
         for round_number in range(rounds):
             to = folder / f"{preprocess}-{round_number}"
-            with Crew(settings) as crew, StoreWriter(to, crew.ready.fingerprint) as writer:
+            with (
+                WorkerPool(settings) as worker_pool,
+                StoreWriter(to, worker_pool.ready.fingerprint) as writer,
+            ):
                 sources = [SourceVideo(str(index), path) for index, path in enumerate(videos)]
 
-                def ours(crew: Crew = crew, writer: StoreWriter = writer, sources: list = sources) -> None:
-                    for message in crew.work(sources):
-                        if isinstance(message, Whole):
-                            writer.add(message.video.id, message.rows, message.facts)
+                def ours(
+                    worker_pool: WorkerPool = worker_pool,
+                    writer: StoreWriter = writer,
+                    sources: list = sources,
+                ) -> None:
+                    for message in worker_pool.work(sources):
+                        if isinstance(message, VideoDone):
+                            writer.add(message.video.id, message.rows, message.video_info)
                     writer.commit()
 
                 name = f"{preprocess}, ViT-B/16 {precision}, videos to store / bare encoder on ready frames"

@@ -32,7 +32,7 @@ from featx.evaluate.search.exact.settings import SearchSettings
 from featx.evaluate.search.index.search import open_index
 from featx.evaluate.search.speed import memory_gb_per_s
 from featx.store.reader import FeatureStore
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 from featx.store.writing.writer import StoreWriter
 
 WIDTH, VIDEO_ROWS, FRAMES_A_SECOND = 512, 400, 25
@@ -85,8 +85,8 @@ def make_store(path: Path, rows: int, structured: bool = False) -> dict[str, lis
                 _, first, count, cosine, query = of_video[video]
                 features[first : first + count] = near(query, cosine, features[first : first + count])
             content = VideoFeatures(features.astype(np.float16), times, numbers)
-            facts = VideoFacts(f"{video}", 1, 1, 320, 240, VIDEO_ROWS / FRAMES_A_SECOND)
-            writer.add(f"{video:06d}", content, facts)
+            video_info = VideoInfo(f"{video}", 1, 1, 320, 240, VIDEO_ROWS / FRAMES_A_SECOND)
+            writer.add(f"{video:06d}", content, video_info)
     return planted
 
 
@@ -224,8 +224,8 @@ def add_videos(path: Path, videos: int) -> None:
     with StoreWriter(path, FeatureStore(path).header.fingerprint) as writer:
         for video in range(videos):
             features = unit(rng.standard_normal((VIDEO_ROWS, WIDTH))).astype(np.float16)
-            facts = VideoFacts(f"{video}", 1, 1, 320, 240, VIDEO_ROWS / FRAMES_A_SECOND)
-            writer.add(f"added-{video:06d}", VideoFeatures(features, times, numbers), facts)
+            video_info = VideoInfo(f"{video}", 1, 1, 320, 240, VIDEO_ROWS / FRAMES_A_SECOND)
+            writer.add(f"added-{video:06d}", VideoFeatures(features, times, numbers), video_info)
 
 
 def main() -> None:

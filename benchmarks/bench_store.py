@@ -31,8 +31,8 @@ from featx.store.schema import (
     ChunkTable,
     Fingerprint,
     ShardRecord,
-    VideoFacts,
     VideoFeatures,
+    VideoInfo,
     record_path,
     shard_name,
 )
@@ -55,7 +55,7 @@ def make_videos(count: int, folder: Path) -> list[str]:
         np.save(folder / "npy" / f"{video_id}.npy", features)
         video = VideoFeatures(features, np.arange(rows) / 25, np.arange(rows, dtype=np.int32))
         for writer in writers:
-            writer.add(video_id, video, VideoFacts(video_id, 1, 1, 320, 240, rows / 25))
+            writer.add(video_id, video, VideoInfo(video_id, 1, 1, 320, 240, rows / 25))
     for writer in writers:
         writer.__exit__(None, None, None)
     return ids
@@ -153,8 +153,8 @@ def make_index(store: Path, videos: int, shards: int) -> None:
     rows = 100
     for number in range(shards):
         ids = [f"class_{index % 400}/video_{index:07d}.mp4" for index in range(number, videos, shards)]
-        facts = {"path": [f"/data/videos/{video_id}" for video_id in ids]}
-        facts |= {
+        video_info = {"path": [f"/data/videos/{video_id}" for video_id in ids]}
+        video_info |= {
             name: [value] * len(ids)
             for name, value in [
                 *(("size_bytes", 1234567), ("mtime_ns", 1700000000123456789), ("width", 320)),
@@ -168,7 +168,7 @@ def make_index(store: Path, videos: int, shards: int) -> None:
             array: ChunkTable(list(range(count)), [4_000_000_000] * count) for array, count in chunks.items()
         }
         files = {f"{name}.zarr/{array}/c/0/0": (1, "0" * 64) for array in ARRAY_NAMES}
-        record = ShardRecord(name, "zarr", header, ids, [rows] * len(ids), facts, files, tables)
+        record = ShardRecord(name, "zarr", header, ids, [rows] * len(ids), video_info, files, tables)
         record_path(store, name).write_bytes(record_bytes(record))
 
 

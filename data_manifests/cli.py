@@ -1,4 +1,7 @@
-"""`featx manifest`: makes manifests, which say what videos there are and what they show, and checks them."""
+"""`featx manifest`: makes manifests, which say what videos there are and what they show, and checks them.
+
+A command's parameters are its options, so that there may be many. `manifest_command` adds those that most share.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,23 @@ from typing import Annotated
 
 import typer
 
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError
+from featx.signals import interruptible
 
+from .building.entries import Annotations
 from .cli_captions import app as captions_app
 from .cli_lists import app as lists_app
 from .cli_options import (
-    AllowOverlap,
     AnnotationsFolder,
     ClassTexts,
     Name,
     Seed,
     SplitNumber,
-    Store,
     TestFraction,
     TextRule,
     To,
-    Videos,
     finish,
-    match_entries,
+    manifest_command,
     other_texts,
 )
 
@@ -87,130 +89,79 @@ def moving_shapes(
     else:
         raise FeatxError(f"--task {task}: must be recognition, localisation or retrieval")
     console = Console(stderr=True, soft_wrap=True)
-    try:
+    with interruptible(f"stopped; {to} is not complete. Run the same command again"):
         for _ in track(videos, "moving shapes", total=sum(counts.values()), console=console):
             pass
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped; {to} is not complete. Run the same command again") from None
     console.print(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 
 @app.command()
-def hmdb51(
-    annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
-    split_number: SplitNumber = 1,
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+@manifest_command()
+def hmdb51(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Annotations:
     """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt."""
     from .official.hmdb51 import read_hmdb51
 
-    finish(
-        match_entries(read_hmdb51(annotations, split_number), to, videos, store, class_texts, allow_overlap)
-    )
+    return read_hmdb51(annotations, split_number)
 
 
 @app.command()
-def ucf101(
-    annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
-    split_number: SplitNumber = 1,
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+@manifest_command()
+def ucf101(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Annotations:
     """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …)."""
     from .official.ucf101 import read_ucf101
 
-    finish(
-        match_entries(read_ucf101(annotations, split_number), to, videos, store, class_texts, allow_overlap)
-    )
+    return read_ucf101(annotations, split_number)
 
 
 @app.command()
-def kinetics400(
-    annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+@manifest_command()
+def kinetics400(annotations: AnnotationsFolder) -> Annotations:
     """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
     from .official.kinetics import read_kinetics
 
-    finish(
-        match_entries(
-            read_kinetics("kinetics400", annotations), to, videos, store, class_texts, allow_overlap
-        )
-    )
+    return read_kinetics("kinetics400", annotations)
 
 
 @app.command()
-def kinetics700(
-    annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+@manifest_command()
+def kinetics700(annotations: AnnotationsFolder) -> Annotations:
     """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
     from .official.kinetics import read_kinetics
 
-    finish(
-        match_entries(
-            read_kinetics("kinetics700", annotations), to, videos, store, class_texts, allow_overlap
-        )
-    )
+    return read_kinetics("kinetics700", annotations)
 
 
 @app.command()
+@manifest_command()
 def thumos14(
     annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
     exclude: Annotated[
         str | None,
         typer.Option(
             help="Which test videos are left out, by how many stay: 213 (none), 212, 211, 211-wrong or 210."
         ),
     ] = None,
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+) -> Annotations:
     """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
     from .official.thumos14 import read_thumos14
 
-    finish(match_entries(read_thumos14(annotations, exclude), to, videos, store, class_texts, allow_overlap))
+    return read_thumos14(annotations, exclude)
 
 
 @app.command()
-def activitynet(
-    annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+@manifest_command()
+def activitynet(annotations: AnnotationsFolder) -> Annotations:
     """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
     from .official.activitynet import read_activitynet
 
-    finish(match_entries(read_activitynet(annotations), to, videos, store, class_texts, allow_overlap))
+    return read_activitynet(annotations)
 
 
 @app.command("activitynet-json")
+@manifest_command()
 def activitynet_json(
     file: Annotated[Path, typer.Argument(help="JSON file of ActivityNet's form, of whatever data set.")],
     to: To,
-    videos: Videos = None,
-    store: Store = None,
     name: Name = None,
     subset: Annotated[
         list[str] | None,
@@ -219,14 +170,11 @@ def activitynet_json(
         ),
     ] = None,
     class_text: TextRule = "as-is",
-    class_texts: ClassTexts = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+) -> Annotations:
     """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}."""
     from .official.activitynet import read_activitynet_json
 
-    read = read_activitynet_json(file, name or to.stem, class_text, subset or [])
-    finish(match_entries(read, to, videos, store, class_texts, allow_overlap))
+    return read_activitynet_json(file, name or to.stem, class_text, subset or [])
 
 
 @app.command()
@@ -240,47 +188,38 @@ def folder(
     class_texts: ClassTexts = None,
 ) -> None:
     """Your own videos in class folders; split folders are taken, else the test is drawn."""
+    from .building.draw import SplitDraw
     from .own.folder import read_folder
 
-    matched = read_folder(videos, to, name or to.stem, class_text, test_fraction, seed)
+    matched = read_folder(videos, to, name or to.stem, class_text, SplitDraw(test_fraction, seed))
     matched.manifest.header.classes.update(other_texts(class_texts, matched.manifest.labels))
     finish(matched)
 
 
 @app.command()
+@manifest_command(one_class=True)
 def csv(
     table: Annotated[Path, typer.Argument(help="CSV file; its first line names the columns.")],
     to: To,
-    videos: Videos = None,
-    store: Store = None,
     video_column: Annotated[str, typer.Option(help="Column with file name or path, ending or not.")] = "path",
     label_column: Annotated[str, typer.Option(help="Column with the class; '' if there is none.")] = "label",
     split_column: Annotated[str, typer.Option(help="Column with the split; '' draws it.")] = "split",
     delimiter: Annotated[
         str | None, typer.Option(help="Between columns; a tab in .tsv files, else a comma.")
     ] = None,
-    allow_overlap: AllowOverlap = False,
     name: Name = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
     class_text: TextRule = "underscores",
-    class_texts: ClassTexts = None,
-) -> None:
+) -> Annotations:
     """Your own videos in a table: one row a video."""
-    from .own.table import read_table
+    from .building.draw import SplitDraw
+    from .own.table import TableColumns, read_table
 
-    read = read_table(
-        table,
-        name or to.stem,
-        video_column,
-        label_column or None,
-        split_column or None,
-        delimiter or ("\t" if table.suffix == ".tsv" else ","),
-        class_text,
-        test_fraction,
-        seed,
-    )
-    finish(match_entries(read, to, videos, store, class_texts, allow_overlap, one_class=True))
+    columns = TableColumns(video_column, label_column or None, split_column or None)
+    between = delimiter or ("\t" if table.suffix == ".tsv" else ",")
+    return read_table(table, name or to.stem, columns, between, class_text, SplitDraw(test_fraction, seed))
 
 
-app.registered_commands += [*captions_app.registered_commands, *lists_app.registered_commands]
+app.add_typer(captions_app)
+app.add_typer(lists_app)

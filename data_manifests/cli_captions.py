@@ -7,18 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .cli_options import (
-    AllowOverlap,
-    AnnotationsFolder,
-    Name,
-    Seed,
-    Store,
-    TestFraction,
-    To,
-    Videos,
-    finish,
-    match_entries,
-)
+from .building.entries import Annotations
+from .cli_options import AnnotationsFolder, Name, Seed, TestFraction, To, manifest_command
 
 app = typer.Typer()
 
@@ -37,67 +27,51 @@ Delimiter = Annotated[
 
 
 @app.command()
+@manifest_command(has_classes=False)
 def msrvtt(
     annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
     protocol: Annotated[
         str,
         typer.Option(help="9k or 7k: the 1k-A test with so many training videos; full: the official split."),
     ] = "9k",
-    allow_overlap: AllowOverlap = False,
-) -> None:
+) -> Annotations:
     """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv."""
     from .official.msrvtt import read_msrvtt
 
-    finish(match_entries(read_msrvtt(annotations, protocol), to, videos, store, allow_overlap=allow_overlap))
+    return read_msrvtt(annotations, protocol)
 
 
 @app.command()
-def lsmdc(
-    annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+@manifest_command(has_classes=False)
+def lsmdc(annotations: AnnotationsFolder) -> Annotations:
     """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv."""
     from .official.lsmdc import read_lsmdc
 
-    finish(match_entries(read_lsmdc(annotations), to, videos, store, allow_overlap=allow_overlap))
+    return read_lsmdc(annotations)
 
 
 @app.command()
+@manifest_command(has_classes=False)
 def didemo(
     annotations: AnnotationsFolder,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
     drop_repeated_stems: Annotated[
         bool,
         typer.Option(
             "--drop-repeated-stems", help="Leave out videos listed under two endings; else each is one video."
         ),
     ] = False,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+) -> Annotations:
     """DiDeMo (retrieval of the paragraph about the first 30 s), from train_data.json, val_data.json, test_data.json."""
     from .official.didemo import read_didemo
 
-    finish(
-        match_entries(
-            read_didemo(annotations, drop_repeated_stems), to, videos, store, allow_overlap=allow_overlap
-        )
-    )
+    return read_didemo(annotations, drop_repeated_stems)
 
 
 @app.command()
+@manifest_command(has_classes=False)
 def captions(
     table: Table,
     to: To,
-    videos: Videos = None,
-    store: Store = None,
     path_column: PathColumn = "path",
     captions_column: CaptionsColumn = "captions",
     id_column: IdColumn = "id",
@@ -108,32 +82,35 @@ def captions(
     name: Name = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+) -> Annotations:
     """Any captioned videos (retrieval), or clips of longer ones: one row a sentence."""
+    from .building.draw import SplitDraw
     from .own.captions_table import Columns, read_captions
 
     columns = Columns(path_column, captions_column, id_column, split_column, start_column, end_column)
-    between = delimiter or ("\t" if table.suffix == ".tsv" else ",")
-    read = read_captions(table, name or to.stem, columns, between, test_fraction, seed)
-    finish(match_entries(read, to, videos, store, allow_overlap=allow_overlap))
+    return read_captions(
+        table, name or to.stem, columns, _between(table, delimiter), SplitDraw(test_fraction, seed)
+    )
 
 
 @app.command()
+@manifest_command(has_classes=False)
 def smit(
     table: Table,
-    to: To,
-    videos: Videos = None,
-    store: Store = None,
     path_column: PathColumn = "path",
     captions_column: CaptionsColumn = "captions",
     id_column: IdColumn = "id",
     split_column: SplitColumn = "split",
     delimiter: Delimiter = None,
-    allow_overlap: AllowOverlap = False,
-) -> None:
+) -> Annotations:
     """S-MiT (retrieval), from a table of its captions, which its authors give on request; as 'captions', named smit."""
-    captions(
-        table, to, videos, store, path_column, captions_column, id_column, split_column, delimiter=delimiter, name="smit",
-        allow_overlap=allow_overlap,
-    )  # fmt: skip
+    from .building.draw import SplitDraw
+    from .own.captions_table import Columns, read_captions
+
+    columns = Columns(path_column, captions_column, id_column, split_column)
+    return read_captions(table, "smit", columns, _between(table, delimiter), SplitDraw())
+
+
+def _between(table: Path, delimiter: str | None) -> str:
+    """Returns what separates the columns of a table."""
+    return delimiter or ("\t" if table.suffix == ".tsv" else ",")

@@ -1,4 +1,7 @@
-"""`featx manifest check`, `episodes` and `class-split`: what is done with a manifest that there is."""
+"""`featx manifest check`, `episodes` and `class-split`: what is done with a manifest that there is.
+
+A command's parameters are its options, so that there may be many.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def episodes(
     from featx.manifest.episodes import Episodes, EpisodesHeader, write_episodes
     from featx.manifest.videos import read_manifest
 
-    from .building.draw import draw_episodes
+    from .building.draw import EpisodeDraw, draw_episodes
     from .building.lists import read_episode_lists
 
     read = read_manifest(manifest)
@@ -101,15 +104,10 @@ def episodes(
             raise FeatxError(f"--ways {ways}: must be a number of classes, or all")
         default_pool = ["train"] if all_classes else splits
         pool = train_splits.split(",") if train_splits else default_pool
-        drawn = draw_episodes(
-            read,
-            None if all_classes else int(ways),
-            shots,
-            count or (10 if all_classes else 200),
-            seed,
-            pool,
-            whole_split if all_classes else test_split,
+        draw = EpisodeDraw(
+            None if all_classes else int(ways), shots, pool, whole_split if all_classes else test_split, seed
         )
+        drawn = draw_episodes(read, draw, count or (10 if all_classes else 200))
         source = f"drawn from {', '.join(pool)}: {ways} ways, {shots} shots, seed {seed}"
     write_episodes(Episodes(EpisodesHeader(name=read.header.name, source=source), drawn), to)
     sizes = [

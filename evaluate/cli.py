@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError
 from featx.settings import SomeSettings, gather, with_options
+from featx.signals import interruptible
 
 from .localisation.settings import DetectionSettings
 from .run.settings import EvalSettings, LocaliseSettings, RetrieveSettings
@@ -159,10 +160,8 @@ def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: st
 def _counting(runs: list[Path]) -> Iterator[list[Path]]:
     """Takes the runs that are done; after Ctrl-C says how many."""
     done: list[Path] = []
-    try:
+    with interruptible(lambda: f"stopped after {len(done)} of {len(runs)} runs"):
         yield done
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped after {len(done)} of {len(runs)} runs") from None
 
 
 def _print_detections(settings: DetectionSettings, format: str) -> None:

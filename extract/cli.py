@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import Interrupted, PartialFailure
+from featx.errors import PartialFailure
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 
 from .plan.settings import ExtractSettings
 
@@ -37,12 +38,8 @@ def extract(
     settings = gather(ExtractSettings, recipe, options, set or [])
     from .run import extract_videos
 
-    try:
+    with interruptible(f"stopped; every whole video is in {to}. Run the same command again to go on"):
         tally, failures_file = extract_videos(videos, to, settings)
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped; every whole video is in {to}. Run the same command again to go on"
-        ) from None
     if tally.failed:
         raise PartialFailure(
             f"{tally.failed} videos failed (they are tried again next time); see {failures_file}"

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from featx.files.atomic import write_atomically
 
-if TYPE_CHECKING:
-    from .run import Tally
+from .workers.pipeline import FrameCounts
+
+
+@dataclass
+class Tally:
+    """What a run has done so far.
+
+    A damaged video that is kept counts as added and as failed, but is finished once.
+    """
+
+    there_already: int = 0
+    added: int = 0
+    accepted: int = 0
+    failed: int = 0
+    finished: int = 0
+    seconds: float = 0.0
+    frames: FrameCounts = field(default_factory=FrameCounts)
 
 
 def figures_of(tally: Tally) -> str:
@@ -34,7 +50,7 @@ def summary(to: Path, tally: Tally) -> str:
     )
 
 
-def write_stats(file: Path, tally: Tally, settings: dict) -> None:
+def write_stats(file: Path, tally: Tally, settings: dict[str, Any]) -> None:
     """Writes a run's figures as JSON."""
     seconds = max(tally.seconds, 1e-9)
     frames = tally.frames

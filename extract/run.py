@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -20,27 +20,10 @@ from featx.store.writing.writer import BadVideo, StoreWriter
 from .plan.settings import ExtractSettings
 from .plan.todo import find_todo, lines_about, tried_with
 from .plan.videos import find_videos
-from .progress import figures_of, summary, write_stats
+from .progress import Tally, figures_of, summary, write_stats
 from .remarks import Remarks
-from .workers.messages import Failed, Lost, Whole
-from .workers.pipeline import Counts
-from .workers.worker_pool import Crew
-
-
-@dataclass
-class Tally:
-    """What a run has done so far.
-
-    A damaged video that is kept counts as added and as failed, but is finished once.
-    """
-
-    there_already: int = 0
-    added: int = 0
-    accepted: int = 0
-    failed: int = 0
-    finished: int = 0
-    seconds: float = 0.0
-    frames: Counts = field(default_factory=Counts)
+from .workers.messages import DeviceLost, VideoDone, VideoFailed
+from .workers.worker_pool import WorkerPool
 
 
 @contextlib.contextmanager
@@ -75,12 +58,12 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     for line in found.left_out:
         console.print(line, markup=False, highlight=False)
     with (
-        Crew(settings) as crew,
+        WorkerPool(settings) as worker_pool,
         StoreWriter(
             to,
-            crew.ready.fingerprint,
+            worker_pool.ready.fingerprint,
             settings.format,
-            crew.ready.model_source,
+            worker_pool.ready.model_source,
             int(settings.shard_mib * 2**20),
             settings.commit_seconds,
         ) as writer,
@@ -129,30 +112,30 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
             _put_in_order(writer, failures, todo.gone_failures),
             Progress(str(to), len(todo.videos), "videos", settings.quiet, console) as bar,
         ):
-            for message in crew.work(todo.videos):
-                if isinstance(message, Whole):
+            for message in worker_pool.work(todo.videos):
+                if isinstance(message, VideoDone):
                     try:
                         is_kept = writer.done.get(message.video.id) is False  # a damaged one, tried again
-                        writer.add(message.video.id, message.rows, message.facts, replaces=is_kept)
+                        writer.add(message.video.id, message.rows, message.video_info, replaces=is_kept)
                         tally.added += 1
-                        remarks.note(message.video.id, message.facts)
+                        remarks.note(message.video.id, message.video_info)
                     except BadVideo as error:
                         path, outcome = str(message.video.path), "nothing of it is stored"
                         fail(Failure(message.video.id, path, "store", str(error), outcome, []))
-                    tally.finished += message.facts.complete
-                elif isinstance(message, Failed):
+                    tally.finished += message.video_info.complete
+                elif isinstance(message, VideoFailed):
                     fail(message.failure)
                     tally.finished += 1
-                elif isinstance(message, Lost):
+                elif isinstance(message, DeviceLost):
                     line = (
                         f"--device {message.device} is given up: {printable(message.error)}; the others go on"
                     )
                     console.print(line, markup=False, highlight=False)
                 if 0 < enough <= tally.failed:
-                    crew.finish()
+                    worker_pool.finish()
                 writer.commit_if_due()
                 tally.seconds = time.monotonic() - began
-                tally.frames = crew.counts
+                tally.frames = worker_pool.counts
                 bar.show(tally.finished, figures_of(tally))
                 if signals.came is not None:
                     break
@@ -161,10 +144,10 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     console.print(summary(to, tally))
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))
-    if crew.losses:
+    if worker_pool.losses:
         raise FeatxError(
-            f"{crew.losses}; the other devices did its videos, see the line above"
-        ) from crew.losses
+            f"{worker_pool.losses}; the other devices did its videos, see the line above"
+        ) from worker_pool.losses
     if 0 < enough <= tally.failed:
         raise FeatxError(
             f"--max-failures {settings.max_failures}: reached; what was whole is in {to}, and {failures.file} lists "

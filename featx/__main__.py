@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
-from featx.signals import STOPPING, interrupt_on_signals
+from featx.signals import ignore_signals, interrupt_on_signals
 
 
 def main() -> None:
@@ -16,16 +15,11 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:
-        _ignore_signals()
+        ignore_signals()
         print("featx: stopped", file=sys.stderr)
         sys.exit(130)
     finally:
-        _ignore_signals()  # what is left to do is to end
-
-
-def _ignore_signals() -> None:
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+        ignore_signals()  # what is left to do is to end
 
 
 if __name__ == "__main__":

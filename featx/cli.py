@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 
 from featx import __version__
 from featx.devices import first_line, ran_out_of_memory
-from featx.errors import FeatxError, Interrupted, nearest, printable, system_error_line
-from featx.signals import interrupt_on_signals
+from featx.errors import FeatxError, nearest, printable, system_error_line
+from featx.signals import interrupt_on_signals, interruptible
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -62,10 +62,8 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the sub-command; most say themselves what an interruption means for what they make."""
-        try:
+        with interruptible("stopped"):
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise Interrupted("stopped") from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Lists the sub-commands without importing them."""

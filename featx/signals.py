@@ -7,10 +7,14 @@ thread, and any other one, such as zarr's, would take the signal and have the ma
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
+
+from featx.errors import Interrupted
 
 STOPPING = (
     signal.SIGINT,
@@ -25,6 +29,28 @@ def interrupt_on_signals() -> None:
         for number in STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.default_int_handler)
+
+
+def ignore_signals() -> None:
+    """Makes this process deaf to the signals that stop a program: what is left to do is to end."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def interruptible(message: str | Callable[[], str]) -> Iterator[None]:
+    """Says, for a command, what it means to stop it within: what is kept, and how to go on.
+
+    Args:
+        message: The line for the user, or what makes it, for a line that depends on how far the command is.
+
+    Raises:
+        Interrupted: With that message, when a signal interrupts what runs within.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(message if isinstance(message, str) else message()) from None
 
 
 class DeferSignals:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError
 from featx.output.console import say
 from featx.settings import gather_task, with_options
+from featx.signals import interruptible
 
 from .adapter.settings import TrainSettings
 from .detector.settings import ProposalSettings
@@ -65,7 +66,7 @@ def train(
         raise FeatxError(f"--devices {settings.devices}: torchrun started {ranks} processes; leave it out")
     from .engine.launch import in_ranks
 
-    try:
+    with interruptible(f"stopped; run the same command again to go on from what {to} holds"):
         if isinstance(settings, TrainSettings) and settings.episodes is not None:
             from .adapter.episodes import train_episodes
 
@@ -77,8 +78,6 @@ def train(
             summary = in_ranks(settings.devices, learn, settings, to, fresh, say)
         else:
             summary = learn(settings, to, fresh, say)
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
     if os.environ.get("RANK", "0") == "0":
         for line in summary.lines(to / file):
             say(line)

@@ -12,7 +12,7 @@ from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
 
-from .entries import Annotations, Entry
+from .entries import Annotations, VideoEntry
 from .segments import segment_notes
 from .video_index import VideoIndex, video_folder
 
@@ -78,7 +78,7 @@ def match(
         excluded=annotations.excluded,
     )
     matched = Matched(Manifest(header, [], file))
-    first_entry: dict[str, Entry] = {}
+    first_entry: dict[str, VideoEntry] = {}
     claimed: set[str] = set()
     for entry in annotations.entries:
         files = index.find(entry) or [path for path in [entry.path] if path in others]
@@ -122,7 +122,7 @@ def match(
     return matched
 
 
-def _repetition(entry: Entry, first: Entry, video_id: str) -> str:
+def _repetition(entry: VideoEntry, first: VideoEntry, video_id: str) -> str:
     differences = [
         f"\t{what} '{here}' here, '{there}' there"
         for what, here, there in (("split", entry.split, first.split), ("class", entry.label, first.label))

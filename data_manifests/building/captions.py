@@ -9,13 +9,13 @@ from typing import Any
 
 from featx.errors import FeatxError
 
-from .entries import Entry
+from .entries import VideoEntry
 
 NAMED = 5  # repeated sentences that the report names
 SHOWN_LETTERS = 60
 
 
-def caption_notes(entries: Iterable[Entry], official: dict[str, int], all_of_split: str) -> list[str]:
+def caption_notes(entries: Iterable[VideoEntry], official: dict[str, int], all_of_split: str) -> list[str]:
     """Returns lines about the captions of each split, and the sentences that repeat in the one that is tested.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from featx.files.json_lines import Problem
-from featx.manifest.videos import Header, Scan, Video, overlap_problems, scan_manifest
+from featx.manifest.videos import Header, ManifestScan, Video, overlap_problems, scan_manifest
 
 from .names import similar_labels
 from .segments import segment_notes
@@ -26,7 +26,7 @@ class Checked:
         counts: Class to split to number of videos; classes without videos are there too.
     """
 
-    scan: Scan
+    scan: ManifestScan
     problems: list[Problem]
     counts: dict[str, Counter[str]]
 

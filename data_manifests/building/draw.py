@@ -7,6 +7,7 @@ others as they were.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,12 +16,20 @@ from featx.manifest.episodes import ClassSplit, Episode
 from featx.manifest.videos import Manifest
 
 
-def draw_test_videos(paths: Sequence[str], label: str, fraction: float, seed: int) -> set[str]:
+@dataclass(frozen=True)
+class SplitDraw:
+    """How test videos are drawn where nobody says which they are: a fraction of each class, with a seed."""
+
+    fraction: float = 0.2
+    seed: int = 0
+
+
+def draw_test_videos(paths: Sequence[str], label: str, draw: SplitDraw) -> set[str]:
     """Draws the test videos of a class: at least one, and one left to learn from, where there are two or more."""
     if len(paths) < 2:
         return set()
-    count = min(max(round(len(paths) * fraction), 1), len(paths) - 1)
-    rng = np.random.default_rng([seed, *label.encode()])
+    count = min(max(round(len(paths) * draw.fraction), 1), len(paths) - 1)
+    rng = np.random.default_rng([draw.seed, *label.encode()])
     return {paths[index] for index in rng.choice(len(paths), count, replace=False)}
 
 
@@ -39,29 +48,32 @@ def ids_by_label(manifest: Manifest, splits: Sequence[str]) -> dict[str, list[st
     return by_label
 
 
-def draw_episodes(
-    manifest: Manifest,
-    ways: int | None,
-    shots: int,
-    count: int,
-    seed: int,
-    pool: Sequence[str],
-    test_split: str | None,
-) -> list[Episode]:
-    """Draws few-shot episodes.
+@dataclass(frozen=True)
+class EpisodeDraw:
+    """What few-shot episodes are drawn as.
 
-    Args:
-        manifest: Where from.
+    Attributes:
         ways: Classes of an episode; None for all classes.
         shots: K, training videos of a class.
-        count: Number of episodes.
-        seed: Seed.
         pool: Splits that training videos are drawn from.
         test_split: Split whose videos of the episode's classes are tested; None for all that is left of the pool.
+        seed: Seed.
+    """
+
+    ways: int | None
+    shots: int
+    pool: Sequence[str]
+    test_split: str | None
+    seed: int = 0
+
+
+def draw_episodes(manifest: Manifest, draw: EpisodeDraw, count: int) -> list[Episode]:
+    """Draws ``count`` few-shot episodes.
 
     Raises:
         FeatxError: If classes or videos do not suffice.
     """
+    ways, shots, pool, test_split = draw.ways, draw.shots, draw.pool, draw.test_split
     by_label = ids_by_label(manifest, pool)
     test_by_label = by_label if test_split is None else ids_by_label(manifest, [test_split])
     spare = 1 if test_split is None else 0
@@ -81,7 +93,7 @@ def draw_episodes(
         )
     episodes = []
     for number in range(count):
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([draw.seed, number])
         chosen = eligible
         if ways is not None:
             chosen = [eligible[index] for index in np.sort(rng.choice(len(eligible), ways, replace=False))]

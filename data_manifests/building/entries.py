@@ -11,7 +11,7 @@ from featx.manifest.videos import Segment, Span
 
 
 @dataclass(frozen=True)
-class Entry:
+class VideoEntry:
     """One video as an annotation file names it.
 
     Attributes:
@@ -67,7 +67,7 @@ class Annotations:
 
     name: str
     classes: dict[str, str]
-    entries: list[Entry]
+    entries: list[VideoEntry]
     official: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ignore_case: bool = False
@@ -117,7 +117,7 @@ def find_split_files(
 
     Args:
         folder: Folder of the official files, or the folder above it.
-        files: Split to the names that its file goes by; see `Facts.files`.
+        files: Split to the names that its file goes by; see `DatasetInfo.files`.
         what: They are, for messages.
 
     Raises:
@@ -131,7 +131,7 @@ def find_split_files(
     return there, [f"no {name} in {folder}, so that split is left out" for name in absent]
 
 
-def check_entries(entries: list[Entry], files: Iterable[Path]) -> None:
+def check_entries(entries: list[VideoEntry], files: Iterable[Path]) -> None:
     """Refuses official files that list nothing.
 
     Raises:

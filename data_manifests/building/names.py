@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from featx.errors import FeatxError, nearest
-from featx.files.json_object import read_json
+from featx.files.plain_json import read_plain_json
 
 
 def spelling(name: str) -> str:
@@ -54,7 +54,7 @@ def read_class_texts(file: Path, labels: Iterable[str]) -> dict[str, str]:
     Raises:
         FeatxError: If it is no such file, or names a class that there is not.
     """
-    texts = read_json(file, "--class-texts")
+    texts = read_plain_json(file, "--class-texts")
     if not isinstance(texts, dict) or not all(isinstance(text, str) and text for text in texts.values()):
         raise FeatxError(f'--class-texts {file}: must be one object, {{"label": "text", …}}')
     known = list(labels)

@@ -10,7 +10,7 @@ from featx.errors import FeatxError
 from featx.video.files import without_ending
 from featx.video.folder import VideoFolder, search_folder
 
-from .entries import Entry
+from .entries import VideoEntry
 from .names import spelling
 
 HIDDEN_WAY = "a hidden folder that is itself --videos is taken"
@@ -58,7 +58,7 @@ class VideoIndex:
             for name, same in self._by_name.items():
                 self._by_lower_name.setdefault(name.casefold(), []).extend(same)
 
-    def find(self, entry: Entry) -> list[str]:
+    def find(self, entry: VideoEntry) -> list[str]:
         """Returns the files that fit an entry equally well, the first of them to be taken; none if it is missing."""
         ending = entry.path[len(without_ending(entry.path)) :]
         names = list(entry.names)
@@ -69,7 +69,7 @@ class VideoIndex:
                 return self._best(fitting, entry)
         return []
 
-    def _named(self, name: str, entry: Entry) -> list[str]:
+    def _named(self, name: str, entry: VideoEntry) -> list[str]:
         for known, wanted in ((self._by_name, name), (self._by_lower_name, name.casefold())):
             same_name = known.get(wanted.rsplit("/", 1)[-1], ())
             fitting = [path for path in same_name if self._fits(path, wanted, entry.folder)]
@@ -85,7 +85,7 @@ class VideoIndex:
         parents = {spelling(part) for part in path.split("/")[:-1]}
         return spelling(folder) in parents or not parents & self._class_folders
 
-    def _best(self, paths: list[str], entry: Entry) -> list[str]:
+    def _best(self, paths: list[str], entry: VideoEntry) -> list[str]:
         """Keeps the files in the entry's class folder, with its ending, in its split's folder, as far as there are any."""
         ending = entry.path[len(without_ending(entry.path)) :]
         in_class_folder = [p for p in paths if spelling(entry.folder) in map(spelling, p.split("/")[:-1])]

@@ -12,11 +12,11 @@ from featx.localisation.activitynet_json import AnnotatedVideo, Database, read_d
 from featx.manifest.videos import Segment
 from featx.video.files import without_ending
 
-from ..building.entries import Annotations, Entry, find_annotation
+from ..building.entries import Annotations, VideoEntry, find_annotation
 from ..building.names import class_texts
-from .info.read import read_facts
+from .info.read import read_dataset_info
 
-FACTS = "activitynet"
+DATA_SET = "activitynet"
 
 
 def read_activitynet(folder: Path) -> Annotations:
@@ -28,17 +28,17 @@ def read_activitynet(folder: Path) -> Annotations:
     Raises:
         FeatxError: If it is not there, or something in it is not as it should be.
     """
-    facts = read_facts(FACTS)
-    names = facts.files["all"]
+    info = read_dataset_info(DATA_SET)
+    names = info.files["all"]
     file = find_annotation(folder, names)
     if file is None:
         raise FeatxError(
             f"--annotations {folder}: no {names[0]}; for a file of another name take featx manifest activitynet-json FILE"
         )
-    read = _annotations(file, read_database(file), facts.name, facts.class_text, f"v_{{}}{facts.ending}")
-    if len(read.classes) != facts.class_count:
-        read.notes.append(f"{len(read.classes)} of {facts.class_count} classes are in {file}")
-    read.official = facts.counts[1]
+    read = _annotations(file, read_database(file), info.name, info.class_text, f"v_{{}}{info.ending}")
+    if len(read.classes) != info.class_count:
+        read.notes.append(f"{len(read.classes)} of {info.class_count} classes are in {file}")
+    read.official = info.counts[1]
     return read
 
 
@@ -81,9 +81,11 @@ def _annotations(
     return Annotations(name, class_texts(labels, class_text, {}), entries)
 
 
-def _entry(file: Path, video: AnnotatedVideo, path: str, splits: dict[str, str], with_v: set[str]) -> Entry:
+def _entry(
+    file: Path, video: AnnotatedVideo, path: str, splits: dict[str, str], with_v: set[str]
+) -> VideoEntry:
     bare = without_ending(video.id)
-    return Entry(
+    return VideoEntry(
         # a file without the v_ is taken, too, unless that is what another video's file is called
         (f"v_{bare}",) if bare in with_v else (f"v_{bare}", bare),
         video.id if bare != video.id else path.format(bare),

@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.errors import FeatxError
-from featx.files.json_object import read_json
+from featx.files.plain_json import read_plain_json
 from featx.video.files import without_ending
 
 from ..building.captions import caption_notes, text_in
-from ..building.entries import Annotations, Entry, check_entries, find_split_files
-from .info.read import read_facts
+from ..building.entries import Annotations, VideoEntry, check_entries, find_split_files
+from .info.read import read_dataset_info
 
 DESCRIBED_S = 30.0
 
@@ -30,10 +30,10 @@ def read_didemo(folder: Path, drop_repeated_stems: bool) -> Annotations:
     Raises:
         FeatxError: If there are none, or an item is not as it should be.
     """
-    facts = read_facts("didemo")
-    entries: list[Entry] = []
+    info = read_dataset_info("didemo")
+    entries: list[VideoEntry] = []
     notes = []
-    files, absent = find_split_files(folder, facts.files, "lists")
+    files, absent = find_split_files(folder, info.files, "lists")
     for split, file in files.items():
         videos, descriptions = _read_list(file)
         repeated = [stem for stem, listed in videos.items() if len(listed) > 1]
@@ -50,13 +50,13 @@ def read_didemo(folder: Path, drop_repeated_stems: bool) -> Annotations:
         ]
     check_entries(entries, files.values())
     notes += absent
-    said = caption_notes(entries, facts.captions, facts.test_split)
-    return Annotations(facts.name, {}, entries, facts.counts[1], [*said, *notes])
+    said = caption_notes(entries, info.captions, info.test_split)
+    return Annotations(info.name, {}, entries, info.counts[1], [*said, *notes])
 
 
 def _read_list(file: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Returns the names that each video goes by, and its descriptions in the order of the file, by the stem."""
-    content = read_json(file)
+    content = read_plain_json(file)
     if not isinstance(content, list):
         raise FeatxError(f"{file}: must be a list of descriptions")
     videos: dict[str, list[str]] = {}
@@ -75,9 +75,9 @@ def _stem(video: str) -> str:
     return video.removesuffix(".") if video.endswith(".") else without_ending(video)
 
 
-def _entry(stem: str, listed: list[str], descriptions: list[str], split: str, file: Path) -> Entry:
+def _entry(stem: str, listed: list[str], descriptions: list[str], split: str, file: Path) -> VideoEntry:
     # some copies keep the whole name before another ending (x.mov.mp4)
     names = (stem, *listed)
     paragraph = " ".join(descriptions)
     source = f"{file}: {listed[0]}"
-    return Entry(names, listed[0], "", split, None, source, captions=(paragraph,), end_s=DESCRIBED_S)
+    return VideoEntry(names, listed[0], "", split, None, source, captions=(paragraph,), end_s=DESCRIBED_S)

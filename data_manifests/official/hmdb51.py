@@ -10,11 +10,11 @@ from pathlib import Path
 from featx.errors import FeatxError
 from featx.video.files import without_ending
 
-from ..building.entries import Annotations, Entry, find_annotation, read_lines
+from ..building.entries import Annotations, VideoEntry, find_annotation, read_lines
 from ..building.names import class_texts
-from .info.read import read_facts
+from .info.read import read_dataset_info
 
-FACTS = "hmdb51"
+DATA_SET = "hmdb51"
 SPLITS = {"0": "", "1": "train", "2": "test"}  # official: 0 is in the data set, but not used in this split
 
 
@@ -31,16 +31,16 @@ def read_hmdb51(folder: Path, split_number: int) -> Annotations:
     """
     files = _class_files(folder, split_number)
     entries = _official(files, split_number) if files else _authors(folder, split_number)
-    facts = read_facts(FACTS)
+    info = read_dataset_info(DATA_SET)
     labels = sorted({str(entry.label) for entry in entries})
     notes = []
-    if len(labels) != facts.class_count:
-        notes.append(f"{len(labels)} of {facts.class_count} classes are in {folder}")
+    if len(labels) != info.class_count:
+        notes.append(f"{len(labels)} of {info.class_count} classes are in {folder}")
     return Annotations(
-        facts.name,
-        class_texts(labels, facts.class_text, facts.class_texts),
+        info.name,
+        class_texts(labels, info.class_text, info.class_texts),
         entries,
-        facts.counts.get(split_number, {}),
+        info.counts.get(split_number, {}),
         notes,
     )
 
@@ -55,7 +55,7 @@ def _class_files(folder: Path, split_number: int) -> list[Path]:
     return []
 
 
-def _official(files: list[Path], split_number: int) -> list[Entry]:
+def _official(files: list[Path], split_number: int) -> list[VideoEntry]:
     entries = []
     for file in files:
         label = file.name.removesuffix(f"_test_split{split_number}.txt")
@@ -67,7 +67,7 @@ def _official(files: list[Path], split_number: int) -> list[Entry]:
     return entries
 
 
-def _authors(folder: Path, split_number: int) -> list[Entry]:
+def _authors(folder: Path, split_number: int) -> list[VideoEntry]:
     entries = []
     for split in ("train", "test"):
         name = f"{split}_split{split_number:02d}.txt"
@@ -85,5 +85,5 @@ def _authors(folder: Path, split_number: int) -> list[Entry]:
     return entries
 
 
-def _entry(video: str, label: str, split: str, source: str) -> Entry:
-    return Entry((without_ending(video),), f"{label}/{video}", label, split, label, source)
+def _entry(video: str, label: str, split: str, source: str) -> VideoEntry:
+    return VideoEntry((without_ending(video),), f"{label}/{video}", label, split, label, source)

@@ -12,8 +12,8 @@ from pathlib import Path
 from featx.errors import FeatxError
 
 from ..building.captions import caption_notes
-from ..building.entries import Annotations, Entry, check_entries, find_split_files, read_lines
-from .info.read import read_facts
+from ..building.entries import Annotations, VideoEntry, check_entries, find_split_files, read_lines
+from .info.read import read_dataset_info
 
 FIELDS = 6
 TIME_STAMP = re.compile(r"(?P<movie>.+)_\d+(\.\d+){3}-\d+(\.\d+){3}")
@@ -28,14 +28,14 @@ def read_lsmdc(folder: Path) -> Annotations:
     Raises:
         FeatxError: If there are none, or a line is not as it should be.
     """
-    facts = read_facts("lsmdc")
-    entries: list[Entry] = []
+    info = read_dataset_info("lsmdc")
+    entries: list[VideoEntry] = []
     notes = []
-    files, absent = find_split_files(folder, facts.files, "lists")
+    files, absent = find_split_files(folder, info.files, "lists")
     for split, file in files.items():
         captions, places, blank = _read_list(file)
         entries += [
-            _entry(clip, split, said, places[clip], facts.ending) for clip, said in captions.items() if said
+            _entry(clip, split, said, places[clip], info.ending) for clip, said in captions.items() if said
         ]
         if blank:
             notes.append(
@@ -43,8 +43,8 @@ def read_lsmdc(folder: Path) -> Annotations:
             )
     check_entries(entries, files.values())
     notes += absent
-    said = caption_notes(entries, facts.captions, facts.test_split)
-    return Annotations(facts.name, {}, entries, facts.counts[1], [*said, *notes])
+    said = caption_notes(entries, info.captions, info.test_split)
+    return Annotations(info.name, {}, entries, info.counts[1], [*said, *notes])
 
 
 def _read_list(file: Path) -> tuple[dict[str, list[str]], dict[str, str], list[int]]:
@@ -66,9 +66,11 @@ def _read_list(file: Path) -> tuple[dict[str, list[str]], dict[str, str], list[i
     return captions, places, blank
 
 
-def _entry(clip: str, split: str, captions: list[str], source: str, ending: str) -> Entry:
+def _entry(clip: str, split: str, captions: list[str], source: str, ending: str) -> VideoEntry:
     stamped = TIME_STAMP.fullmatch(clip)
     if stamped is None:
         raise FeatxError(f"{source}: '{clip}' does not end in a time stamp, as 00.00.51.926-00.00.54.129")
     movie = stamped["movie"]
-    return Entry((clip,), f"{movie}/{clip}{ending}", movie, split, None, source, captions=tuple(captions))
+    return VideoEntry(
+        (clip,), f"{movie}/{clip}{ending}", movie, split, None, source, captions=tuple(captions)
+    )

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError, nearest
-from featx.files.json_object import read_json
+from featx.files.plain_json import read_plain_json
 
 from ..building.captions import caption_notes, text_in
 from ..building.csv_file import header_reader
-from ..building.entries import Annotations, Entry, find_annotation
-from .info.read import Facts, read_facts
+from ..building.entries import Annotations, VideoEntry, find_annotation
+from .info.read import DatasetInfo, read_dataset_info
 
 PROTOCOLS = {"9k": 1, "7k": 2, "full": 3}  # numbers of the official counts
 FULL_SPLITS = {"train": "train", "validate": "val", "val": "val", "test": "test"}
@@ -36,41 +36,41 @@ def read_msrvtt(folder: Path, protocol: str) -> Annotations:
         raise FeatxError(
             f"--protocol {protocol}: must be one of {', '.join(PROTOCOLS)}{nearest(protocol, PROTOCOLS)}"
         )
-    facts = read_facts("msrvtt")
-    data = find_annotation(folder, facts.files["data"])
+    info = read_dataset_info("msrvtt")
+    data = find_annotation(folder, info.files["data"])
     if protocol == "full":
         if data is None:
-            raise FeatxError(f"--annotations {folder}: no {facts.files['data'][0]}, which has the captions")
-        name, entries = f"{facts.name}-full", _full(data)
+            raise FeatxError(f"--annotations {folder}: no {info.files['data'][0]}, which has the captions")
+        name, entries = f"{info.name}-full", _full(data)
         notes: list[str] = []
     else:
-        name = facts.name if protocol == "9k" else f"{facts.name}-{protocol}"
-        entries, notes = _one_thousand(folder, data, protocol, facts)
-        notes += facts.notes
-    official = facts.counts[PROTOCOLS[protocol]]
-    said = caption_notes(entries, {}, facts.test_split)
+        name = info.name if protocol == "9k" else f"{info.name}-{protocol}"
+        entries, notes = _one_thousand(folder, data, protocol, info)
+        notes += info.notes
+    official = info.counts[PROTOCOLS[protocol]]
+    said = caption_notes(entries, {}, info.test_split)
     return Annotations(name, {}, entries, official, [*said, *notes])
 
 
 def _one_thousand(
-    folder: Path, data: Path | None, protocol: str, facts: Facts
-) -> tuple[list[Entry], list[str]]:
-    test_file = find_annotation(folder, facts.files["test"])
+    folder: Path, data: Path | None, protocol: str, info: DatasetInfo
+) -> tuple[list[VideoEntry], list[str]]:
+    test_file = find_annotation(folder, info.files["test"])
     if test_file is None:
-        raise FeatxError(f"--annotations {folder}: no {facts.files['test'][0]}, the test of 1k-A")
-    test: dict[str, Entry] = {}
+        raise FeatxError(f"--annotations {folder}: no {info.files['test'][0]}, the test of 1k-A")
+    test: dict[str, VideoEntry] = {}
     for row in _read_csv(test_file, ("video_id", "sentence")):
         if row["video_id"] in test:
             raise FeatxError(
                 f"{row['place']}: '{row['video_id']}' stands there twice; 1k-A has one sentence a video"
             )
         test[row["video_id"]] = _entry(row["video_id"], "test", [row["sentence"]], row["place"])
-    train_file = find_annotation(folder, facts.files[protocol])
+    train_file = find_annotation(folder, info.files[protocol])
     if train_file is None:
-        return list(test.values()), [f"no {facts.files[protocol][0]} in {folder}, so that split is left out"]
+        return list(test.values()), [f"no {info.files[protocol][0]} in {folder}, so that split is left out"]
     if data is None:
         raise FeatxError(
-            f"--annotations {folder}: no {facts.files['data'][0]}, which has the training captions"
+            f"--annotations {folder}: no {info.files['data'][0]}, which has the training captions"
         )
     captions, _ = _read_data(data)
     entries = []
@@ -84,14 +84,14 @@ def _one_thousand(
     return [*entries, *test.values()], []
 
 
-def _full(data: Path) -> list[Entry]:
+def _full(data: Path) -> list[VideoEntry]:
     captions, splits = _read_data(data)
     return [_entry(video, splits[video], said, f"{data}: {video}") for video, said in captions.items()]
 
 
 def _read_data(file: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Returns the captions of each video, in the order of the file, and its official split."""
-    content = read_json(file)
+    content = read_plain_json(file)
     lists = [content.get(key) if isinstance(content, dict) else None for key in ("videos", "sentences")]
     if not all(isinstance(one, list) for one in lists):
         raise FeatxError(f"{file}: must be an object with the lists 'videos' and 'sentences'")
@@ -141,5 +141,5 @@ def _read_csv(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return rows
 
 
-def _entry(video: str, split: str, captions: list[str], source: str) -> Entry:
-    return Entry((video,), f"{video}.mp4", "", split, None, source, captions=tuple(captions))
+def _entry(video: str, split: str, captions: list[str], source: str) -> VideoEntry:
+    return VideoEntry((video,), f"{video}.mp4", "", split, None, source, captions=tuple(captions))

@@ -13,11 +13,11 @@ from pathlib import Path
 from featx.errors import FeatxError
 from featx.manifest.videos import Segment, Span
 
-from ..building.entries import Annotations, Entry, read_lines
+from ..building.entries import Annotations, VideoEntry, read_lines
 from ..building.names import class_texts
-from .info.read import Exclusion, Facts, read_facts
+from .info.read import DatasetInfo, Exclusion, read_dataset_info
 
-FACTS = "thumos14"
+DATA_SET = "thumos14"
 AMBIGUOUS = "Ambiguous"
 
 
@@ -34,43 +34,43 @@ def read_thumos14(folder: Path, exclude: str | None = None) -> Annotations:
 
     Args:
         folder: Folder that has the official files of both subsets, at any depth.
-        exclude: Name of a rule in the facts by which videos are left out; None for the first, which leaves out none.
+        exclude: Name of a rule in the information by which videos are left out; None for the first, which leaves out none.
 
     Raises:
         FeatxError: If there is no such rule, a subset's files are not there or twice, or a line is not as it should be.
     """
-    facts = read_facts(FACTS)
-    name, rule = _exclusion(facts, exclude)
+    info = read_dataset_info(DATA_SET)
+    name, rule = _exclusion(info, exclude)
     videos: dict[str, _Video] = {}
     labels: set[str] = set()
-    for split, (subset,) in facts.files.items():
+    for split, (subset,) in info.files.items():
         for label, file in _files(folder, subset).items():
             if label != AMBIGUOUS:
                 labels.add(label)
             _read_file(file, label, split, videos)
     entries = [
-        Entry((video_id,), video_id + facts.ending, "", video.split, None, video.source,
+        VideoEntry((video_id,), video_id + info.ending, "", video.split, None, video.source,
               tuple(video.segments), tuple(video.ambiguous))
         for video_id, video in sorted(videos.items(), key=lambda item: (item[1].split == "test", item[0]))
         if video_id not in rule.videos
     ]  # fmt: skip
     return Annotations(
-        facts.name,
-        class_texts(sorted(labels), facts.class_text, facts.class_texts),
+        info.name,
+        class_texts(sorted(labels), info.class_text, info.class_texts),
         entries,
-        facts.counts[1] | {facts.test_split: facts.counts[1][facts.test_split] - len(rule.videos)},
-        _notes(facts, name, rule, videos, labels, folder),
+        info.counts[1] | {info.test_split: info.counts[1][info.test_split] - len(rule.videos)},
+        _notes(info, name, rule, videos, labels, folder),
         exclusion=name,
-        excluded={one: facts.odd_videos[one] for one in rule.videos},
+        excluded={one: info.odd_videos[one] for one in rule.videos},
     )
 
 
-def _exclusion(facts: Facts, name: str | None) -> tuple[str, Exclusion]:
-    chosen = name or next(iter(facts.exclusions))
-    if chosen not in facts.exclusions:
-        rules = "; ".join(f"{rule} ({one.source})" for rule, one in facts.exclusions.items())
+def _exclusion(info: DatasetInfo, name: str | None) -> tuple[str, Exclusion]:
+    chosen = name or next(iter(info.exclusions))
+    if chosen not in info.exclusions:
+        rules = "; ".join(f"{rule} ({one.source})" for rule, one in info.exclusions.items())
         raise FeatxError(f"--exclude {chosen}: must be one of {rules}")
-    return chosen, facts.exclusions[chosen]
+    return chosen, info.exclusions[chosen]
 
 
 def _files(folder: Path, subset: str) -> dict[str, Path]:
@@ -95,7 +95,8 @@ def _read_file(file: Path, label: str, split: str, videos: dict[str, _Video]) ->
         place = f"{file}:{number}"
         words = line.split()  # one blank or several
         try:
-            video_id, start_s, end_s = words[0], *map(float, words[1:])  # type: ignore[misc]
+            video_id, start, end = words
+            start_s, end_s = float(start), float(end)
         except ValueError:
             raise FeatxError(f"{place}: must be a video and two times, not '{line}'") from None
         if not 0 <= start_s <= end_s < math.inf:
@@ -112,21 +113,21 @@ def _read_file(file: Path, label: str, split: str, videos: dict[str, _Video]) ->
 
 
 def _notes(
-    facts: Facts, name: str, rule: Exclusion, videos: dict[str, _Video], labels: set[str], folder: Path
+    info: DatasetInfo, name: str, rule: Exclusion, videos: dict[str, _Video], labels: set[str], folder: Path
 ) -> list[str]:
     notes = []
-    if len(labels) != facts.class_count:
-        notes.append(f"{len(labels)} of {facts.class_count} classes are in {folder}")
-    official = ", ".join(f"{count:,} in {split}" for split, count in facts.instances.items())
+    if len(labels) != info.class_count:
+        notes.append(f"{len(labels)} of {info.class_count} classes are in {folder}")
+    official = ", ".join(f"{count:,} in {split}" for split, count in info.instances.items())
     notes.append(f"official instances: {official}")
     absent = [one for one in rule.videos if one not in videos]
-    left_out = ", ".join(f"{one} ({facts.odd_videos[one]})" for one in rule.videos) or "none"
+    left_out = ", ".join(f"{one} ({info.odd_videos[one]})" for one in rule.videos) or "none"
     notes.append(
         f"--exclude {name}: {len(rule.videos) - len(absent)} test videos left out: {left_out}; as {rule.source}"
     )
     odd = [
-        f"{one} ({why})" for one, why in facts.odd_videos.items() if one in videos and one not in rule.videos
+        f"{one} ({why})" for one, why in info.odd_videos.items() if one in videos and one not in rule.videos
     ]
     if odd:
         notes.append(f"odd videos that stay in: {', '.join(odd)}")
-    return [*notes, *facts.notes]
+    return [*notes, *info.notes]

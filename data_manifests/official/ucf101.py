@@ -7,11 +7,11 @@ from pathlib import Path
 from featx.errors import FeatxError, nearest
 from featx.video.files import without_ending
 
-from ..building.entries import Annotations, Entry, find_annotation, read_lines
+from ..building.entries import Annotations, VideoEntry, find_annotation, read_lines
 from ..building.names import LabelFinder, class_texts
-from .info.read import read_facts
+from .info.read import read_dataset_info
 
-FACTS = "ucf101"
+DATA_SET = "ucf101"
 
 
 def read_ucf101(folder: Path, split_number: int) -> Annotations:
@@ -24,7 +24,7 @@ def read_ucf101(folder: Path, split_number: int) -> Annotations:
     Raises:
         FeatxError: If the files are not there, a line is not as it should be, or a class number is not its folder's.
     """
-    facts = read_facts(FACTS)
+    info = read_dataset_info(DATA_SET)
     class_number = _read_classes(_needed(folder, "classInd.txt"))
     finder = LabelFinder({label: label for label in class_number})
     entries = []
@@ -42,15 +42,13 @@ def read_ucf101(folder: Path, split_number: int) -> Annotations:
                 raise FeatxError(
                     f"{place}: class number {stated.strip()}, but '{label}' is {class_number[label]} in classInd.txt"
                 )
-            entries.append(Entry((without_ending(name),), path, class_folder, split, label, place))
+            entries.append(VideoEntry((without_ending(name),), path, class_folder, split, label, place))
     notes = []
-    if len(class_number) != facts.class_count:
-        notes.append(f"{len(class_number)} of {facts.class_count} classes are in classInd.txt")
-    texts = class_texts(class_number, facts.class_text, facts.class_texts)
+    if len(class_number) != info.class_count:
+        notes.append(f"{len(class_number)} of {info.class_count} classes are in classInd.txt")
+    texts = class_texts(class_number, info.class_text, info.class_texts)
     # copies differ in the case of one class's folder and files (HandstandPushups)
-    return Annotations(
-        facts.name, texts, entries, facts.counts.get(split_number, {}), notes, ignore_case=True
-    )
+    return Annotations(info.name, texts, entries, info.counts.get(split_number, {}), notes, ignore_case=True)
 
 
 def _needed(folder: Path, name: str) -> Path:

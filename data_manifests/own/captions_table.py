@@ -18,8 +18,8 @@ from featx.video.files import without_ending
 
 from ..building.captions import caption_notes
 from ..building.csv_file import header_reader
-from ..building.draw import draw_test_videos
-from ..building.entries import Annotations, Entry
+from ..building.draw import SplitDraw, draw_test_videos
+from ..building.entries import Annotations, VideoEntry
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def read_captions(
     name: str,
     columns: Columns,
     delimiter: str,
-    test_fraction: float,
-    seed: int,
+    draw: SplitDraw,
     test_split: str = "test",
 ) -> Annotations:
     """Reads the rows of a table.
@@ -77,8 +76,7 @@ def read_captions(
         name: Name of the data set.
         columns: Names of the columns.
         delimiter: What separates the columns of a CSV file.
-        test_fraction: Without splits: part of the videos that is drawn for the test.
-        seed: Seed of that.
+        draw: Without splits: what is drawn for the test.
         test_split: Split whose repeated sentences are named.
 
     Raises:
@@ -99,11 +97,11 @@ def read_captions(
                 )
             first.captions += clip.captions
     if not any(clip.split for clip in clips.values()):
-        drawn = draw_test_videos(sorted({clip.path for clip in clips.values()}), "", test_fraction, seed)
+        drawn = draw_test_videos(sorted({clip.path for clip in clips.values()}), "", draw)
         for clip in clips.values():
             clip.split = "test" if clip.path in drawn else "train"
     entries = [
-        Entry(
+        VideoEntry(
             (without_ending(clip.path),),
             clip.path,
             "",

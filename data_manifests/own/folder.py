@@ -9,7 +9,7 @@ from featx.manifest.videos import Header, Manifest, Video
 from featx.video.folder import is_hidden
 
 from ..building.build import Matched, root_between
-from ..building.draw import draw_test_videos
+from ..building.draw import SplitDraw, draw_test_videos
 from ..building.names import class_texts, similar_labels
 from ..building.video_index import video_folder
 
@@ -20,9 +20,7 @@ SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "
 }
 
 
-def read_folder(
-    folder: Path, to: Path, name: str, text_rule: str, test_fraction: float, seed: int
-) -> Matched:
+def read_folder(folder: Path, to: Path, name: str, text_rule: str, draw: SplitDraw) -> Matched:
     """Makes a manifest of `CLASS/…/VIDEO`, or of `train/CLASS/…/VIDEO` and `test/CLASS/…/VIDEO`.
 
     Args:
@@ -30,8 +28,7 @@ def read_folder(
         to: Where the manifest will be written.
         name: Name of the data set.
         text_rule: Rule for class texts.
-        test_fraction: Without split folders: part of each class that is drawn for the test.
-        seed: Seed of that.
+        draw: Without split folders: what is drawn for the test.
 
     Raises:
         FeatxError: If there is no class folder, or two differ in their spelling alone.
@@ -60,7 +57,7 @@ def read_folder(
     matched = Matched(Manifest(header, [], to))
     for label in labels:
         paths = by_label[label]
-        drawn = set() if split_folders else draw_test_videos(paths, label, test_fraction, seed)
+        drawn = set() if split_folders else draw_test_videos(paths, label, draw)
         for path in paths:
             drawn_split = "test" if path in drawn else "train"
             split = SPLIT_FOLDERS[path.split("/")[0].lower()] if split_folders else drawn_split

@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from featx.errors import FeatxError, nearest
 from featx.video.files import without_ending
 
 from ..building.csv_file import header_reader
-from ..building.draw import draw_test_videos
-from ..building.entries import Annotations, Entry
+from ..building.draw import SplitDraw, draw_test_videos
+from ..building.entries import Annotations, VideoEntry
 from ..building.names import class_texts
 from .folder import refuse_similar
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """Names of a table's columns.
+
+    Attributes:
+        video: Column with a file name or path, with or without ending.
+        label: Column with the class; None if there is none.
+        split: Column with the split; None draws train and test.
+    """
+
+    video: str = "path"
+    label: str | None = "label"
+    split: str | None = "split"
 
 
 def read_table(
     file: Path,
     name: str,
-    video_column: str,
-    label_column: str | None,
-    split_column: str | None,
+    columns: TableColumns,
     delimiter: str,
     text_rule: str,
-    test_fraction: float,
-    seed: int,
+    draw: SplitDraw,
 ) -> Annotations:
     r"""Reads the rows of a CSV file as annotation entries.
 
     Args:
         file: The table; its first line names the columns.
         name: Name of the data set.
-        video_column: Column with a file name or path, with or without ending.
-        label_column: Column with the class; None if there is none.
-        split_column: Column with the split; None draws train and test.
+        columns: Names of the columns.
         delimiter: What separates columns, such as `,` or a tab (`\t`).
         text_rule: Rule for class texts.
-        test_fraction: Without a split column: part of each class that is drawn for the test.
-        seed: Seed of that.
+        draw: Without a split column: what is drawn for the test.
 
     Raises:
         FeatxError: If a column is not there, a cell is empty, or two classes differ in their spelling alone.
     """
+    video_column, label_column, split_column = columns.video, columns.label, columns.split
     rows = _read_rows(file, [c for c in (video_column, label_column, split_column) if c], delimiter)
     videos_of: dict[str, list[str]] = {}
     for row in rows:
@@ -49,7 +60,7 @@ def read_table(
     if label_column:
         refuse_similar(videos_of, str(file))
     drawn = {
-        label: set() if split_column else draw_test_videos(sorted(set(videos)), label, test_fraction, seed)
+        label: set() if split_column else draw_test_videos(sorted(set(videos)), label, draw)
         for label, videos in videos_of.items()
     }
     entries = []
@@ -59,7 +70,7 @@ def read_table(
             row[split_column] if split_column else ("test" if row[video_column] in drawn[label] else "train")
         )
         path = PurePosixPath(video).as_posix().removeprefix("/")
-        entries.append(Entry((without_ending(path),), path, label, split, label or None, row["line"]))
+        entries.append(VideoEntry((without_ending(path),), path, label, split, label or None, row["line"]))
     labels = sorted(videos_of) if label_column else []
     return Annotations(name, class_texts(labels, text_rule, exceptions={}), entries)
 

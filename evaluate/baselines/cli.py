@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import Interrupted
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 
 from ..run.settings import BaselineSettings
 
@@ -49,10 +49,8 @@ def baseline(
 
     check_format(format)
     with locked(to, "run"):
-        try:
+        with interruptible(f"{to}: stopped; nothing was scored"):
             results, notes = make_baseline(check_method(method), to, settings)
-        except KeyboardInterrupt:
-            raise Interrupted(f"{to}: stopped; nothing was scored") from None
         write_results(results, to)
     tables = {"localisation": localisation_table, "retrieval": retrieval_table}
     table = tables.get(results.task, recognition_table)

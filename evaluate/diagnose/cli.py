@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import Interrupted
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 
 from ..run.settings import EvalSettings
 
@@ -34,10 +34,8 @@ def diagnose(
     from .diagnosis import diagnose as write_diagnosis
     from .diagnosis import shortened
 
-    try:
+    with interruptible(f"{run}: stopped"):
         tables, folder = write_diagnosis(run, settings, to)
-    except KeyboardInterrupt:
-        raise Interrupted(f"{run}: stopped") from None
     for table in tables:
         print(render(shortened(table), "table"), end="\n\n")
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 
 from ..run.settings import ProposeSettings
 
@@ -43,10 +44,8 @@ def propose(
     check_ending(to, "--to")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     asked = ask(run, settings)
-    try:
+    with interruptible("stopped; nothing was kept"):
         videos = dict(track(find(asked), "proposals", total=len(asked.videos), console=console))
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; nothing was kept") from None
     found = ProposalsFile(asked.header, videos)
     write_proposals(to, found)
     asked_for, missing = len(asked.videos) + len(asked.missing), len(asked.missing)

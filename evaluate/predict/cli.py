@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import FeatxError, Interrupted, PartialFailure, printable
+from featx.errors import FeatxError, PartialFailure, printable
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 
 from ..run.settings import PredictSettings
 
@@ -77,7 +78,7 @@ def predict(
     for line in listed.left_out:
         print(printable(line), file=sys.stderr)
     failures = dict(listed.failures)
-    try:
+    with interruptible("stopped; nothing was kept"):
         if settings.store is not None:
             store = FeatureStore(settings.store)
             predictions = answer(store, ids or list(store))
@@ -88,8 +89,6 @@ def predict(
             with extracted(listed.files, run.header.fingerprint, model, settings.device) as found:
                 failures |= found.failures
                 predictions = answer(found.store, found.ids)
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; nothing was kept") from None
     print(
         render_predictions(
             predictions, failures, format, settings.window is not None or settings.detector is not None

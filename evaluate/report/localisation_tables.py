@@ -120,7 +120,7 @@ def coverage(
     notes = [line, f"{len(read.detections):,} detections", *truth.notes]
     notes += [
         f"{number:,} videos are not scored: {reason}"
-        for reason, number in Counter(truth.spared.values()).items()
+        for reason, number in Counter(truth.excluded.values()).items()
     ]
     notes += [f"{number:,} detections left out: {reason}" for reason, number in read.left_out.items()]
     return f"{scored:,}/{asked:,}", notes

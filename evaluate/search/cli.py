@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import FeatxError, Interrupted, printable
+from featx.errors import FeatxError, printable
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 
 from .exact.settings import SearchSettings
 
@@ -67,10 +68,8 @@ def search(
             swapped = f"{shlex.quote(query or '')} {shlex.quote(str(store))}"
             raise FeatxError(f"STORE comes first: featx search {swapped}")
     asked = gather_queries(query, queries, image or [])
-    try:
+    with interruptible("stopped; nothing was written"):
         result = run_search(store, asked, settings, contact_sheet)
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; nothing was written") from None
     print(render_answers(result.answers, result.notes, format, result.title))
     if format in ("csv", "json"):  # a program reads the answer; people still have to see what was left out
         for note in result.notes:

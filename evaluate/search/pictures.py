@@ -62,9 +62,9 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
     """
     ids = list(dict.fromkeys(find.video for find in finds))
     files = find_files(store, ids, settings)
-    facts = store.facts(ids)
+    video_info = store.video_info(ids)
     sizes = {video_id: file.stat().st_size for video_id, file in files.items() if file.is_file()}
-    changed = [video_id for video_id, size in sizes.items() if size != facts[video_id].size_bytes]
+    changed = [video_id for video_id, size in sizes.items() if size != video_info[video_id].size_bytes]
     missing = [video_id for video_id in ids if video_id not in sizes]
     unknown = [video_id for video_id in ids if not np.isfinite(store.pts(video_id)).all()]
     wanted = {find: _times(store.pts(find.video), find, settings.pictures) for find in finds}
@@ -77,7 +77,7 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         if video_id not in sizes:
             return Picture(time_s, problem=f"no file {files[video_id]}")
         try:
-            known, frame = facts[video_id], None
+            known, frame = video_info[video_id], None
             if known.time_jumps:
                 if known.concealed:
                     return Picture(time_s, problem="the file's times step back, and it is damaged")
@@ -139,7 +139,9 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
         if not settings.videos.is_dir():
             raise FeatxError(f"--videos {settings.videos}: no such folder")
         folder = settings.videos
-        return {video_id: source_file(video_id, one, folder) for video_id, one in store.facts(ids).items()}
+        return {
+            video_id: source_file(video_id, one, folder) for video_id, one in store.video_info(ids).items()
+        }
     if settings.manifest:
         manifest = read_manifest(settings.manifest)
         paths = {video.stored_id: manifest.root / video.path for video in manifest.videos}
@@ -147,7 +149,7 @@ def find_files(store: FeatureStore, ids: list[str], settings: SearchSettings) ->
         if strange:
             raise FeatxError(f"--manifest {settings.manifest}: has no video '{strange[0]}'")
         return {video_id: paths[video_id] for video_id in ids}
-    return {video_id: source_file(video_id, one) for video_id, one in store.facts(ids).items()}
+    return {video_id: source_file(video_id, one) for video_id, one in store.video_info(ids).items()}
 
 
 def _frame_index(store: FeatureStore, video_id: str, time_s: float) -> int:

@@ -247,7 +247,7 @@ def _compile(path: Path, outputs: list[Any], *more: str, level: str = "info") ->
     import ffmpeg
 
     words = (*_talk(level), *more, "-filter_threads", "1")
-    command = ffmpeg.merge_outputs(*outputs).global_args(*words).compile(cmd=ffmpeg_path())
+    command: list[str] = ffmpeg.merge_outputs(*outputs).global_args(*words).compile(cmd=ffmpeg_path())
     # `file:` keeps names such as `-x.mp4`, `concat:a|b` or `http://…` file names
     command[command.index("-i") + 1] = f"file:{path}"
     return command

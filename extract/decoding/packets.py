@@ -61,7 +61,7 @@ class PacketLines:
 
     def __init__(self) -> None:
         self._time_bases: dict[int, Fraction] = {}
-        self._numbers: dict[int, array] = {}  # pts, duration, flags of each packet in turn
+        self._numbers: dict[int, array[int]] = {}  # pts, duration, flags of each packet in turn
 
     def read(self, line: str) -> None:
         """Takes one line."""

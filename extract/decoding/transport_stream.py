@@ -67,12 +67,14 @@ def ends_within_picture(path: Path, stream_id: int) -> bool:
 
 
 def _pids(packets: np.ndarray) -> np.ndarray:
-    return (packets[:, 1].astype(int) & 0x1F) << 8 | packets[:, 2]
+    pids: np.ndarray = (packets[:, 1].astype(int) & 0x1F) << 8 | packets[:, 2]
+    return pids
 
 
 def _announces_jump(packets: np.ndarray) -> np.ndarray:
     """Returns (n,) bool: the adaptation field says that the counter begins anew."""
-    return _has_field(packets) & (packets[:, 4] > 0) & (packets[:, 5] >> 7).astype(bool)
+    announces: np.ndarray = _has_field(packets) & (packets[:, 4] > 0) & (packets[:, 5] >> 7).astype(bool)
+    return announces
 
 
 def _is_stuffed(packets: np.ndarray) -> np.ndarray:
@@ -80,7 +82,8 @@ def _is_stuffed(packets: np.ndarray) -> np.ndarray:
     flags = packets[:, 5].astype(int)
     needed = 1 + 6 * (flags >> 4 & 1) + 6 * (flags >> 3 & 1) + (flags >> 2 & 1)  # clocks, splice countdown
     is_longer = (packets[:, 4].astype(int) > needed) & (flags & 3 == 0)  # no private data, no extension
-    return _has_field(packets) & (is_longer | (packets[:, 4] == 0))
+    stuffed: np.ndarray = _has_field(packets) & (is_longer | (packets[:, 4] == 0))
+    return stuffed
 
 
 def _has_field(packets: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from featx.store.writing.writer import StoreWriter
 from featx.video.ffmpeg import ffmpeg_version
 
 from .settings import ExtractSettings
-from .videos import Found, SourceVideo
+from .videos import FoundVideos, SourceVideo
 
 # On these it depends which frames of a damaged video are sound.
 MATTERS_TO_KEPT = {
@@ -49,7 +49,7 @@ class Todo:
 
 
 def find_todo(
-    found: Found,
+    found: FoundVideos,
     writer: StoreWriter,
     failures: FailureList,
     settings: ExtractSettings,

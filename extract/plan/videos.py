@@ -47,7 +47,7 @@ class SourceVideo:
 
 
 @dataclass
-class Found:
+class FoundVideos:
     """What was found.
 
     Attributes:
@@ -65,7 +65,7 @@ class Found:
 
 def find_videos(
     inputs: list[Path], follow_links: bool = False, hidden: bool = False, also: Collection[str] = ()
-) -> Found:
+) -> FoundVideos:
     """Lists the videos of folders (recursively), files, and manifests (``.jsonl``).
 
     A video's id is its path relative to the folder that was given, with the ending; for a single file its name;
@@ -80,7 +80,7 @@ def find_videos(
     Raises:
         FeatxError: If an input does not exist or holds no video, or two videos would get the same id.
     """
-    found = Found()
+    found = FoundVideos()
     for given in inputs:
         if given.is_dir():
             root = given

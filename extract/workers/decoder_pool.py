@@ -15,18 +15,18 @@ import numpy as np
 
 from featx.clip.preprocess import scale_and_crop
 from featx.store.failures import Failure
-from featx.store.schema import VideoFacts
+from featx.store.schema import VideoInfo
 from featx.store.source_files import FileState, content_sha256, state_of
 
 from ..decoding.batch import BATCH, can_be_batched, decode_batch
 from ..decoding.decode import Decoding, count_packets
 from ..decoding.decoder_log import DecoderLog
-from ..decoding.facts import facts_of
 from ..decoding.ffmpeg_args import DecodeOptions
 from ..decoding.salvage import pictures, survey
 from ..decoding.sampling import chosen_frames, rows_of
 from ..decoding.times import FrameTimes
 from ..decoding.video_errors import DecodeError, Irregular
+from ..decoding.video_info import video_info_of
 from ..plan.videos import SourceVideo
 
 CHUNK_FRAMES = 32  # frames that a decoder hands over at once
@@ -61,7 +61,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowSources:
     """What the R rows of a video are: picture (R,), presentation time in seconds (R,), frame index (R,)."""
 
     picture: np.ndarray
@@ -70,17 +70,17 @@ class Rows:
 
 
 @dataclass
-class End:
-    """A decoder's last word on a video: its rows and facts, or why it failed, or both for a damaged one."""
+class VideoEnd:
+    """A decoder's last word on a video: its rows and information, or why it failed, or both for a damaged one."""
 
     video: SourceVideo
-    rows: Rows | None = None
-    facts: VideoFacts | None = None
+    rows: RowSources | None = None
+    video_info: VideoInfo | None = None
     failure: Failure | None = None
-    again: bool = False  # forget the chunks: they come once more
+    restart: bool = False  # forget the chunks: they come once more
 
 
-def decode_video(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:
+def decode_video(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | VideoEnd]:
     """Decodes one video into chunks of cropped frames, then says how it ended."""
     before = state_of(video.path)
     for attempt in range(options.retries + 1):
@@ -88,32 +88,32 @@ def decode_video(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk 
             if isinstance(item, Chunk) or (item.failure is None and item.rows is None):
                 yield item
                 continue
-            if item.facts is not None:
+            if item.video_info is not None:
                 item = _with_content(item, before)
-            item.again = item.again and attempt < options.retries
+            item.restart = item.restart and attempt < options.retries
             yield item
-            if not item.again:
+            if not item.restart:
                 return
 
 
-def _with_content(end: End, before: FileState | None) -> End:
+def _with_content(end: VideoEnd, before: FileState | None) -> VideoEnd:
     """Notes the content of the file that was decoded; one that was written meanwhile has not been decoded as it is."""
     video = end.video
-    assert end.facts is not None
+    assert end.video_info is not None
     try:
-        facts = replace(end.facts, content_sha256=content_sha256(video.path))
+        video_info = replace(end.video_info, content_sha256=content_sha256(video.path))
     except OSError as error:
         problem = f"cannot be read any more ({error.strerror})"
     else:
         after = state_of(video.path)
-        if after == before == FileState(facts.size_bytes, facts.mtime_ns):
-            return replace(end, facts=facts)
+        if after == before == FileState(video_info.size_bytes, video_info.mtime_ns):
+            return replace(end, video_info=video_info)
         problem = "changed while it was read"
     failure = Failure(video.id, str(video.path), "decode", problem, "nothing of it is stored", [])
-    return End(video, failure=failure)
+    return VideoEnd(video, failure=failure)
 
 
-def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | End]:
+def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | VideoEnd]:
     decode = options.decode
     decoding = Decoding(video.path, decode)
     try:
@@ -127,14 +127,14 @@ def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | En
         except (Irregular, DecodeError) as trouble:
             if isinstance(trouble, DecodeError) and (trouble.killed or trouble.is_final):
                 raise
-            yield End(video, again=True)  # what came so far is looked at once more, frame by frame
+            yield VideoEnd(video, restart=True)  # what came so far is looked at once more, frame by frame
             yield from _salvage(video, decoding, options)
     except DecodeError as error:
         outcome = "no frame decoded" if error.stage == "open" else "nothing of it is stored"
         failure = Failure(video.id, str(video.path), error.stage, str(error), outcome, error.stderr)
-        yield End(video, failure=failure, again=error.killed)
+        yield VideoEnd(video, failure=failure, restart=error.killed)
     except OSError as error:
-        yield End(
+        yield VideoEnd(
             video, failure=Failure(video.id, str(video.path), "open", str(error), "no frame decoded", [])
         )
 
@@ -171,15 +171,15 @@ def _crop(picture: np.ndarray, options: PictureOptions) -> np.ndarray:
 
 def _regular_end(
     video: SourceVideo, log: DecoderLog, times: FrameTimes, jumps: int, pictures: int, options: PictureOptions
-) -> End:
+) -> VideoEnd:
     picture, frame_index = rows_of(options.decode.sampling, times, pictures)
     # with key frames only, times has an entry a picture; otherwise an entry a frame of the source
     entry = picture if times.index is not None else frame_index
-    rows = Rows(picture, times.seconds[entry], frame_index.astype(np.int32))
-    return End(video, rows, facts_of(video, log, times, jumps))
+    rows = RowSources(picture, times.seconds[entry], frame_index.astype(np.int32))
+    return VideoEnd(video, rows, video_info_of(video, log, times, jumps))
 
 
-def decode_small_videos(videos: list[SourceVideo], options: PictureOptions) -> Iterator[Chunk | End]:
+def decode_small_videos(videos: list[SourceVideo], options: PictureOptions) -> Iterator[Chunk | VideoEnd]:
     """Decodes small videos together, or, where that will not do, one after another."""
     before = [state_of(video.path) for video in videos]
     decoded = decode_batch([video.path for video in videos], options.decode) if len(videos) > 1 else None
@@ -193,7 +193,7 @@ def decode_small_videos(videos: list[SourceVideo], options: PictureOptions) -> I
         yield _with_content(end, state)
 
 
-def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk | End]:
+def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk | VideoEnd]:
     """Decodes a video that is damaged, joined, or changes on the way: its true frames, and how much is missing."""
     # the stream that ffmpeg has chosen, or was told to take
     decode = replace(decoding.options, stream=decoding.log.stream)
@@ -213,15 +213,15 @@ def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) ->
         last_lines = list(complaints.last_lines)
         failure = Failure(video.id, str(video.path), "decode", reason, outcome, last_lines)
         if not keeps:
-            yield End(video, failure=failure)
+            yield VideoEnd(video, failure=failure)
             return
     frames, picture = np.unique(wanted, return_inverse=True)
     is_wanted = np.isin(np.arange(len(found.frames)), frames)
     yield from _chunks(video, (p for n, p in pictures(video.path, decode, found) if is_wanted[n]), options)
-    rows = Rows(picture, found.times.seconds[wanted], wanted.astype(np.int32))
+    rows = RowSources(picture, found.times.seconds[wanted], wanted.astype(np.int32))
     concealed = found.lost + int(np.argmax(found.is_true))
-    facts = facts_of(video, found.log, found.times, found.jumps, concealed, not found.is_damaged)
-    yield End(video, rows, facts, failure)
+    video_info = video_info_of(video, found.log, found.times, found.jumps, concealed, not found.is_damaged)
+    yield VideoEnd(video, rows, video_info, failure)
 
 
 class DecoderPool:
@@ -232,12 +232,12 @@ class DecoderPool:
         self._options = options
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._queue: queue.Queue[Chunk | End | BaseException | None] = queue.Queue(CHUNKS_WAITING)
+        self._queue: queue.Queue[Chunk | VideoEnd | BaseException | None] = queue.Queue(CHUNKS_WAITING)
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
 
     def _work(self) -> None:
         try:
-            for videos in self._handfuls():
+            for videos in self._batches():
                 for item in decode_small_videos(videos, self._options):
                     if not self._put(item):
                         return
@@ -246,7 +246,7 @@ class DecoderPool:
         finally:
             self._put(None)
 
-    def _handfuls(self) -> Iterator[list[SourceVideo]]:
+    def _batches(self) -> Iterator[list[SourceVideo]]:
         """Yields small videos by the handful, others alone."""
         small: list[SourceVideo] = []
         while not self._stop.is_set():
@@ -265,7 +265,7 @@ class DecoderPool:
             if video is not None:
                 yield [video]
 
-    def _put(self, item: Chunk | End | BaseException | None) -> bool:
+    def _put(self, item: Chunk | VideoEnd | BaseException | None) -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.2)
@@ -274,7 +274,7 @@ class DecoderPool:
             return True
         return False
 
-    def __iter__(self) -> Generator[Chunk | End, None, None]:
+    def __iter__(self) -> Generator[Chunk | VideoEnd, None, None]:
         """Yields what the decoders hand over, until all videos are done."""
         running = len(self._threads)
         for thread in self._threads:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from featx.store.failures import Failure
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 
 from ..plan.settings import ExtractSettings
 from ..plan.videos import SourceVideo
-from .pipeline import Counts
+from .pipeline import FrameCounts
 
 
 @dataclass(frozen=True)
-class Starting:
-    """What the worker does before it is `Ready`.
+class WorkerStarting:
+    """What the worker does before it is `WorkerReady`.
 
     Attributes:
         what: In words that follow "it".
@@ -29,7 +29,7 @@ class Starting:
 
 
 @dataclass(frozen=True)
-class Ready:
+class WorkerReady:
     """The encoder stands; ``fingerprint`` is that of the features it will make."""
 
     fingerprint: Fingerprint
@@ -37,42 +37,42 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Want:
+class RequestVideo:
     """A decoder is free."""
 
 
 @dataclass(frozen=True)
-class Whole:
+class VideoDone:
     """A video with all its rows."""
 
     video: SourceVideo
     rows: VideoFeatures
-    facts: VideoFacts
+    video_info: VideoInfo
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A video that failed; a damaged one that is kept comes as `Whole` before."""
+class VideoFailed:
+    """A video that failed; a damaged one that is kept comes as `VideoDone` before."""
 
     failure: Failure
 
 
 @dataclass(frozen=True)
-class Progress:
+class WorkerProgress:
     """How far the worker is."""
 
-    counts: Counts
+    counts: FrameCounts
 
 
 @dataclass(frozen=True)
-class Over:
+class WorkerExit:
     """The worker has done all that it was given, or met what ends the run (``error``)."""
 
     error: Exception | None = None
 
 
 @dataclass(frozen=True)
-class Lost:
+class DeviceLost:
     """Not a worker's word but the run's own: a device is given up; the others take the ``videos`` it had in hand."""
 
     device: str
@@ -81,7 +81,7 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Duty:
+class WorkerConfig:
     """What a worker is started with: settings, its device, its share of the cores, and the run's environment."""
 
     settings: ExtractSettings
@@ -91,4 +91,4 @@ class Duty:
     environment: dict[str, str]
 
 
-Message = Starting | Ready | Want | Whole | Failed | Progress | Over
+Message = WorkerStarting | WorkerReady | RequestVideo | VideoDone | VideoFailed | WorkerProgress | WorkerExit

@@ -15,10 +15,10 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.store.failures import Failure
-from featx.store.schema import VideoFacts, VideoFeatures
+from featx.store.schema import VideoFeatures, VideoInfo
 
 from ..plan.videos import SourceVideo
-from .decoder_pool import Chunk, End
+from .decoder_pool import Chunk, VideoEnd
 
 BATCHES_IN_FLIGHT = 2  # one is computed while the next is copied to the device and filled
 
@@ -34,7 +34,7 @@ class Encoder(Protocol):
 class Sink(Protocol):
     """Where finished videos and failures go."""
 
-    def store(self, video: SourceVideo, rows: VideoFeatures, facts: VideoFacts) -> None:
+    def store(self, video: SourceVideo, rows: VideoFeatures, video_info: VideoInfo) -> None:
         """Takes a video that is whole."""
         ...
 
@@ -44,7 +44,7 @@ class Sink(Protocol):
 
 
 @dataclass
-class Counts:
+class FrameCounts:
     """How many frames went through a run so far. ``starved_s``: seconds that the encoder waited for decoders."""
 
     frames_decoded: int = 0
@@ -57,7 +57,7 @@ class Counts:
         """The side that decides the speed: `decoding` if the encoder waits a third of the time, else `encoding`."""
         return "decoding" if self.starved_s > self.seconds / 3 else "encoding"
 
-    def add(self, other: Counts) -> None:
+    def add(self, other: FrameCounts) -> None:
         """Adds frames and starved time; the seconds of runs beside each other are those of the longest."""
         self.frames_decoded += other.frames_decoded
         self.frames_encoded += other.frames_encoded
@@ -66,44 +66,44 @@ class Counts:
 
 
 @dataclass
-class _Growing:
+class _OpenVideo:
     """A video whose pictures are being encoded."""
 
     features: list[np.ndarray] = field(default_factory=list)
     pictures_waiting: int = 0
-    end: End | None = None
+    end: VideoEnd | None = None
 
 
 class Assembly:
     """Fills batches and puts what comes back together into videos."""
 
     def __init__(self, dtype: str, sink: Sink) -> None:
-        self.counts = Counts()
+        self.counts = FrameCounts()
         self.pictures_waiting = 0
         self._dtype = dtype
         self._sink = sink
-        self._growing: dict[str, _Growing] = {}
-        self._chunks: deque[tuple[_Growing, np.ndarray]] = deque()
+        self._open: dict[str, _OpenVideo] = {}
+        self._chunks: deque[tuple[_OpenVideo, np.ndarray]] = deque()
 
-    def take(self, item: Chunk | End) -> None:
+    def take(self, item: Chunk | VideoEnd) -> None:
         """Takes what a decoder hands over: chunks of a video in order, then its end."""
-        video = self._growing.setdefault(item.video.id, _Growing())
+        video = self._open.setdefault(item.video.id, _OpenVideo())
         if isinstance(item, Chunk):
             self._chunks.append((video, item.pixels))
             video.pictures_waiting += len(item.pixels)
             self.pictures_waiting += len(item.pixels)
             self.counts.frames_decoded += len(item.pixels)
-        elif item.again:
+        elif item.restart:
             # What is on its way through the encoder comes back to nobody.
-            del self._growing[item.video.id]
+            del self._open[item.video.id]
         else:
             video.end = item
             self._finish(video)
 
-    def fill(self, size: int) -> tuple[np.ndarray, list[tuple[_Growing, int]]]:
+    def fill(self, size: int) -> tuple[np.ndarray, list[tuple[_OpenVideo, int]]]:
         """Returns the next ``size`` waiting pictures, and whose they are in turn."""
         parts: list[np.ndarray] = []
-        owners: list[tuple[_Growing, int]] = []
+        owners: list[tuple[_OpenVideo, int]] = []
         missing = size
         while missing:
             video, pixels = self._chunks.popleft()
@@ -116,7 +116,7 @@ class Assembly:
         self.pictures_waiting -= size
         return np.concatenate(parts), owners
 
-    def give(self, features: np.ndarray, owners: list[tuple[_Growing, int]]) -> None:
+    def give(self, features: np.ndarray, owners: list[tuple[_OpenVideo, int]]) -> None:
         """Gives (B, D) features back to their videos; videos that are whole go to the sink."""
         self.counts.frames_encoded += len(features)
         start = 0
@@ -127,37 +127,37 @@ class Assembly:
         for video in {id(video): video for video, _ in owners}.values():
             self._finish(video)
 
-    def _finish(self, video: _Growing) -> None:
+    def _finish(self, video: _OpenVideo) -> None:
         end = video.end
         if end is None or video.pictures_waiting:
             return
-        if self._growing.pop(end.video.id, None) is not video:
+        if self._open.pop(end.video.id, None) is not video:
             return
-        if end.rows is not None and end.facts is not None:
+        if end.rows is not None and end.video_info is not None:
             features = np.concatenate(video.features)[end.rows.picture]
             rows = VideoFeatures(features, end.rows.pts, end.rows.frame_index)
-            self._sink.store(end.video, rows, end.facts)
+            self._sink.store(end.video, rows, end.video_info)
         if end.failure is not None:
             self._sink.fail(end.failure)
 
     def check_empty(self) -> None:
         """Raises an error if a video was begun and not finished: that would be a defect of ours."""
-        if self._growing:
-            raise FeatxError(f"internal: {len(self._growing)} videos were never finished")
+        if self._open:
+            raise FeatxError(f"internal: {len(self._open)} videos were never finished")
 
 
-def run(
-    items: Iterator[Chunk | End],
+def encode_videos(
+    items: Iterator[Chunk | VideoEnd],
     encoder: Encoder,
     batch_size: int,
     dtype: str,
     sink: Sink,
-    progress: Callable[[Counts], None],
-) -> Counts:
+    progress: Callable[[FrameCounts], None],
+) -> FrameCounts:
     """Encodes everything that the decoders hand over.
 
     Args:
-        items: Chunks of pictures of any videos, in each video's order, and an `End` for each video.
+        items: Chunks of pictures of any videos, in each video's order, and an `VideoEnd` for each video.
         encoder: Encodes batches.
         batch_size: Pictures in a batch; only the last one is smaller.
         dtype: What features are stored as.
@@ -169,7 +169,7 @@ def run(
     """
     assembly = Assembly(dtype, sink)
     counts = assembly.counts
-    in_flight: deque[tuple[Callable[[], np.ndarray], list]] = deque()
+    in_flight: deque[tuple[Callable[[], np.ndarray], list[tuple[_OpenVideo, int]]]] = deque()
     began = time.monotonic()
 
     def encode(size: int) -> None:
@@ -183,9 +183,9 @@ def run(
         assembly.give(wait(), owners)
 
     while True:
-        asked = time.monotonic()
+        began_waiting = time.monotonic()
         item = next(items, None)
-        counts.starved_s += time.monotonic() - asked
+        counts.starved_s += time.monotonic() - began_waiting
         if item is None:
             break
         assembly.take(item)

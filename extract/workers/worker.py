@@ -26,7 +26,7 @@ from featx.clip.load import LoadedClip, load_clip
 from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
 from featx.errors import FeatxError
 from featx.store.failures import Failure
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 
 from ..decoding.ffmpeg_args import DecodeOptions
 from ..decoding.hwaccel import check_hwaccel, device_of
@@ -34,8 +34,18 @@ from ..decoding.sampling import Sampling, choose_sampling
 from ..plan.settings import ExtractSettings
 from ..plan.videos import SourceVideo
 from .decoder_pool import DecoderPool, PictureOptions
-from .messages import Duty, Failed, Message, Over, Progress, Ready, Starting, Want, Whole
-from .pipeline import Counts, run
+from .messages import (
+    Message,
+    RequestVideo,
+    VideoDone,
+    VideoFailed,
+    WorkerConfig,
+    WorkerExit,
+    WorkerProgress,
+    WorkerReady,
+    WorkerStarting,
+)
+from .pipeline import FrameCounts, encode_videos
 
 # Imported here, not within: the process that all workers are forked from imports this module, and so nearly all that
 # CLIP takes seconds to import, once. CLIP itself must stay out: at its import it asks whether there is a GPU, and what
@@ -52,45 +62,45 @@ PROGRESS_SECONDS = 0.2
 MESSAGES_WAITING = 64  # bound of what waits for the run, which may be busy writing a shard
 
 
-def serve(connection: Connection, duty: Duty) -> None:
+def serve(connection: Connection, config: WorkerConfig) -> None:
     """Works until the run has no more videos. The main function of a worker process."""
     os.environ.clear()
-    os.environ.update(duty.environment)
-    line = Line(connection)
+    os.environ.update(config.environment)
+    run = RunConnection(connection)
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches every process; the run decides what it means
-    signal.signal(signal.SIGTERM, line.break_off)
+    signal.signal(signal.SIGTERM, run.terminate)
     try:
-        _work(line, duty)
-        line.say(Over())
+        _work(run, config)
+        run.send(WorkerExit())
     except FeatxError as error:
-        line.say(Over(error))
+        run.send(WorkerExit(error))
     except Exception as error:
         wrapped: Exception = RuntimeError(f"{type(error).__name__}: {first_line(error)}")
         if ran_out_of_memory(error):
-            frames = f"a batch of {duty.settings.batch_size} frames"
+            frames = f"a batch of {config.settings.batch_size} frames"
             wrapped = FeatxError(
                 f"no memory left for {frames} ({first_line(error)}); give a smaller --batch-size"
             )
         wrapped.add_note(traceback.format_exc())  # seen with --debug
-        line.say(Over(wrapped))
-    line.hang_up()
+        run.send(WorkerExit(wrapped))
+    run.close()
 
 
-def _work(line: Line, duty: Duty) -> None:
-    settings = duty.settings
-    torch.set_num_threads(duty.threads)
-    line.say(Starting("opens its device", START_SECONDS))
-    device = choose_device(duty.device)
+def _work(run: RunConnection, config: WorkerConfig) -> None:
+    settings = config.settings
+    torch.set_num_threads(config.threads)
+    run.send(WorkerStarting("opens its device", START_SECONDS))
+    device = choose_device(config.device)
     use_gpu(device)
     if settings.decode_hwaccel:
-        line.say(Starting("tries --decode-hwaccel", START_SECONDS))
+        run.send(WorkerStarting("tries --decode-hwaccel", START_SECONDS))
         check_hwaccel(settings.decode_hwaccel, device_of(settings.decode_hwaccel, device))
-    line.say(Starting("loads CLIP", None))  # a download takes what it takes
+    run.send(WorkerStarting("loads CLIP", None))  # a download takes what it takes
     loaded = load_clip(settings.model)
     fingerprint = fingerprint_of(settings, loaded, device)
-    line.say(Starting("puts CLIP on its device", START_SECONDS))
+    run.send(WorkerStarting("puts CLIP on its device", START_SECONDS))
     encoder = ImageEncoder(
         loaded,
         device,
@@ -101,11 +111,11 @@ def _work(line: Line, duty: Duty) -> None:
     if encoder.device.type == "cuda":
         # now, not at the first video, it shows whether a batch fits and whether this torch has kernels for this GPU
         encoder.encode(np.zeros((1, loaded.input_size, loaded.input_size, 3), np.uint8))
-    line.say(Ready(fingerprint, loaded.source))
-    pool = DecoderPool(line.videos(), duty.decoders, picture_options(settings, loaded.input_size, device))
+    run.send(WorkerReady(fingerprint, loaded.source))
+    pool = DecoderPool(run.videos(), config.decoders, picture_options(settings, loaded.input_size, device))
     with contextlib.closing(iter(pool)) as items:
-        counts = run(items, encoder, settings.batch_size, settings.dtype, line, line.show)
-    line.say(Progress(counts))
+        counts = encode_videos(items, encoder, settings.batch_size, settings.dtype, run, run.show)
+    run.send(WorkerProgress(counts))
 
 
 def sampling_of(settings: ExtractSettings) -> Sampling:
@@ -134,13 +144,13 @@ def decoding_of(settings: ExtractSettings) -> str:
 
     A decoding device is among it: the colours of its pictures come out a little differently.
     """
-    asked = {
+    options = {
         "square pixels": settings.square_pixels,
         "deinterlaced": settings.deinterlace,
         f"stream {settings.stream}": settings.stream is not None,
         f"hwaccel {settings.decode_hwaccel}": bool(settings.decode_hwaccel),
     }
-    return ", ".join(words for words, wanted in asked.items() if wanted)
+    return ", ".join(words for words, wanted in options.items() if wanted)
 
 
 def picture_options(settings: ExtractSettings, input_size: int, device: str = "cpu") -> PictureOptions:
@@ -162,34 +172,34 @@ def picture_options(settings: ExtractSettings, input_size: int, device: str = "c
     return PictureOptions(input_size, decode, settings.channel_order, settings.on_damage, settings.retries)
 
 
-class Line:
-    """The worker's end of the pipe. A thread sends, so that the encoder never waits for the run to write a shard."""
+class RunConnection:
+    """The worker's connection to the run. A thread sends, so that the encoder never waits for the run to write a shard."""
 
     def __init__(self, connection: Connection) -> None:
         self._closing = threading.Event()
         self._connection = connection
         self._waiting: queue.Queue[Message | None] = queue.Queue(MESSAGES_WAITING)
         self._shown = 0.0
-        self._sender = threading.Thread(target=self._send, daemon=True)
+        self._sender = threading.Thread(target=self._send_waiting, daemon=True)
         self._sender.start()
 
-    def _send(self) -> None:
+    def _send_waiting(self) -> None:
         try:
             while (message := self._waiting.get()) is not None:
                 self._connection.send(message)
         except OSError:
             os._exit(1)  # the run is gone: its pipes, and with them the decoders, end with this process
 
-    def say(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Sends a message, sooner or later."""
         self._waiting.put(message)
 
-    def break_off(self, number: int, frame: FrameType | None) -> None:
+    def terminate(self, number: int, frame: FrameType | None) -> None:
         """Ends the process, and with it its decoders; the handler of SIGTERM."""
         self._closing.set()
         raise SystemExit(128 + number)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Returns when everything was sent."""
         self._waiting.put(None)
         self._sender.join()
@@ -197,7 +207,7 @@ class Line:
     def videos(self) -> Iterator[SourceVideo]:
         """Yields the videos that the run hands out."""
         while not self._closing.is_set():
-            self.say(Want())
+            self.send(RequestVideo())
             while not self._connection.poll(0.2):
                 if self._closing.is_set():
                     return
@@ -206,17 +216,17 @@ class Line:
                 return
             yield video
 
-    def store(self, video: SourceVideo, rows: VideoFeatures, facts: VideoFacts) -> None:
+    def store(self, video: SourceVideo, rows: VideoFeatures, video_info: VideoInfo) -> None:
         """Hands over a whole video."""
-        self.say(Whole(video, rows, facts))
+        self.send(VideoDone(video, rows, video_info))
 
     def fail(self, failure: Failure) -> None:
         """Hands over a failure."""
-        self.say(Failed(failure))
+        self.send(VideoFailed(failure))
 
-    def show(self, counts: Counts) -> None:
+    def show(self, counts: FrameCounts) -> None:
         """Tells now and then how far the worker is."""
         now = time.monotonic()
         if now - self._shown >= PROGRESS_SECONDS:
             self._shown = now
-            self.say(Progress(replace(counts)))
+            self.send(WorkerProgress(replace(counts)))

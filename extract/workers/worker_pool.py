@@ -21,15 +21,25 @@ from featx.signals import DeferSignals
 from featx.store.failures import Failure
 
 from ..plan.videos import SourceVideo
-from .messages import Failed, Lost, Message, Over, Progress, Ready, Starting, Want, Whole
-from .pipeline import Counts
+from .messages import (
+    DeviceLost,
+    Message,
+    RequestVideo,
+    VideoDone,
+    VideoFailed,
+    WorkerExit,
+    WorkerProgress,
+    WorkerReady,
+    WorkerStarting,
+)
+from .pipeline import FrameCounts
 from .worker_process import Worker, start_worker, usable_cores
 
 if TYPE_CHECKING:
     from ..plan.settings import ExtractSettings
 
 
-class Crew:
+class WorkerPool:
     """The workers of a run; a context manager that leaves no process behind."""
 
     def __init__(self, settings: ExtractSettings) -> None:
@@ -41,14 +51,14 @@ class Crew:
         self._settings = settings
         self._devices = [device.strip() for device in settings.device.split(",")]
         self._workers: list[Worker] = []
-        self._past = Counts()  # of workers that have ended
+        self._past = FrameCounts()  # of workers that have ended
         self._todo: deque[SourceVideo] = deque()
         self._suspects: deque[SourceVideo] = deque()
         self._attempts: dict[str, int] = {}
         self._idle_deaths: Counter[int] = Counter()  # with no video in hand that could be at fault, by slot
         self._lost: dict[int, Exception] = {}  # slots whose device was given up
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         try:
             # One after another: the first one may have to download the weights.
             for slot in range(len(self._devices)):
@@ -69,14 +79,14 @@ class Crew:
         return self
 
     @property
-    def ready(self) -> Ready:
+    def ready(self) -> WorkerReady:
         """What the first worker said of the features that it makes."""
         ready = self._workers[0].ready
         assert ready is not None
         return ready
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> FrameCounts:
         """Frames of all workers so far; the time that encoders starved is their mean."""
         total = replace(self._past)
         for worker in self._workers:
@@ -89,10 +99,12 @@ class Crew:
         """What happened to the devices that were given up, or None."""
         if not self._lost:
             return None
-        told = "; ".join(_told(self._devices[slot], error) for slot, error in self._lost.items())
+        told = "; ".join(_naming_device(self._devices[slot], error) for slot, error in self._lost.items())
         return FeatxError(told)
 
-    def work(self, videos: list[SourceVideo]) -> Iterator[Whole | Failed | Progress | Lost]:
+    def work(
+        self, videos: list[SourceVideo]
+    ) -> Iterator[VideoDone | VideoFailed | WorkerProgress | DeviceLost]:
         """Has the workers do all videos; yields what they hand over, as it comes.
 
         Raises:
@@ -102,65 +114,65 @@ class Crew:
         while self._workers:
             speaking = wait([worker.connection for worker in self._workers], timeout=1.0)
             if not speaking:
-                yield Progress(self.counts)
+                yield WorkerProgress(self.counts)
             for connection in speaking:
                 worker = next(w for w in self._workers if w.connection is connection)
                 try:
                     message: Message = worker.connection.recv()
                 except (EOFError, OSError):
-                    yield from self._bury(worker)
+                    yield from self._remove_ended(worker)
                     continue
-                if isinstance(message, Want):
-                    self._hand_out(worker)
-                elif isinstance(message, Ready | Starting):
-                    worker.hear(message)
-                elif isinstance(message, Over):
-                    worker.over, worker.error = True, message.error
+                if isinstance(message, RequestVideo):
+                    self._send_video(worker)
+                elif isinstance(message, WorkerReady | WorkerStarting):
+                    worker.note_state(message)
+                elif isinstance(message, WorkerExit):
+                    worker.has_exited, worker.error = True, message.error
                 else:
                     yield from self._take(worker, message)
             for worker in [each for each in self._workers if each.seconds_left == 0.0]:
                 worker.error = worker.late
                 worker.process.kill()
-                yield from self._bury(worker)
+                yield from self._remove_ended(worker)
 
     def finish(self) -> None:
         """Hands out nothing more; what was begun is finished."""
         self._todo.clear()
         self._suspects.clear()
 
-    def _take(self, worker: Worker, message: Message) -> Iterator[Whole | Failed | Progress]:
-        if isinstance(message, Progress):
+    def _take(self, worker: Worker, message: Message) -> Iterator[VideoDone | VideoFailed | WorkerProgress]:
+        if isinstance(message, WorkerProgress):
             worker.counts = message.counts
             yield message
-        elif isinstance(message, Whole):
+        elif isinstance(message, VideoDone):
             worker.in_hand.pop(message.video.id, None)
             yield message
-        elif isinstance(message, Failed):
+        elif isinstance(message, VideoFailed):
             worker.in_hand.pop(message.failure.id, None)
             yield message
 
-    def _hand_out(self, worker: Worker) -> None:
+    def _send_video(self, worker: Worker) -> None:
         video = None
         if self._suspects:
             # Alone means in a fresh process that gets nothing else; others that still run end first.
-            if not worker.asked:
+            if not worker.requests:
                 video = self._suspects.popleft()
             worker.takes_no_more = True
         elif self._todo and not worker.takes_no_more:
             video = self._todo.popleft()
-        worker.asked += 1
+        worker.requests += 1
         if video is not None:
             worker.in_hand[video.id] = video
         with contextlib.suppress(OSError):  # it may have died meanwhile: its end of the pipe says so next
             worker.connection.send(video)
 
-    def _bury(self, worker: Worker) -> Iterator[Failed | Lost]:
+    def _remove_ended(self, worker: Worker) -> Iterator[VideoFailed | DeviceLost]:
         """Lets go of a worker that has ended; what it had in hand when it died is tried again, or fails."""
         how = worker.how_it_ended
         self._workers.remove(worker)
         worker.connection.close()
         self._past.add(worker.counts)
-        if not worker.over and worker.error is None:
+        if not worker.has_exited and worker.error is None:
             if not worker.in_hand:
                 self._idle_deaths[worker.slot] += 1
                 if self._idle_deaths[worker.slot] > self._settings.retries:
@@ -172,20 +184,22 @@ class Crew:
                 else:
                     reason = f"the process that worked on it {how}"
                     outcome = "nothing of it is stored"
-                    yield Failed(Failure(video.id, str(video.path), "encode", reason, outcome, [], attempts))
+                    yield VideoFailed(
+                        Failure(video.id, str(video.path), "encode", reason, outcome, [], attempts)
+                    )
         if worker.error is not None:
             yield from self._give_up(worker, worker.error)
         if self._todo or self._suspects:
             self._start_again(worker.slot)
 
-    def _give_up(self, worker: Worker, error: Exception) -> Iterator[Lost]:
+    def _give_up(self, worker: Worker, error: Exception) -> Iterator[DeviceLost]:
         """Takes a device out of the run; its videos are not at fault, and go to the others."""
         self._lost[worker.slot] = error
         self._todo.extendleft(reversed(worker.in_hand.values()))
         if len(self._lost) == len(self._devices):
             assert self.losses
             raise self.losses from error
-        yield Lost(worker.device, error, len(worker.in_hand))
+        yield DeviceLost(worker.device, error, len(worker.in_hand))
 
     def _start_again(self, slot: int) -> None:
         """Puts a worker in the place of one that ended, on the same device if it is a good one."""
@@ -208,10 +222,10 @@ class Crew:
             except EOFError:
                 how = worker.how_it_ended
                 raise FeatxError(f"--device {worker.device}: its process {how} before it was ready") from None
-            if isinstance(message, Over):
+            if isinstance(message, WorkerExit):
                 assert message.error is not None
-                raise FeatxError(_told(worker.device, message.error)) from message.error
-            worker.hear(message)
+                raise FeatxError(_naming_device(worker.device, message.error)) from message.error
+            worker.note_state(message)
 
     def __exit__(self, *details: object) -> None:
         with DeferSignals():
@@ -222,6 +236,6 @@ class Crew:
             self._workers = []
 
 
-def _told(device: str, error: Exception) -> str:
+def _naming_device(device: str, error: Exception) -> str:
     """Returns an error with the option in front, once."""
     return str(error) if str(error).startswith("--") else f"--device {device}: {error}"

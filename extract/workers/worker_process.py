@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from featx.errors import FeatxError
 
 from ..plan.videos import SourceVideo
-from .messages import Duty, Ready, Starting
-from .pipeline import Counts
+from .messages import WorkerConfig, WorkerReady, WorkerStarting
+from .pipeline import FrameCounts
 
 if TYPE_CHECKING:
     from ..plan.settings import ExtractSettings
@@ -39,9 +39,9 @@ class Worker:
         connection: The run's end of the pipe to it.
         ready: What it said when its encoder stood.
         in_hand: Videos that were handed out and have not come back.
-        asked: How often it asked for a video.
+        requests: How often it asked for a video.
         takes_no_more: Whether it gets none any more.
-        over: Whether it has ended in peace.
+        has_exited: Whether it said that it was done, or why it stops.
         error: What it or its device could not go on from.
         counts: Frames so far.
         doing: What it does until it is ready.
@@ -52,19 +52,19 @@ class Worker:
     device: str
     process: BaseProcess
     connection: Connection
-    ready: Ready | None = None
+    ready: WorkerReady | None = None
     in_hand: dict[str, SourceVideo] = field(default_factory=dict)
-    asked: int = 0
+    requests: int = 0
     takes_no_more: bool = False
-    over: bool = False
+    has_exited: bool = False
     error: Exception | None = None
-    counts: Counts = field(default_factory=Counts)
+    counts: FrameCounts = field(default_factory=FrameCounts)
     doing: str = "starts"
     deadline: float | None = field(default_factory=lambda: time.monotonic() + FIRST_WORD_SECONDS)
 
-    def hear(self, message: Starting | Ready) -> None:
+    def note_state(self, message: WorkerStarting | WorkerReady) -> None:
         """Takes what it says before it works."""
-        if isinstance(message, Ready):
+        if isinstance(message, WorkerReady):
             self.ready, self.deadline = message, None
         else:
             self.doing = message.what
@@ -113,9 +113,9 @@ def start_worker(settings: ExtractSettings, slot: int, device: str, share: int) 
     """
     context = worker_context()
     ours, theirs = context.Pipe()
-    duty = Duty(settings, device, settings.decoders or share, share, dict(os.environ))
-    process = context.Process(target=_serve, args=(theirs, duty), daemon=True)
-    with _deaf_to_the_terminal():
+    config = WorkerConfig(settings, device, settings.decoders or share, share, dict(os.environ))
+    process = context.Process(target=_serve, args=(theirs, config), daemon=True)
+    with _terminal_signals_blocked():
         process.start()
     theirs.close()
     return Worker(slot, device, process, ours)
@@ -138,7 +138,7 @@ def worker_context() -> ForkServerContext:
 
 
 @contextlib.contextmanager
-def _deaf_to_the_terminal() -> Iterator[None]:
+def _terminal_signals_blocked() -> Iterator[None]:
     """What is started within never sees Ctrl-C or a hang-up, which reach every process: the run decides what they mean.
 
     Blocked, not ignored: a signal that comes meanwhile reaches this process after.
@@ -151,7 +151,7 @@ def _deaf_to_the_terminal() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _serve(connection: Connection, duty: Duty) -> None:
+def _serve(connection: Connection, config: WorkerConfig) -> None:
     from .worker import serve  # only the worker loads torch
 
-    serve(connection, duty)
+    serve(connection, config)

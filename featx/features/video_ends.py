@@ -15,8 +15,8 @@ def lengths_of(store: FeatureStore, ids: Sequence[str]) -> np.ndarray:
     Raises:
         FeatxError: If a video is not in the store, or its record is damaged.
     """
-    facts = store.facts(ids)
-    known = [facts[video_id].duration_s for video_id in ids]
+    video_info = store.video_info(ids)
+    known = [video_info[video_id].duration_s for video_id in ids]
     lengths = np.array([np.nan if duration_s is None else duration_s for duration_s in known], np.float64)
     kind, _, count = store.header.fingerprint.sampling.partition(" ")
     if (

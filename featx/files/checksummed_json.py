@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from featx.errors import FeatxError
 
@@ -19,15 +20,15 @@ class Damaged(FeatxError):
     """Something in a store is not as it was written, or is gone."""
 
 
-def seal(content: dict) -> bytes:
+def dump_checksummed(content: dict[str, Any]) -> bytes:
     """Returns a non-empty object as JSON with its checksum: a line a member."""
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items()]
     body = ("{\n" + ",\n".join(lines)).encode()
     return body + _tail(body)
 
 
-def read_sealed(file: Path) -> dict:
-    """Reads what `seal` made.
+def read_checksummed(file: Path) -> dict[str, Any]:
+    """Reads what `dump_checksummed` made.
 
     Raises:
         OSError: If the file cannot be read.
@@ -38,7 +39,8 @@ def read_sealed(file: Path) -> dict:
     if content[-_TAIL_BYTES:] != _tail(body):
         raise Damaged(f"{file}: damaged (its checksum is wrong)")
     try:
-        return json.loads(body + b"}")
+        members: dict[str, Any] = json.loads(body + b"}")
+        return members
     except ValueError as error:
         raise Damaged(f"{file}: not JSON ({error})") from error
 

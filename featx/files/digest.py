@@ -65,28 +65,18 @@ def read_json(file: Path, way_out: str) -> dict[str, Any]:
     Raises:
         FeatxError: If it cannot be read, or is not as it was written.
     """
-    content = parse_json(file, way_out)
-    if not isinstance(content, dict):
-        raise FeatxError(f"{file}: not a JSON object; {way_out}")
-    if content.pop(KEY, None) is None:
-        note_without(file)
-    return content
-
-
-def parse_json(file: Path, way_out: str) -> Any:
-    """Reads JSON that may be another program's; an object's digest is checked where it states one, and left in it.
-
-    Raises:
-        FeatxError: If it cannot be read, or is not as it was written.
-    """
     try:
         text = file.read_bytes()
         content = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
         raise FeatxError(f"{file}: cannot read it ({reason}); {way_out}") from error
-    if isinstance(content, dict) and KEY in content:
+    if not isinstance(content, dict):
+        raise FeatxError(f"{file}: not a JSON object; {way_out}")
+    if KEY in content:
         check_digest(file, text, way_out)
+    if content.pop(KEY, None) is None:
+        note_without(file)
     return content
 
 

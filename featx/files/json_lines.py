@@ -17,10 +17,10 @@ from pydantic import BaseModel, ValidationError
 from featx.errors import FeatxError, nearest
 from featx.files.atomic import write_atomically
 from featx.files.digest import KEY, NO_DIGEST, check_digest, with_digest
+from featx.files.documents import Model, version_problem
 
 AnyHeader = TypeVar("AnyHeader", bound=BaseModel)
 AnyRow = TypeVar("AnyRow", bound=BaseModel)
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,8 @@ def scan_lines(
     if stated is None:
         message = f"line 1 has no '{version_field}', so this is not a {what}; see {page}"
         return Lines(problems=[Problem(1, message)])
-    if stated != version:
-        message = f"schema version {stated}; this featx reads version {version}"
-        return Lines(problems=[Problem(0, message)])
+    if problem := version_problem(stated, version):
+        return Lines(problems=[Problem(0, problem)])
     found.problems += [Problem(1, f"'{key}' stands there twice") for key in _repeated(lines[0])]
     parsed = _parse(header, lines[0], 1, found.problems)
     found.header = parsed

@@ -16,7 +16,7 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
-from featx.files.json_object import read_json_object
+from featx.files.plain_json import read_plain_object
 
 SPLITS = {"training": "train", "validation": "val", "testing": "test"} | {
     split: split for split in ("train", "val", "test")
@@ -93,7 +93,7 @@ def read_database(file: Path, flag: str = "") -> Database:
         FeatxError: Naming video and annotation, for whatever is not as it should be.
     """
     place = f"{flag} {file}".strip()
-    content = read_json_object(file, flag)
+    content = read_plain_object(file, flag)
     videos = [
         _video(video_id, entry, f"{place}: video '{video_id}'")
         for video_id, entry in _part(content, "database", place).items()
@@ -136,7 +136,7 @@ def read_results(file: Path, flag: str = "") -> dict[str, Found]:
     Raises:
         FeatxError: Naming video and detection, for whatever is not as it should be.
     """
-    return parse_results(read_json_object(file, flag), f"{flag} {file}".strip())
+    return parse_results(read_plain_object(file, flag), f"{flag} {file}".strip())
 
 
 def parse_results(content: dict[str, Any], place: str, labelled: bool = True) -> dict[str, Found]:

@@ -52,7 +52,7 @@ def read_detections(
     """
     results = read_results(file, "--detections") if labelled else _read_proposals(file)
     place = f"--detections {file}"
-    others = [*truth.elsewhere, *truth.spared]
+    others = [*truth.other_splits, *truth.excluded]
     scored_ids = find_videos(results, truth.video_ids, others, place)
     finder = NameFinder([*truth.video_ids, *others])
     video_index = {video_id: number for number, video_id in enumerate(truth.video_ids)}
@@ -65,8 +65,8 @@ def read_detections(
     for name, found in results.items():
         if name not in scored_ids:
             video_id = finder.find(name)
-            if video_id in truth.spared:
-                _count(left_out, f"of videos that are not scored ({truth.spared[video_id]})", len(found))
+            if video_id in truth.excluded:
+                _count(left_out, f"of videos that are not scored ({truth.excluded[video_id]})", len(found))
             else:
                 unknown_videos[name] = video_id
                 _count(left_out, f"of videos that are not in split '{truth.split}'", len(found))
@@ -109,7 +109,11 @@ def _unknown_videos(file: Path, truth: GroundTruth, unknown: dict[str, str | Non
     name, video_id = next(iter(unknown.items()))
     where = f"'{name}' is not in split '{truth.split}' of {truth.file}"
     if video_id is not None:
-        where += f" but in '{truth.elsewhere[video_id]}'" if truth.elsewhere[video_id] else " but in no split"
+        where += (
+            f" but in '{truth.other_splits[video_id]}'"
+            if truth.other_splits[video_id]
+            else " but in no split"
+        )
     else:
         where += nearest(name, truth.video_ids)
     return (

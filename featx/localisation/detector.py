@@ -81,7 +81,8 @@ class Head(nn.Module):
         """Returns (B, P, outputs)."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
             x = functional.relu(norm(layer(x, mask))) * mask[..., None]
-        return self.last(x, mask)
+        outputs: Tensor = self.last(x, mask)
+        return outputs
 
 
 class Detector(nn.Module):
@@ -158,7 +159,7 @@ class Detector(nn.Module):
         x = x * mask[..., None]
         for layer, norm in zip(self.embedding, self.embedding_norms, strict=True):
             x = functional.relu(norm(layer(x, mask))) * mask[..., None]  # (B, T, C)
-        pairs = iter([None] * self.branches if keep is None else keep.unflatten(0, (-1, 2)))
+        pairs = iter([None] * self.branches if keep is None else torch.unflatten(keep, 0, (-1, 2)))
         for block in self.stem:
             x = block(x, mask, next(pairs))
         levels = [self._look(0, x, mask)]

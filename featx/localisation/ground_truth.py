@@ -13,7 +13,7 @@ import numpy as np
 
 from featx.errors import FeatxError, nearest
 from featx.files.atomic import read_list
-from featx.files.json_object import read_json
+from featx.files.plain_json import read_plain_json
 from featx.localisation.activitynet_json import read_database, split_name
 from featx.localisation.metrics.intervals import Instances, Spans
 from featx.manifest.videos import Manifest
@@ -35,8 +35,8 @@ class GroundTruth:
         labels: Labels of all classes, in class order.
         instances: What is annotated, in the order of the file.
         ambiguous: Where annotators did not agree.
-        spared: Name to reason: videos that are not scored although somebody may have looked at them.
-        elsewhere: Name to split: videos of other splits.
+        excluded: Name to reason: videos that are not scored although somebody may have looked at them.
+        other_splits: Name to split: videos of other splits.
         notes: What a reader must know of it.
     """
 
@@ -47,8 +47,8 @@ class GroundTruth:
     labels: list[str]
     instances: Instances
     ambiguous: Spans
-    spared: dict[str, str] = field(default_factory=dict)
-    elsewhere: dict[str, str] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)
+    other_splits: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -96,13 +96,13 @@ def manifest_truth(manifest: Manifest, split: str | None, blocked: Blocked | Non
     split = split or default_split(
         {video.split for video in manifest.videos if video.segments}, manifest.file
     )
-    spared = dict.fromkeys(manifest.header.excluded, f"excluded by rule {manifest.header.exclusion}")
+    excluded = dict.fromkeys(manifest.header.excluded, f"excluded by rule {manifest.header.exclusion}")
     notes: list[str] = []
     if blocked:
         ids = [*manifest.header.excluded, *manifest.others, *(video.id for video in manifest.videos)]
         found, notes = blocked.find(ids, manifest.file)
-        spared = found | spared
-    videos = [video for video in manifest.split(split) if video.id not in spared]
+        excluded = found | excluded
+    videos = [video for video in manifest.split(split) if video.id not in excluded]
     index = {label: number for number, label in enumerate(manifest.labels)}
     return _checked(
         GroundTruth(
@@ -121,7 +121,7 @@ def manifest_truth(manifest: Manifest, split: str | None, blocked: Blocked | Non
                 for number, video in enumerate(videos)
                 for one in video.ambiguous
             ),
-            spared,
+            excluded,
             manifest.others | {video.id: video.split for video in manifest.videos if video.split != split},
             notes,
         )
@@ -170,8 +170,8 @@ def json_truth(file: Path, split: str | None, blocked: Blocked | None = None) ->
         else default_split({video.split for video in database.videos if video.annotations}, file)
     )
     ids = [video.id for video in database.videos]
-    spared, notes = blocked.find(ids, file) if blocked else ({}, [])
-    videos = [video for video in database.videos if video.split == split and video.id not in spared]
+    excluded, notes = blocked.find(ids, file) if blocked else ({}, [])
+    videos = [video for video in database.videos if video.split == split and video.id not in excluded]
     if not videos:
         known = ", ".join(sorted({video.split for video in database.videos}))
         raise FeatxError(f"--split {split}: {file} has no video of it; it has {known}")
@@ -188,7 +188,7 @@ def json_truth(file: Path, split: str | None, blocked: Blocked | None = None) ->
                 for one in video.annotations
             ),
             _spans(()),
-            spared,
+            excluded,
             {video.id: video.split for video in database.videos if video.split != split},
             notes,
         )
@@ -235,7 +235,7 @@ def read_blocked(file: Path) -> Blocked:
     """
     if file.suffix != ".json":
         return Blocked(file, list(read_list(file, BLOCKED_FLAG, "video").values()))
-    names = read_json(file, BLOCKED_FLAG)
+    names = read_plain_json(file, BLOCKED_FLAG)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise FeatxError(f"{BLOCKED_FLAG} {file}: must be a JSON list of video ids")
     return Blocked(file, names)

@@ -24,7 +24,8 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Returns (B, T', C'); ``mask`` (B, T') is that of the result."""
-        return self.convolve(x.transpose(1, 2)).transpose(1, 2) * mask[..., None]
+        convolved: Tensor = self.convolve(x.transpose(1, 2)).transpose(1, 2) * mask[..., None]
+        return convolved
 
 
 class LocalBlock(nn.Module):
@@ -62,7 +63,8 @@ class LocalBlock(nn.Module):
         there = mask[..., None]
         first, second = (1.0, 1.0) if keep is None else keep[:, :, None, None]
         x = x + first * self.output(self._attend(self.ln_1(x) * there, mask)) * there
-        return x + second * self.mlp(self.ln_2(x)) * there
+        x = x + second * self.mlp(self.ln_2(x)) * there
+        return x
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         padded = functional.pad(x, (0, 0, 1, 1))  # (B, T + 2, C)
@@ -97,7 +99,9 @@ def attend_near(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, half: i
     block = max(2 * half, QUERIES_TOGETHER)
     blocks = -(-steps // block)
     after = blocks * block - steps
-    queries = functional.pad(query, (0, 0, 0, after)).unflatten(2, (blocks, block))  # (B, heads, n, block, d)
+    queries = torch.unflatten(
+        functional.pad(query, (0, 0, 0, after)), 2, (blocks, block)
+    )  # (B, heads, n, block, d)
     keys, values = (
         functional.pad(part, (0, 0, half, half + after)).unfold(2, block + 2 * half, block).transpose(-1, -2)
         for part in (key, value)

@@ -87,7 +87,7 @@ def choose_proposals(
             f"{flag} {file}: made on other features than {store.path} ({'; '.join(differences)})"
         )
     found, unscored = find_proposals(
-        content, truth.video_ids, [*truth.elsewhere, *truth.spared], f"{flag} {file}"
+        content, truth.video_ids, [*truth.other_splits, *truth.excluded], f"{flag} {file}"
     )
     notes = []
     if unscored:

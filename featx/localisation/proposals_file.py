@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.files.digest import KEY, check_digest, json_with_digest, note_without
-from featx.files.json_object import read_json
+from featx.files.documents import check_version, validate
+from featx.files.plain_json import read_plain_json
 from featx.localisation.activitynet_json import parse_results
 from featx.store.schema import Fingerprint
 from featx.video.names import find_videos, refuse_few
@@ -212,7 +213,7 @@ def _to_json(content: ProposalsFile) -> bytes:
 
 
 def _from_json(file: Path) -> tuple[ProposalsHeader, dict[str, list[np.ndarray]]]:
-    content = read_json(file)
+    content = read_plain_json(file)
     if isinstance(content, dict) and KEY in content:
         check_digest(file, file.read_bytes(), WAY_OUT)
     if isinstance(content, dict) and isinstance(content.get("results"), dict):
@@ -249,19 +250,10 @@ def _numbers(values: Iterable[Any]) -> np.ndarray:
 def _header(file: Path, content: dict[str, Any]) -> ProposalsHeader:
     if "featx_proposals" not in content:
         return ProposalsHeader()  # another program's, whatever else it says
-    if content["featx_proposals"] != SCHEMA_VERSION:
-        raise FeatxError(
-            f"{file}: schema version {content['featx_proposals']}; this featx reads version {SCHEMA_VERSION}"
-        )
+    check_version(file, content["featx_proposals"], SCHEMA_VERSION)
     if content.pop(KEY, None) is None:
         note_without(file)
-    try:
-        return ProposalsHeader(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise FeatxError(
-            f"{file}: header: {'.'.join(map(str, first['loc']))}: {first['msg']}; see docs/proposals.md"
-        ) from error
+    return validate(file, ProposalsHeader, content, "see docs/proposals.md", "header")
 
 
 def _pyarrow(place: str) -> Any:

@@ -195,7 +195,7 @@ class Manifest:
 
 
 @dataclass
-class Scan:
+class ManifestScan:
     """What could be read of a manifest, line by line, and everything that is wrong with it."""
 
     header: Header | None
@@ -203,7 +203,7 @@ class Scan:
     problems: list[Problem]
 
 
-def scan_manifest(file: Path) -> Scan:
+def scan_manifest(file: Path) -> ManifestScan:
     """Reads a manifest and lists every problem that keeps it from being used.
 
     Raises:
@@ -211,13 +211,13 @@ def scan_manifest(file: Path) -> Scan:
     """
     lines = scan_lines(file, Header, Video, SCHEMA_VERSION, "manifest", "docs/manifest.md")
     if lines.header is None:
-        return Scan(None, lines.rows, lines.problems)
+        return ManifestScan(None, lines.rows, lines.problems)
     problems = [*lines.problems, *id_problems(lines.rows), *_label_problems(lines.header, lines.rows)]
     if not lines.header.allow_overlap:
         problems += overlap_problems(lines.rows)
     if not lines.rows and not problems:
         problems.append(Problem(0, "a header but no videos"))
-    return Scan(lines.header, lines.rows, sorted(problems, key=lambda problem: problem.line))
+    return ManifestScan(lines.header, lines.rows, sorted(problems, key=lambda problem: problem.line))
 
 
 def read_manifest(file: Path) -> Manifest:

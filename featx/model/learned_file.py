@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.files.digest import KEY, NO_DIGEST, check_digest, note_without, with_digest
+from featx.files.documents import check_version, validate
 
 AnyHeader = TypeVar("AnyHeader", bound=BaseModel)
 METADATA = "__metadata__"
@@ -116,16 +117,8 @@ def _header(
         raise FeatxError(f"{file}: its header is not JSON ({error}); {way_out}") from error
     if not isinstance(content, dict) or version_key not in content:
         raise foreign
-    if content[version_key] != version:
-        raise FeatxError(f"{file}: schema version {content[version_key]}; this featx reads version {version}")
-    try:
-        return model(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise FeatxError(
-            f"{file}: header: {place}: {first['msg']}; another version of featx made it: {way_out}"
-        ) from error
+    check_version(file, content[version_key], version)
+    return validate(file, model, content, f"another version of featx made it: {way_out}", "header")
 
 
 def _tensors(file: Path, content: bytes, what: str, way_out: str) -> dict[str, Tensor]:

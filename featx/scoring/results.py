@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.files.digest import read_json, write_json
+from featx.files.documents import check_version, validate
 from featx.metrics.statistics import Spread, spread_of
 
 SCHEMA_VERSION = 1
@@ -261,12 +262,5 @@ def read_results(run: Path) -> list[Results]:
 def _read(file: Path) -> Results:
     way_out = f"make it again with: featx eval {file.parent}"
     content = read_json(file, way_out)
-    version = content.get("featx_results")
-    if version != SCHEMA_VERSION:
-        raise FeatxError(f"{file}: schema version {version}; this featx reads version {SCHEMA_VERSION}")
-    try:
-        return Results(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise FeatxError(f"{file}: {place}: {first['msg']}; {way_out}") from error
+    check_version(file, content.get("featx_results"), SCHEMA_VERSION)
+    return validate(file, Results, content, way_out)

@@ -1,4 +1,4 @@
-"""Which videos of a store's records are live, and under which ids and facts: what later records said of them.
+"""Which videos of a store's records are live, and under which ids and with which information: what later records said of them.
 
 Nothing is ever changed in a shard. A record may say of entries of others that they are no longer read (drops), or that
 something about them is different now (updates). Both name the entry by its shard, its position there, and the id that
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.store.schema import Entry, ShardRecord, VideoFacts
+from featx.store.schema import Entry, ShardRecord, VideoInfo
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Live:
         shard_of: (V,) int64 number of its record, counted from 0 in the order of reading.
         position: (V,) int64 position in that record's ids.
         recorded_ids: The ids that stand in the shards' records, by the numbers of videos that have another one now.
-        updates: What is different now, by the video's number: ``id`` and facts.
+        updates: What is different now, by the video's number: ``id`` and fields of `VideoInfo`.
         problems: Of records whose drops or updates cannot be right: number of the record, and what is wrong.
     """
 
@@ -41,16 +41,16 @@ class Live:
     root_moves: list[tuple[int, str, str]] = field(default_factory=list)
     root_set_in: dict[int, int] = field(default_factory=dict)  # record of the last update of a video's root
 
-    def facts_now(self, number: int, recorded: VideoFacts) -> VideoFacts:
-        """Returns the facts of a video as they are now."""
+    def info_now(self, number: int, recorded: VideoInfo) -> VideoInfo:
+        """Returns the information about a video as it is now."""
         changes = {name: value for name, value in self.updates.get(number, {}).items() if name != "id"}
         root = changes.get("root", recorded.root)
         if self.root_moves and root is not None:
             changes["root"] = self.root_now(number, root)
         return dataclasses.replace(recorded, **changes) if changes else recorded
 
-    def columns_now(self, recorded: dict[str, list]) -> dict[str, list]:
-        """Returns facts of all live videos as they are now, of lists with an entry for all entries of all records."""
+    def columns_now(self, recorded: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Returns columns of information about all live videos as they are now, of lists with an entry for all entries of all records."""
         whole = len(self.place) == len(next(iter(recorded.values()), []))
         places = self.place.tolist()
         columns = {
@@ -66,7 +66,7 @@ class Live:
         return columns
 
     def root_now(self, number: int, root: str) -> str:
-        """Returns where the folder that stands in a video's facts has moved since."""
+        """Returns where the folder that stands in a video's information has moved since."""
         since = self.root_set_in.get(number, int(self.shard_of[number]))
         for record, before, now in self.root_moves:
             if record > since and root == before:

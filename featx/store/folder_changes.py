@@ -92,18 +92,18 @@ class FolderChanges:
 
 
 def stored_files(index: StoreIndex) -> dict[str, StoredFile]:
-    """Returns the files of a store by their ids; the index must have the facts about them (`FILE_FACTS`)."""
-    facts = index.facts
+    """Returns the files of a store by their ids; the index must have the information about them (`FILE_INFO`)."""
+    video_info = index.video_info
     return {
         video_id: StoredFile(video_id, path, root, FileState(size, time), complete, sha256)
         for video_id, path, root, size, time, complete, sha256 in zip(
             index.ids,
-            facts["path"],
-            facts["root"],
-            facts["size_bytes"],
-            facts["mtime_ns"],
-            facts["complete"],
-            facts["content_sha256"],
+            video_info["path"],
+            video_info["root"],
+            video_info["size_bytes"],
+            video_info["mtime_ns"],
+            video_info["complete"],
+            video_info["content_sha256"],
             strict=True,
         )
     }

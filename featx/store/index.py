@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
 from featx.errors import FeatxError
-from featx.files.checksummed_json import Damaged, read_sealed, seal
+from featx.files.checksummed_json import Damaged, dump_checksummed, read_checksummed
+from featx.files.documents import check_version, first_problem
 from featx.store.entries import Entries
 from featx.store.schema import (
     ARRAY_NAMES,
     CHANGES,
     CHUNK_ROWS,
     ENDINGS,
-    FACT_NAMES,
+    INFO_NAMES,
     READABLE_VERSIONS,
     SHARD_NAME,
     SHARDS_FOLDER,
@@ -40,10 +42,10 @@ def read_header(path: Path) -> StoreHeader:
     """
     file = path / STORE_FILE
     try:
-        content = read_sealed(file)
+        content = read_checksummed(file)
         if "featx_store" not in content:
             raise Damaged(f"{file}: not what describes a store")
-        _check_version(file, content["featx_store"])
+        check_version(file, content["featx_store"], *READABLE_VERSIONS)
         return StoreHeader.model_validate(content)
     except OSError as error:
         if next(shard_numbers(path), None) is not None:
@@ -59,21 +61,14 @@ def read_header(path: Path) -> StoreHeader:
             f"{error}; featx store verify --repair makes it again from the shards' records"
         ) from error
     except ValidationError as error:
-        problem = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
         raise Damaged(
-            f"{file}: {problem}; featx store verify --repair makes it again from the shards' records"
+            f"{file}: {first_problem(error)}; featx store verify --repair makes it again from the shards' records"
         ) from error
-
-
-def _check_version(file: Path, version: object) -> None:
-    if version not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
-        raise FeatxError(f"{file}: schema version {version}; this featx reads versions {known}")
 
 
 def header_bytes(header: StoreHeader) -> bytes:
     """Returns the content of ``store.json``."""
-    return seal(header.model_dump())
+    return dump_checksummed(header.model_dump())
 
 
 def record_bytes(record: ShardRecord) -> bytes:
@@ -82,7 +77,7 @@ def record_bytes(record: ShardRecord) -> bytes:
     for name in CHANGES:
         if not content[name]:
             del content[name]
-    return seal(content)
+    return dump_checksummed(content)
 
 
 def shard_numbers(path: Path) -> Iterator[int]:
@@ -99,8 +94,8 @@ def read_record(file: Path) -> ShardRecord:
         Damaged: If it is not what was written.
     """
     try:
-        content = read_sealed(file)
-        _check_version(file, content.get("featx_shard"))
+        content = read_checksummed(file)
+        check_version(file, content.get("featx_shard"), *READABLE_VERSIONS)
         chunks = {name: ChunkTable(**table) for name, table in content.pop("chunks").items()}
         record = ShardRecord(chunks=chunks, **(content | _changes(content)))
         _check_counts(record, file.stem)
@@ -109,14 +104,14 @@ def read_record(file: Path) -> ShardRecord:
         raise Damaged(f"{file}: not a shard's record ({error})") from error
 
 
-def _changes(content: dict) -> dict[str, list]:
+def _changes(content: dict[str, Any]) -> dict[str, list[Any]]:
     """Takes out what a record says of other records' entries."""
     drops = [
         Entry(str(shard), int(index), str(video_id)) for shard, index, video_id in content.get("drops", [])
     ]
     updates = []
     for (shard, index, video_id), now in content.get("updates", []):
-        if not set(now) <= {"id", *FACT_NAMES}:
+        if not set(now) <= {"id", *INFO_NAMES}:
             raise ValueError(f"an update of {', '.join(now)}")
         updates.append((Entry(str(shard), int(index), str(video_id)), now))
     moves = [(str(before), str(now)) for before, now in content.get("root_moves", [])]
@@ -165,7 +160,7 @@ def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
         yield record
 
 
-def store_differences(one: dict, other: dict) -> list[str]:
+def store_differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Returns what differs between two contents of ``store.json``."""
     differing = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     if "fingerprint" not in differing:
@@ -188,16 +183,16 @@ class StoreIndex:
         position: (V,) int64 position in the ids of the shard's record.
         first_row: (V,) int64 row of the shard at which the video begins.
         rows: (V,) int64 rows of each video.
-        facts: The facts that were asked for, as they are now: lists with one entry a video.
+        video_info: The fields of `VideoInfo` that were chosen, as they are now: lists with one entry a video.
     """
 
-    def __init__(self, path: Path, header: StoreHeader, facts: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path, header: StoreHeader, video_info: Iterable[str] = ()) -> None:
         """Reads all records.
 
         Args:
             path: The store.
             header: Its ``store.json``.
-            facts: Names of facts to keep in memory.
+            video_info: Names of the fields of `VideoInfo` to keep in memory.
 
         Raises:
             FeatxError: If one is damaged, or a video is in two shards.
@@ -205,7 +200,7 @@ class StoreIndex:
         self.shards: list[ShardEntry] = []
         entries = Entries()
         rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        columns: dict[str, list] = {name: [] for name in facts}
+        columns: dict[str, list[Any]] = {name: [] for name in video_info}
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)
@@ -227,7 +222,7 @@ class StoreIndex:
         self.position = live.position
         self.rows = np.concatenate(rows)[live.place]
         self.first_row = np.concatenate(first_rows)[live.place]
-        self.facts = live.columns_now(columns)
+        self.video_info = live.columns_now(columns)
         self.number_of = {video_id: number for number, video_id in enumerate(self.ids)}
         if len(self.number_of) != len(self.ids):
             twice = next(v for number, v in enumerate(self.ids) if self.number_of[v] != number)

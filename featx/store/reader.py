@@ -15,14 +15,14 @@ import numpy as np
 from featx.errors import FeatxError, nearest
 from featx.store.checked_rows import Budget, CheckedRows
 from featx.store.index import StoreIndex, read_header, read_record
-from featx.store.schema import CHUNK_ROWS, LONGEST_GUESS, VideoFacts, VideoFeatures, array_layout, record_path
+from featx.store.schema import CHUNK_ROWS, LONGEST_GUESS, VideoFeatures, VideoInfo, array_layout, record_path
 
 # Each open shard takes two file handles; the usual limit of a process is 1024.
 OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedVideos:
     """Many videos in memory: all rows (N, D) one after another, ``offsets`` (V + 1,) between the videos."""
 
     features: np.ndarray
@@ -116,7 +116,7 @@ class FeatureStore:
         """
         return self._read("pts", video_id)
 
-    def load(self, ids: Sequence[str]) -> Packed:
+    def load(self, ids: Sequence[str]) -> PackedVideos:
         """Reads many whole videos, in the order of ``ids``.
 
         Raises:
@@ -130,7 +130,7 @@ class FeatureStore:
         ids: Sequence[str],
         starts: np.ndarray | Sequence[int] | int,
         lengths: np.ndarray | Sequence[int] | int,
-    ) -> Packed:
+    ) -> PackedVideos:
         """Reads windows of consecutive rows, one of each of ``ids`` (which may repeat).
 
         Args:
@@ -157,7 +157,7 @@ class FeatureStore:
             )
         return self._gather(numbers, self.index.first_row[numbers] + begins, counts)
 
-    def videos(self, shards: Iterable[int] | None = None) -> Iterator[tuple[str, VideoFeatures, VideoFacts]]:
+    def videos(self, shards: Iterable[int] | None = None) -> Iterator[tuple[str, VideoFeatures, VideoInfo]]:
         """Reads all videos in the order of the disk, one shard in memory at a time.
 
         Args:
@@ -176,8 +176,8 @@ class FeatureStore:
             arrays = index.shards[shard].read(self.path, self.header.fingerprint)
             for number in range(first, past):
                 position = int(index.position[number])
-                facts = index.live.facts_now(number, VideoFacts.from_columns(record.facts, position))
-                yield index.ids[number], arrays.video(position), facts
+                video_info = index.live.info_now(number, VideoInfo.from_columns(record.facts, position))
+                yield index.ids[number], arrays.video(position), video_info
 
     def stretches(self, ids: Sequence[str] | None = None) -> list[Stretch]:
         """Returns where rows lie: a stretch for each shard, or more where videos were dropped, or one for each of some.
@@ -225,7 +225,7 @@ class FeatureStore:
         shard = self.index.shards[stretch.shard].open(self.path, self.header.fingerprint, "pts")
         return shard.read(stretch.first_row, len(stretch))
 
-    def facts(self, ids: Sequence[str]) -> dict[str, VideoFacts]:
+    def video_info(self, ids: Sequence[str]) -> dict[str, VideoInfo]:
         """Reads what is known of some videos' files.
 
         Raises:
@@ -239,8 +239,8 @@ class FeatureStore:
         for shard, numbers in wanted.items():
             record = read_record(record_path(self.path, index.shards[shard].name))
             for number in numbers:
-                recorded = VideoFacts.from_columns(record.facts, int(index.position[number]))
-                found[index.ids[number]] = index.live.facts_now(number, recorded)
+                recorded = VideoInfo.from_columns(record.facts, int(index.position[number]))
+                found[index.ids[number]] = index.live.info_now(number, recorded)
         return found
 
     def _place(self, video_id: str) -> tuple[int, int, int]:
@@ -253,7 +253,7 @@ class FeatureStore:
         shard, first, rows = self._place(video_id)
         return self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
 
-    def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> Packed:
+    def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> PackedVideos:
         """Copies ``counts`` (V,) rows from ``first_rows`` (V,) of the videos' shards on, in the order of the disk."""
         offsets = np.zeros(len(numbers) + 1, np.int64)
         np.cumsum(counts, out=offsets[1:])
@@ -272,7 +272,7 @@ class FeatureStore:
                 features[begin:end] = chunk[row:last]  # nearly every window; a call would double its cost
             else:
                 rows.copy_to(features[begin:end], first)
-        return Packed(features, offsets)
+        return PackedVideos(features, offsets)
 
     def _features_of(self, shard: int) -> CheckedRows:
         rows = self._features.get(shard)

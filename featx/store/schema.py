@@ -83,7 +83,7 @@ class StoreHeader(BaseModel):
 
 
 @dataclass(frozen=True)
-class VideoFacts:
+class VideoInfo:
     """What was found out about a video's file while it was decoded; None is what nobody knows (imported features).
 
     Attributes:
@@ -125,13 +125,13 @@ class VideoFacts:
     transfer: str | None = None
 
     @staticmethod
-    def from_columns(columns: dict[str, list], number: int) -> VideoFacts:
+    def from_columns(columns: dict[str, list[Any]], number: int) -> VideoInfo:
         """Takes those of one video out of a record's columns; a record of before may lack some."""
-        return VideoFacts(**{name: columns[name][number] for name in FACT_NAMES if name in columns})
+        return VideoInfo(**{name: columns[name][number] for name in INFO_NAMES if name in columns})
 
 
-FACT_NAMES = tuple(each.name for each in dataclasses.fields(VideoFacts))
-REQUIRED_FACTS = FACT_NAMES[:7]  # those that records of version 1 have
+INFO_NAMES = tuple(each.name for each in dataclasses.fields(VideoInfo))
+REQUIRED_INFO = INFO_NAMES[:7]  # those that records of version 1 have
 
 
 @dataclass(frozen=True)
@@ -222,23 +222,23 @@ class ShardRecord:
         store: The content of ``store.json``: to which store the shard belongs.
         ids: Video ids.
         rows: How many rows each video has.
-        facts: Lists with one entry a video, by the names of `VideoFacts`.
+        facts: What is known of the videos: lists with one entry a video, by the names of `VideoInfo`. The file's own word.
         files: Size and sha256 of each file of the shard, by its path below ``shards/``.
         chunks: Where each array's bytes are.
         featx_shard: Version of this layout.
         drops: Entries that are no longer read, for ever.
-        updates: Entries of which something is different now, with that: ``id``, or facts by their names. What a later
+        updates: Entries of which something is different now, with that: ``id``, or fields of `VideoInfo`. What a later
             record says wins.
-        root_moves: Pairs of folders: in the facts of all shards before this one, ``root`` is the second now if it is
+        root_moves: Pairs of folders: in the video information of all shards before this one, ``root`` is the second now if it is
             the first.
     """
 
     name: str
     format: str
-    store: dict
+    store: dict[str, Any]
     ids: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
-    facts: dict[str, list] = field(default_factory=dict)
+    facts: dict[str, list[Any]] = field(default_factory=dict)
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
     chunks: dict[str, ChunkTable] = field(default_factory=dict)
     featx_shard: int = SCHEMA_VERSION

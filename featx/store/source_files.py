@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from featx.errors import FeatxError
-from featx.store.schema import VideoFacts
+from featx.store.schema import VideoInfo
 
 IMPORTED = ".npy"  # features came from such a file; nobody knows the video's
 
@@ -34,19 +34,19 @@ class Recorded(Protocol):
         ...
 
 
-def source_file(video_id: str, facts: VideoFacts, folder: Path | None = None) -> Path:
+def source_file(video_id: str, video_info: VideoInfo, folder: Path | None = None) -> Path:
     """Returns where the file of a stored video should be; it need not be there.
 
     Args:
         video_id: Its id.
-        facts: What the store knows of it.
+        video_info: What the store knows of it.
         folder: Where the folder that was extracted is now (``--videos``); by default where it was then. A store that
             does not know that folder has its files at ``folder`` / id.
     """
     if folder is None:
-        return recorded_file(facts)
-    known = facts.root is not None and not facts.path.endswith(IMPORTED)
-    return folder / (facts.path if known else video_id)
+        return recorded_file(video_info)
+    known = video_info.root is not None and not video_info.path.endswith(IMPORTED)
+    return folder / (video_info.path if known else video_id)
 
 
 def recorded_file(recorded: Recorded) -> Path:

@@ -35,7 +35,8 @@ def ffmpeg_path() -> str:
         return found
     import imageio_ffmpeg
 
-    return imageio_ffmpeg.get_ffmpeg_exe()
+    bundled: str = imageio_ffmpeg.get_ffmpeg_exe()
+    return bundled
 
 
 def ffmpeg_version() -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.data_manifests.building.draw import draw_class_splits, draw_episodes
+from featx.data_manifests.building.draw import EpisodeDraw, draw_class_splits, draw_episodes
 from featx.data_manifests.building.lists import VideoFinder
 from featx.errors import FeatxError
 from featx.manifest.episodes import (
@@ -44,12 +44,12 @@ sizes = {"train": st.integers(2, 6), "test": st.integers(1, 4), "classes": st.in
 @given(**sizes, ways=st.integers(1, 7), shots=st.integers(1, 6), seed=st.integers(0, 5))
 def test_n_way_draws(train: int, test: int, classes: int, ways: int, shots: int, seed: int) -> None:
     manifest = make_manifest(train, test, classes)
-    wanted = {"ways": ways, "shots": shots, "seed": seed, "pool": ["train", "test"], "test_split": None}
+    draw = EpisodeDraw(ways, shots, pool=["train", "test"], test_split=None, seed=seed)
     if ways > classes or shots >= train + test:
         with pytest.raises(FeatxError, match="lower --ways"):
-            draw_episodes(manifest, count=1, **wanted)
+            draw_episodes(manifest, draw, count=1)
         return
-    episodes = draw_episodes(manifest, count=4, **wanted)
+    episodes = draw_episodes(manifest, draw, count=4)
     for episode in episodes:
         assert not episode_problems(episode, manifest)
         assert len(set(episode.classes)) == ways and len(episode.train) == ways * shots
@@ -58,20 +58,18 @@ def test_n_way_draws(train: int, test: int, classes: int, ways: int, shots: int,
         everything = {v.id for v in manifest.videos if v.split and v.label in episode.classes}
         assert set(episode.train) | set(episode.test) == everything
         assert not set(episode.train) & set(episode.test)
-    assert (
-        draw_episodes(manifest, count=2, **wanted) == episodes[:2]
-    )  # more episodes leave the first as they are
+    assert draw_episodes(manifest, draw, count=2) == episodes[:2]  # more episodes leave the first as they are
 
 
 @given(**sizes, shots=st.integers(1, 6), seed=st.integers(0, 5))
 def test_draws_of_all_classes(train: int, test: int, classes: int, shots: int, seed: int) -> None:
     manifest = make_manifest(train, test, classes)
-    wanted = {"ways": None, "shots": shots, "seed": seed, "pool": ["train"], "test_split": "test"}
+    draw = EpisodeDraw(None, shots, pool=["train"], test_split="test", seed=seed)
     if shots > train:
         with pytest.raises(FeatxError, match="lower --shots"):
-            draw_episodes(manifest, count=1, **wanted)
+            draw_episodes(manifest, draw, count=1)
         return
-    for episode in draw_episodes(manifest, count=2, **wanted):
+    for episode in draw_episodes(manifest, draw, count=2):
         assert not episode_problems(episode, manifest)
         assert episode.classes == manifest.labels and len(episode.train) == classes * shots
         assert set(episode.test) == {video.id for video in manifest.split("test")}
@@ -80,8 +78,8 @@ def test_draws_of_all_classes(train: int, test: int, classes: int, shots: int, s
 
 def test_another_seed_draws_others() -> None:
     manifest = make_manifest(20, 5, 9)
-    wanted = {"ways": 5, "shots": 5, "count": 3, "pool": ["train"], "test_split": "test"}
-    first, second = (draw_episodes(manifest, seed=seed, **wanted) for seed in (0, 1))
+    draws = [EpisodeDraw(5, 5, pool=["train"], test_split="test", seed=seed) for seed in (0, 1)]
+    first, second = (draw_episodes(manifest, draw, count=3) for draw in draws)
     assert first != second
     assert len({tuple(episode.classes) for episode in first}) > 1
 

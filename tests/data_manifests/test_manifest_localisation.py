@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from localisation_files import ACTIVITYNET, write_json, write_thumos14
 
-from featx.data_manifests.official.info.read import read_facts
+from featx.data_manifests.official.info.read import read_dataset_info
 from featx.manifest.videos import Manifest, Span, read_manifest
 
 
@@ -279,5 +279,5 @@ def test_check_counts_segments(thumos14: Path, make, featx) -> None:
 
 
 def test_every_excluded_video_has_a_reason() -> None:
-    facts = read_facts("thumos14")
-    assert all(set(rule.videos) <= facts.odd_videos.keys() for rule in facts.exclusions.values())
+    info = read_dataset_info("thumos14")
+    assert all(set(rule.videos) <= info.odd_videos.keys() for rule in info.exclusions.values())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.data_manifests.building.draw import draw_test_videos
+from featx.data_manifests.building.draw import SplitDraw, draw_test_videos
 from featx.manifest.videos import read_manifest
 
 
@@ -52,10 +52,10 @@ def test_class_folders_are_split_by_a_seed(tmp_path: Path, featx) -> None:
 @given(st.integers(2, 60), st.floats(0, 1), st.integers(0, 9))
 def test_a_draw_leaves_something_to_learn_and_to_test(count: int, fraction: float, seed: int) -> None:
     paths = [str(number) for number in range(count)]
-    drawn = draw_test_videos(paths, "x", fraction, seed)
+    drawn = draw_test_videos(paths, "x", SplitDraw(fraction, seed))
     assert 1 <= len(drawn) <= count - 1 and drawn <= set(paths)
     assert abs(len(drawn) - fraction * count) <= 1
-    assert drawn == draw_test_videos(paths, "x", fraction, seed)
+    assert drawn == draw_test_videos(paths, "x", SplitDraw(fraction, seed))
 
 
 def test_split_folders_are_taken(tmp_path: Path, featx) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from featx.data_manifests.building.names import class_texts, split_camel_case
-from featx.data_manifests.official.info.read import read_facts
+from featx.data_manifests.official.info.read import read_dataset_info
 from featx.extract.plan.videos import find_videos
 from featx.manifest.videos import Manifest, read_manifest
 from featx.video.files import without_ending
@@ -175,7 +175,7 @@ def test_a_test_entry_whose_file_is_learned_from_is_an_error(tmp_path: Path, fea
 
 def test_official_counts_of_ucf101() -> None:
     counts = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
-    known = read_facts("ucf101").counts
+    known = read_dataset_info("ucf101").counts
     assert {number: (split["train"], split["test"]) for number, split in known.items()} == counts
     assert {sum(split) for split in counts.values()} == {13_320}  # videos in all
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from featx.data_manifests.official.info.read import read_facts
+from featx.data_manifests.official.info.read import read_dataset_info
 from featx.evaluate.report.paper.read import (
     LOCALISATION_TABLES,
     TABLES,
@@ -23,7 +23,7 @@ def test_a_table_has_source_and_sound_rows(name: str) -> None:
     ]
     assert len(set(keys)) == len(keys)
     for row in table.rows:
-        assert read_facts(row.data_set).name == row.data_set
+        assert read_dataset_info(row.data_set).name == row.data_set
         assert row.metrics and all(0 < value < 100 for value in row.metrics.values())
         if {"top1", "top5"} <= set(row.metrics):
             assert row.metrics["top1"] < row.metrics["top5"]
@@ -41,10 +41,10 @@ def test_localisation_rows_are_sound(name: str) -> None:
     """Precision falls as the overlap grows, and THUMOS14's averages are those of the overlaps, up to rounding."""
     settings = read_paper_settings()
     for row in read_paper_table(name).rows:
-        facts = read_facts(row.data_set)
-        assert settings.split[row.data_set] == facts.test_split
-        assert settings.classes[row.data_set] == facts.class_count
-        assert row.seen is None or 0 < row.seen < facts.class_count
+        info = read_dataset_info(row.data_set)
+        assert settings.split[row.data_set] == info.test_split
+        assert settings.classes[row.data_set] == info.class_count
+        assert row.seen is None or 0 < row.seen < info.class_count
         values = {key: value for key, value in row.metrics.items() if key != "average_map"}
         assert list(values.values()) == sorted(values.values(), reverse=True)
         known = {f"map@{overlap:g}" for overlap in (*THUMOS14_TIOU, *ACTIVITYNET_TIOU)}
@@ -64,6 +64,6 @@ def test_a_missing_or_ambiguous_cell_is_none() -> None:
     "name", ["hmdb51", "ucf101", "kinetics400", "kinetics700", "thumos14", "activitynet"]
 )
 def test_facts(name: str) -> None:
-    facts = read_facts(name)
-    for counts in facts.counts.values():
-        assert facts.test_split in counts and all(count > 0 for count in counts.values())
+    info = read_dataset_info(name)
+    for counts in info.counts.values():
+        assert info.test_split in counts and all(count > 0 for count in counts.values())

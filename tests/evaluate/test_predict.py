@@ -89,7 +89,7 @@ def test_whole_videos_are_scored_as_by_eval(class_data: Path, run: Path, tmp_pat
 def test_a_window_is_scored_like_a_video_of_its_rows(
     class_data: Path, run: Path, tmp_path: Path, featx
 ) -> None:
-    from featx.store.schema import VideoFacts, VideoFeatures
+    from featx.store.schema import VideoFeatures, VideoInfo
     from featx.store.writing.writer import StoreWriter
 
     store = FeatureStore(class_data / "features")
@@ -100,7 +100,7 @@ def test_a_window_is_scored_like_a_video_of_its_rows(
         for index in range(len(windows)):
             part = slice(windows.first_row[index], windows.first_row[index] + windows.rows[index])
             rows = VideoFeatures(video.features[part], video.pts[part], video.frame_index[part])
-            writer.add(f"{index:03}", rows, VideoFacts("x", 1, 1, 64, 64, 0.8))
+            writer.add(f"{index:03}", rows, VideoInfo("x", 1, 1, 64, 64, 0.8))
     for adapter in (
         run,
         *(make_baseline(method, class_data, tmp_path, featx) for method in ("zero-shot", "nearest-mean")),
@@ -118,14 +118,14 @@ def test_a_window_is_scored_like_a_video_of_its_rows(
 def test_features_without_times_are_classified_whole(
     class_data: Path, run: Path, tmp_path: Path, featx
 ) -> None:
-    from featx.store.schema import VideoFacts, VideoFeatures
+    from featx.store.schema import VideoFeatures, VideoInfo
     from featx.store.writing.writer import StoreWriter
 
     store = FeatureStore(class_data / "features")
     video = store["red-star/test-0.mp4"]
     with StoreWriter(tmp_path / "imported", store.header.fingerprint, model_source="tiny") as writer:
         rows = VideoFeatures(video.features, np.full(len(video), np.nan), np.full(len(video), -1, np.int32))
-        writer.add("v", rows, VideoFacts("v", 1, 1, 64, 64, 1.0))
+        writer.add("v", rows, VideoInfo("v", 1, 1, 64, 64, 1.0))
     words = ["predict", "--store", tmp_path / "imported", "--adapter", run]
     (one,) = said(featx(*words, "--format", "json"))
     assert one["start_s"] is None and one["classes"][0]["class"] == "red-star"

@@ -160,7 +160,7 @@ def test_a_clip_of_a_longer_video_has_that_part_of_its_rows(
     from synthetic import tiny_fingerprint
 
     from featx.manifest.videos import Header
-    from featx.store.schema import VideoFacts, VideoFeatures
+    from featx.store.schema import VideoFeatures, VideoInfo
     from featx.store.writing.writer import StoreWriter
 
     sentences = ["a red star at the left", "a blue ring at the right"]
@@ -168,7 +168,7 @@ def test_a_clip_of_a_longer_video_has_that_part_of_its_rows(
     rows = np.repeat(text, 40, axis=0)
     with StoreWriter(tmp_path / "features", tiny_fingerprint(), model_source="tiny") as writer:
         features = VideoFeatures(rows.astype(np.float16), np.arange(80) / 25, np.arange(80, dtype=np.int32))
-        writer.add("film.mp4", features, VideoFacts("film.mp4", 1, 1, 64, 64, 3.2))
+        writer.add("film.mp4", features, VideoInfo("film.mp4", 1, 1, 64, 64, 3.2))
     parts = [(0.0, 1.6), (1.6, 3.2)]
     videos = [
         Video(

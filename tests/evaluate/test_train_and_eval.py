@@ -13,7 +13,7 @@ from synthetic import ORDER_CLASSES, ORDER_PER_CLASS, make_order_data, tiny_fing
 
 from featx.model.adapter import read_header
 from featx.store.reader import FeatureStore
-from featx.store.schema import VideoFacts
+from featx.store.schema import VideoInfo
 from featx.store.writing.writer import StoreWriter
 
 
@@ -174,7 +174,7 @@ def test_a_store_that_was_extended_still_fits(train, order_data: Path, tmp_path:
     store = FeatureStore(folder)
     video_id = next(iter(store))
     with StoreWriter(folder, store.header.fingerprint) as writer:
-        writer.add("more.mp4", store[video_id], VideoFacts("more.mp4", 1, 1, 64, 64, 1.0))
+        writer.add("more.mp4", store[video_id], VideoInfo("more.mp4", 1, 1, 64, 64, 1.0))
     assert top1(featx("eval", run, "--format", "json", "--store", folder)) == before
 
 

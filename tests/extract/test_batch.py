@@ -11,7 +11,13 @@ from featx.extract.decoding import batch
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.decoding.sampling import choose_sampling
 from featx.extract.plan.videos import SourceVideo
-from featx.extract.workers.decoder_pool import Chunk, End, PictureOptions, decode_small_videos, decode_video
+from featx.extract.workers.decoder_pool import (
+    Chunk,
+    PictureOptions,
+    VideoEnd,
+    decode_small_videos,
+    decode_video,
+)
 from featx.video.ffmpeg import ffmpeg_path
 
 KINDS = {
@@ -33,13 +39,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> list[SourceVideo]:
     return [SourceVideo(name, folder / name) for name in KINDS]
 
 
-def by_video(items: list[Chunk | End]) -> dict[str, tuple[np.ndarray, End]]:
+def by_video(items: list[Chunk | VideoEnd]) -> dict[str, tuple[np.ndarray, VideoEnd]]:
     pixels: dict[str, list[np.ndarray]] = {}
-    ends: dict[str, End] = {}
+    ends: dict[str, VideoEnd] = {}
     for item in items:
         if isinstance(item, Chunk):
             pixels.setdefault(item.video.id, []).append(item.pixels)
-        elif item.again:
+        elif item.restart:
             pixels.pop(item.video.id, None)
         else:
             ends[item.video.id] = item
@@ -63,7 +69,7 @@ def test_together_as_alone(small: list[SourceVideo], mode: dict, fast: bool) -> 
         np.testing.assert_array_equal(pixels, expected)
         for part in ("picture", "pts", "frame_index"):
             np.testing.assert_array_equal(getattr(end.rows, part), getattr(alone.rows, part))
-        assert end.facts == alone.facts and end.failure is None
+        assert end.video_info == alone.video_info and end.failure is None
 
 
 def test_a_bad_one_costs_the_others_nothing(small: list[SourceVideo], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.decoding.sampling import choose_sampling
 from featx.extract.decoding.video_errors import DecodeError
 from featx.extract.plan.videos import SourceVideo
-from featx.extract.workers.decoder_pool import Chunk, End, PictureOptions, decode_video
+from featx.extract.workers.decoder_pool import Chunk, PictureOptions, VideoEnd, decode_video
 
 
 def ffmpeg_children() -> list[int]:
@@ -38,9 +38,9 @@ def test_a_killed_decoder_costs_one_attempt(shape_videos: Path) -> None:
     (child,) = ffmpeg_children()
     os.kill(child, signal.SIGKILL)
     seen = [first, *items]
-    (again,) = [i for i, item in enumerate(seen) if isinstance(item, End) and item.again]
+    (again,) = [i for i, item in enumerate(seen) if isinstance(item, VideoEnd) and item.restart]
     ending = seen[-1]
-    assert isinstance(ending, End) and ending.failure is None and ending.rows is not None
+    assert isinstance(ending, VideoEnd) and ending.failure is None and ending.rows is not None
     for one, other in zip(seen[again + 1 : -1], undisturbed[:-1], strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
 
@@ -63,8 +63,8 @@ def test_a_decoder_that_always_dies_is_a_failure(shape_videos: Path) -> None:
     finally:
         stop.set()
         killer.join()
-    endings = [item for item in items if isinstance(item, End)]
-    assert [end.again for end in endings] == [True, True, False]
+    endings = [item for item in items if isinstance(item, VideoEnd)]
+    assert [end.restart for end in endings] == [True, True, False]
     assert endings[-1].failure is not None and "killed by signal 9" in endings[-1].failure.error
 
 
@@ -93,14 +93,14 @@ def test_what_becomes_of_a_damaged_video(real_videos: Path, on_damage: str) -> N
     """28 frames come before the first damaged packet; one more, decoded before it, is shown after."""
     options = PictureOptions(64, on_damage=on_damage)
     items = list(decode_video(SourceVideo("d", real_videos / "dc_corrupted.mp4"), options))
-    again = next(number for number, item in enumerate(items) if isinstance(item, End) and item.again)
+    again = next(number for number, item in enumerate(items) if isinstance(item, VideoEnd) and item.restart)
     *chunks, end = items[again + 1 :]
     assert sum(len(chunk.pixels) for chunk in chunks) == (29 if on_damage == "keep" else 0)
     assert end.failure is not None and "Invalid NAL unit size" in end.failure.error
     if on_damage == "drop":
         assert end.rows is None and "nothing of it is stored" in end.failure.outcome
     else:
-        assert len(end.rows.picture) == 29 and not end.facts.complete
+        assert len(end.rows.picture) == 29 and not end.video_info.complete
         assert end.rows.frame_index[:28].tolist() == list(range(28))
         assert end.failure.outcome == "29 frames are sound, 21 are lost; the sound ones are stored"
 

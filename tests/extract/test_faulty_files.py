@@ -12,7 +12,7 @@ from conftest import SHARED
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.remarks import Remarks
 from featx.store.reader import FeatureStore
-from featx.store.schema import VideoFacts
+from featx.store.schema import VideoInfo
 
 ROWS = {
     **{"joined.ts": 40, "joined_sizes.ts": 40, "late.mkv": 20, "still_and_video.mp4": 40},
@@ -41,13 +41,17 @@ def test_faulty_files_give_what_is_right(cases: Path, tmp_path: Path, featx) -> 
     assert "2 videos with times that step back" in outcome.err
     assert "1 video with several video streams" in outcome.err
 
-    facts = store.facts(list(store))
-    assert (facts["still_and_video.mp4"].width, facts["still_and_video.mp4"].stream) == (320, 1)
+    video_info = store.video_info(list(store))
+    assert (video_info["still_and_video.mp4"].width, video_info["still_and_video.mp4"].stream) == (320, 1)
     np.testing.assert_allclose(store.pts("late.mkv"), 10 + np.arange(20) / 20)
-    assert facts["late.mkv"].start_s == 10.0
+    assert video_info["late.mkv"].start_s == 10.0
     for name in ("joined.ts", "joined_sizes.ts"):
         np.testing.assert_allclose(store.pts(name), 1.5 + np.arange(40) / 20, atol=1e-4)
-        assert (facts[name].time_jumps, facts[name].concealed, facts[name].complete) == (1, 0, True)
+        assert (video_info[name].time_jumps, video_info[name].concealed, video_info[name].complete) == (
+            1,
+            0,
+            True,
+        )
     # The first halves are the same recording, and so are the second ones, in whatever file they are.
     joined, sizes = (store[name].features for name in ("joined.ts", "joined_sizes.ts"))
     np.testing.assert_array_equal(joined[:20], joined[20:])
@@ -76,8 +80,8 @@ def test_a_bomb_takes_little_memory(cases: Path) -> None:
 
 
 def test_what_is_unusual_is_counted_and_named() -> None:
-    plain = VideoFacts("a", 1, 1, 64, 64, 1.0, sample_aspect="1:1", interlaced=False, streams=1, concealed=0)
-    odd = VideoFacts(
+    plain = VideoInfo("a", 1, 1, 64, 64, 1.0, sample_aspect="1:1", interlaced=False, streams=1, concealed=0)
+    odd = VideoInfo(
         "b",
         1,
         1,

@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from living_folder import FINGERPRINT, QuickCrew, make_clips
+from living_folder import FINGERPRINT, QuickWorkerPool, make_clips
 
 from featx.errors import FeatxError
 from featx.extract import run as run_module
 from featx.extract.plan import todo as todo_module
 from featx.extract.plan.videos import SourceVideo, find_videos
-from featx.extract.workers.decoder_pool import End, PictureOptions, decode_video
+from featx.extract.workers.decoder_pool import PictureOptions, VideoEnd, decode_video
 from featx.store.folder_changes import FoundFile, StoredFile, compare
 from featx.store.reader import FeatureStore
 from featx.store.source_files import FileState, content_sha256, source_file
@@ -27,8 +27,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "Crew", QuickCrew)
-    monkeypatch.setattr(QuickCrew, "options", PictureOptions(32))
+    monkeypatch.setattr(run_module, "WorkerPool", QuickWorkerPool)
+    monkeypatch.setattr(QuickWorkerPool, "options", PictureOptions(32))
 
 
 def found_in(folder: Path) -> list[FoundFile]:
@@ -170,7 +170,7 @@ def test_a_file_that_is_written_while_it_is_read_is_a_failure(clips: list[bytes]
     next(items)
     later(file)
     *_, end = items
-    assert isinstance(end, End) and end.rows is None and end.failure is not None
+    assert isinstance(end, VideoEnd) and end.rows is None and end.failure is not None
     assert end.failure.error == "changed while it was read"
 
 
@@ -181,13 +181,13 @@ def test_a_store_works_from_anywhere(clips: list[bytes], tmp_path: Path, quick, 
     monkeypatch.chdir(tmp_path)
     assert featx("extract", "here", "--to", "s").code == 0
     monkeypatch.chdir("/")
-    facts = FeatureStore(tmp_path / "s").facts(["deep/a.mp4"])["deep/a.mp4"]
-    assert (facts.path, facts.root) == ("deep/a.mp4", os.path.realpath(tmp_path / "here"))
-    assert facts.content_sha256 == content_sha256(file)
-    assert source_file("deep/a.mp4", facts).read_bytes() == clips[0]
+    video_info = FeatureStore(tmp_path / "s").video_info(["deep/a.mp4"])["deep/a.mp4"]
+    assert (video_info.path, video_info.root) == ("deep/a.mp4", os.path.realpath(tmp_path / "here"))
+    assert video_info.content_sha256 == content_sha256(file)
+    assert source_file("deep/a.mp4", video_info).read_bytes() == clips[0]
     (tmp_path / "here").rename(tmp_path / "there")
-    assert source_file("deep/a.mp4", facts, tmp_path / "there").read_bytes() == clips[0]
-    old = dataclasses.replace(facts, root=None, path="here/deep/a.mp4")
+    assert source_file("deep/a.mp4", video_info, tmp_path / "there").read_bytes() == clips[0]
+    old = dataclasses.replace(video_info, root=None, path="here/deep/a.mp4")
     assert source_file("deep/a.mp4", old, tmp_path / "there").read_bytes() == clips[0]
 
 
@@ -269,22 +269,22 @@ def test_a_kept_video_is_tried_again_when_something_has_changed(
     (folder / "good.mp4").write_bytes(clips[0])
     tried: list[str] = []
     incomplete = True
-    original = QuickCrew.decode
+    original = QuickWorkerPool.decode
 
     def decode(self, video):
         tried.append(video.id)
-        rows, facts, failure = original(self, video)
+        rows, video_info, failure = original(self, video)
         if video.id != "kept.mp4" or not incomplete:
-            return rows, facts, failure
+            return rows, video_info, failure
         cut = type(rows)(rows.features[:2], rows.pts[:2], rows.frame_index[:2])
         text = ("decode", "something is missing", "the sound ones are stored", [])
         return (
             cut,
-            dataclasses.replace(facts, complete=False),
+            dataclasses.replace(video_info, complete=False),
             todo_module.Failure(video.id, str(video.path), *text),
         )
 
-    monkeypatch.setattr(QuickCrew, "decode", decode)
+    monkeypatch.setattr(QuickWorkerPool, "decode", decode)
     (folder / "kept.mp4").write_bytes(clips[1])
     words = ["extract", folder, "--to", store, "--on-damage", "keep"]
 
@@ -317,7 +317,7 @@ def test_a_store_of_before_is_gone_on_with(clips: list[bytes], tmp_path: Path, q
     """Version 1: no folder, no hashes, paths of another working directory."""
     from stores import video
 
-    from featx.store.schema import VideoFacts
+    from featx.store.schema import VideoInfo
     from featx.store.writing.writer import StoreWriter
 
     folder = tmp_path / "v"
@@ -326,7 +326,7 @@ def test_a_store_of_before_is_gone_on_with(clips: list[bytes], tmp_path: Path, q
         for number, name in enumerate(["a.mp4", "b.mp4"]):
             (folder / name).write_bytes(clips[number])
             status = (folder / name).stat()
-            about = VideoFacts(f"old/{name}", status.st_size, status.st_mtime_ns, 48, 32, 1.0)
+            about = VideoInfo(f"old/{name}", status.st_size, status.st_mtime_ns, 48, 32, 1.0)
             writer.add(name, video(7, number, 16), about)
     (folder / "b.mp4").write_bytes(clips[2])
     done = featx("extract", folder, "--to", tmp_path / "s")

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from living_folder import CachingCrew, QuickCrew, make_clips
+from living_folder import CachingWorkerPool, QuickWorkerPool, make_clips
 from stores import assert_equal
 
 from featx.extract import run as run_module
@@ -75,17 +75,17 @@ class LivingFolder(RuleBasedStateMachine):
 
     def extract(self, check: str = "time", stop_after: int | None = None) -> None:
         before, found = Counter(self.known.values()), self.sound()
-        QuickCrew.computed.clear()
+        QuickWorkerPool.computed.clear()
         options = QUICK.model_copy(update={"check": check})
         if stop_after is not None:
-            QuickCrew.stop_after = stop_after
+            QuickWorkerPool.stop_after = stop_after
             with contextlib.suppress(KeyboardInterrupt):
                 extract_videos([self.folder], self.store, options)
-            QuickCrew.stop_after = None
+            QuickWorkerPool.stop_after = None
         tally, _ = extract_videos([self.folder], self.store, options)
         # Of each content, as many videos are computed as the store did not have.
         expected = Counter(found.values()) - before
-        assert QuickCrew.computed == Counter({sha256(content): n for content, n in expected.items()})
+        assert QuickWorkerPool.computed == Counter({sha256(content): n for content, n in expected.items()})
         self.compare_with_fresh(found)
         damaged = self.files().keys() - found.keys()
         assert tally.failed == len(damaged - self.accepted) and tally.accepted == len(damaged & self.accepted)
@@ -95,16 +95,18 @@ class LivingFolder(RuleBasedStateMachine):
         store = FeatureStore(self.store)
         fresh = self.place / "fresh"
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run_module, "Crew", CachingCrew)
+            patch.setattr(run_module, "WorkerPool", CachingWorkerPool)
             extract_videos([self.folder], fresh, QUICK)
-        expected = {video_id: (rows, facts) for video_id, rows, facts in FeatureStore(fresh).videos()}
+        expected = {
+            video_id: (rows, video_info) for video_id, rows, video_info in FeatureStore(fresh).videos()
+        }
         assert set(expected) == set(found)
-        seen = {video_id: (rows, facts) for video_id, rows, facts in store.videos()}
+        seen = {video_id: (rows, video_info) for video_id, rows, video_info in store.videos()}
         gone = seen.keys() - expected.keys()
         assert gone <= self.known.keys() and not gone & self.files().keys()
-        for video_id, (rows, facts) in expected.items():
+        for video_id, (rows, video_info) in expected.items():
             assert_equal(seen[video_id][0], rows)
-            assert seen[video_id][1] == facts
+            assert seen[video_id][1] == video_info
         self.known = {**{video_id: self.known[video_id] for video_id in gone}, **found}
         assert verify(self.store).findings == []
         assert set(FailureList(self.store).ids) == set(FailureList(fresh).ids)
@@ -210,7 +212,7 @@ class LivingFolder(RuleBasedStateMachine):
 def quick(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     if not CLIPS:
         CLIPS.extend(make_clips(tmp_path_factory.mktemp("clips"), 7))
-    monkeypatch.setattr(run_module, "Crew", QuickCrew)
+    monkeypatch.setattr(run_module, "WorkerPool", QuickWorkerPool)
 
 
 def live(examples: int, steps: int) -> None:
@@ -237,7 +239,7 @@ def test_a_folder_that_lives_long(quick: None) -> None:
 
 def test_the_command_itself(quick: None, tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same with worker processes, CLIP, and an ffmpeg that writes down what it decodes."""
-    monkeypatch.undo()  # the real crew
+    monkeypatch.undo()  # the real worker pool
     from test_kill import Diary
 
     diary = Diary(tmp_path)
@@ -269,4 +271,4 @@ def test_the_command_itself(quick: None, tmp_path: Path, featx, monkeypatch: pyt
     assert set(lived) == set(fresh) == {"b.mp4", "c.mp4", "deep/a.mp4", "f.mp4"}
     for video_id in fresh:
         assert_equal(lived[video_id], fresh[video_id])
-    assert lived.facts(list(fresh)) == fresh.facts(list(fresh))
+    assert lived.video_info(list(fresh)) == fresh.video_info(list(fresh))

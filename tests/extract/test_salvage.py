@@ -18,7 +18,7 @@ from featx.extract.decoding.packets import Packets
 from featx.extract.decoding.salvage import true_frames
 from featx.extract.decoding.sampling import choose_sampling
 from featx.extract.plan.videos import SourceVideo
-from featx.extract.workers.decoder_pool import Chunk, End, PictureOptions, decode_video
+from featx.extract.workers.decoder_pool import Chunk, PictureOptions, VideoEnd, decode_video
 from featx.video.ffmpeg import ffmpeg_path
 
 SIDE = 64
@@ -36,7 +36,7 @@ def make(
     return to
 
 
-def decoded(path: Path, **options: object) -> tuple[np.ndarray, End]:
+def decoded(path: Path, **options: object) -> tuple[np.ndarray, VideoEnd]:
     """Returns the pictures of the rows, (R, n, n, 3), and the last word on a video."""
     picture = {key: options.pop(key) for key in ("on_damage",) if key in options}
     decode = DecodeOptions(**{"fast_size": None, **options})  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ def decoded(path: Path, **options: object) -> tuple[np.ndarray, End]:
     for item in decode_video(SourceVideo("v", path), PictureOptions(SIDE, decode, **picture)):  # type: ignore[arg-type]
         if isinstance(item, Chunk):
             chunks.append(item.pixels)
-        elif item.again:
+        elif item.restart:
             chunks = []
         else:
             end = item
@@ -85,8 +85,8 @@ def join(to: Path, *parts: Path) -> Path:
 def test_joined_recordings_are_whole_and_their_times_go_on(tmp_path: Path) -> None:
     first, second = make(tmp_path / "a.ts"), make(tmp_path / "b.ts", size="64x96", seconds=1)
     pictures, end = decoded(join(tmp_path / "joined.ts", first, second))
-    assert end.failure is None and end.facts.complete
-    assert (end.facts.concealed, end.facts.time_jumps) == (0, 1)
+    assert end.failure is None and end.video_info.complete
+    assert (end.video_info.concealed, end.video_info.time_jumps) == (0, 1)
     truth = true_pictures(first) + true_pictures(second)
     assert len(pictures) == len(truth) == 60
     for picture, (_, expected) in zip(pictures, truth, strict=True):
@@ -190,7 +190,7 @@ def test_nothing_that_was_made_up_is_kept(
         if damage is not cut_off:
             behind += bool((end.rows.pts - end.rows.pts[0]).max() > 2.7)
             assert len(pictures) >= 30
-        assert end.facts.complete == (end.failure is None)
+        assert end.video_info.complete == (end.failure is None)
     assert behind >= 3 or damage is cut_off, "decoding does not go on behind the damage"
 
 
@@ -201,7 +201,7 @@ def test_a_recording_that_begins_in_the_middle_is_no_damage(tmp_path: Path) -> N
     # tables first, then from a third of the file on
     begun.write_bytes(content[: 3 * TS_PACKET] + content[len(content) // TS_PACKET // 3 * TS_PACKET :])
     pictures, end = decoded(begun)
-    assert end.failure is None and end.facts.complete
+    assert end.failure is None and end.video_info.complete
     assert 20 < len(pictures) < 45
     assert_all_true(whole, pictures, end.rows.pts)
 
@@ -248,9 +248,14 @@ def test_the_moving_stream_goes_before_a_larger_still(tmp_path: Path) -> None:
     codec = ["-map", "0:v", "-map", "1:v", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
     subprocess.run([ffmpeg_path(), "-v", "error", *still, *moving, *codec, str(both)], check=True, timeout=60)
     pictures, end = decoded(both)
-    assert (len(pictures), end.facts.width, end.facts.stream, end.facts.streams) == (40, 64, 1, 2)
+    assert (len(pictures), end.video_info.width, end.video_info.stream, end.video_info.streams) == (
+        40,
+        64,
+        1,
+        2,
+    )
     pictures, end = decoded(both, stream=0)
-    assert (len(pictures), end.facts.width, end.facts.stream) == (1, 128, 0)
+    assert (len(pictures), end.video_info.width, end.video_info.stream) == (1, 128, 0)
 
 
 def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
@@ -272,7 +277,7 @@ def test_times_are_those_of_the_file(tmp_path: Path, start: float) -> None:
         pictures, end = decoded(path)
         assert_all_true(path, pictures, end.rows.pts)
         np.testing.assert_allclose(end.rows.pts, [time for time, _ in true_pictures(path)], atol=2e-3)
-        assert abs(end.rows.pts[0] - end.facts.start_s) < 0.1
+        assert abs(end.rows.pts[0] - end.video_info.start_s) < 0.1
 
 
 def test_pixels_and_fields_are_as_asked(tmp_path: Path) -> None:
@@ -280,7 +285,7 @@ def test_pixels_and_fields_are_as_asked(tmp_path: Path) -> None:
         tmp_path / "wide.mkv", "-vf", "setsar=2/1,setfield=tff", "-c:v", "ffv1", "-flags", "+ildct+ilme"
     )
     plain, end = decoded(path)
-    assert (end.facts.sample_aspect, end.facts.interlaced) == ("2:1", True)
+    assert (end.video_info.sample_aspect, end.video_info.interlaced) == ("2:1", True)
     square, _ = decoded(path, square_pixels=True)
     assert square.shape == plain.shape and (square != plain).any()
     whole, other = decoded(path, deinterlace=True)
@@ -345,7 +350,7 @@ def spoil_and_decode(tmp_path: Path, seed: int, rounds: int) -> None:
         assert 0 < len(pictures) == len(end.rows.pts) == len(end.rows.frame_index)
         assert np.isfinite(end.rows.pts).all()
         assert (np.diff(end.rows.pts) >= 0).all() and (np.diff(end.rows.frame_index) >= 0).all()
-        assert end.facts.complete == (end.failure is None)
+        assert end.video_info.complete == (end.failure is None)
 
 
 def test_whatever_a_file_has_been_through_rows_fit_or_it_failed(tmp_path: Path) -> None:

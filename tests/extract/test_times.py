@@ -52,9 +52,9 @@ def late_copy(world: Path, folder: Path, by_s: float) -> Path:
     """Copies a store and its manifest, with times in eighths of a second that are so much later."""
     store, manifest = FeatureStore(world / "features"), read_manifest(world / "manifest.jsonl")
     with StoreWriter(folder / "features", store.header.fingerprint, model_source="tiny") as writer:
-        for video_id, one, facts in store.videos():
+        for video_id, one, video_info in store.videos():
             pts = np.maximum.accumulate(np.round(8 * one.pts) / 8) + by_s
-            writer.add(video_id, dataclasses.replace(one, pts=pts), facts)
+            writer.add(video_id, dataclasses.replace(one, pts=pts), video_info)
     videos = [
         one.model_copy(
             update={

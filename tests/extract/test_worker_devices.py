@@ -13,9 +13,9 @@ from featx.extract.decoding.ffmpeg_args import every_frame_command, frame_comman
 from featx.extract.decoding.hwaccel import device_of
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.plan.videos import SourceVideo
-from featx.extract.workers.messages import Failed, Lost, Whole
+from featx.extract.workers.messages import DeviceLost, VideoDone, VideoFailed
 from featx.extract.workers.worker import picture_options
-from featx.extract.workers.worker_pool import Crew
+from featx.extract.workers.worker_pool import WorkerPool
 from featx.extract.workers.worker_process import Worker, worker_context
 from featx.store.reader import FeatureStore
 from featx.video.ffmpeg import ffmpeg_path
@@ -51,7 +51,7 @@ def test_the_error_of_a_missing_gpu_is_not_the_forks(shape_videos, tmp_path, fea
     assert "fork" not in outcome.err, outcome.err
 
 
-class SecondIsBroken(Crew):
+class SecondIsBroken(WorkerPool):
     """The second worker finds no ffmpeg, which it cannot go on from; it stands in for a GPU that fails."""
 
     def _start(self, slot: int) -> Worker:
@@ -65,20 +65,22 @@ def test_the_others_do_the_videos_of_a_device_that_fails(shape_videos: Path) -> 
     # More than the decoders of the first worker take at once: small videos come by the handful.
     paths = sorted(shape_videos.glob("*/*.mp4"))
     videos = [SourceVideo(f"{copy}/{path}", path) for copy in range(10) for path in paths]
-    with SecondIsBroken(ExtractSettings(model="tiny", device="cpu,cpu", decoders=2)) as crew:
-        messages = list(crew.work(videos))
-        (lost,) = [message for message in messages if isinstance(message, Lost)]
+    with SecondIsBroken(ExtractSettings(model="tiny", device="cpu,cpu", decoders=2)) as worker_pool:
+        messages = list(worker_pool.work(videos))
+        (lost,) = [message for message in messages if isinstance(message, DeviceLost)]
         assert "no such program" in str(lost.error) and 0 < lost.videos <= 2 * BATCH
-        assert "no such program" in str(crew.losses)
+        assert "no such program" in str(worker_pool.losses)
         # also what the good worker was not given before it had nothing more to do
-        assert sorted(m.video.id for m in messages if isinstance(m, Whole)) == [video.id for video in videos]
-        assert not [message for message in messages if isinstance(message, Failed)]
+        assert sorted(m.video.id for m in messages if isinstance(m, VideoDone)) == [
+            video.id for video in videos
+        ]
+        assert not [message for message in messages if isinstance(message, VideoFailed)]
 
 
 def test_a_device_that_fails_is_told_and_the_run_does_not_end_well(
     shape_videos: Path, tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("featx.extract.run.Crew", SecondIsBroken)
+    monkeypatch.setattr("featx.extract.run.WorkerPool", SecondIsBroken)
     words = ["extract", shape_videos, "--to", tmp_path / "s", "--model", "tiny", "--decoders", 2]
     outcome = featx(*words, "--device", "cpu,cpu")
     assert outcome.code == 2 and "--device cpu is given up: " in outcome.err
@@ -93,7 +95,7 @@ def test_a_worker_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) 
     """It stands in for a driver that hangs: no process has spoken after so short a time."""
     monkeypatch.setattr("featx.extract.workers.worker_process.FIRST_WORD_SECONDS", 0.0)
     message = "--device cpu: its process starts, and does not come to an end"
-    with pytest.raises(FeatxError, match=message), Crew(ExtractSettings(model="tiny", device="cpu")):
+    with pytest.raises(FeatxError, match=message), WorkerPool(ExtractSettings(model="tiny", device="cpu")):
         pass
 
 

@@ -14,8 +14,8 @@ import pytest
 from featx.errors import FeatxError
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.plan.videos import SourceVideo
-from featx.extract.workers.messages import Failed, Whole
-from featx.extract.workers.worker_pool import Crew
+from featx.extract.workers.messages import VideoDone, VideoFailed
+from featx.extract.workers.worker_pool import WorkerPool
 from featx.store.reader import FeatureStore
 
 
@@ -29,16 +29,16 @@ def videos(shape_videos: Path, tmp_path: Path) -> list[SourceVideo]:
     return made
 
 
-def run(crew: Crew, videos: list[SourceVideo]) -> tuple[list[str], list[Failed]]:
-    messages = list(crew.work(videos))
-    whole = [message.video.id for message in messages if isinstance(message, Whole)]
-    return whole, [message for message in messages if isinstance(message, Failed)]
+def run(worker_pool: WorkerPool, videos: list[SourceVideo]) -> tuple[list[str], list[VideoFailed]]:
+    messages = list(worker_pool.work(videos))
+    whole = [message.video.id for message in messages if isinstance(message, VideoDone)]
+    return whole, [message for message in messages if isinstance(message, VideoFailed)]
 
 
 def test_every_video_comes_once_whoever_works_on_it(videos: list[SourceVideo]) -> None:
-    with Crew(ExtractSettings(model="tiny", device="cpu,cpu")) as crew:
-        whole, failed = run(crew, videos)
-        frames = crew.counts.frames_encoded
+    with WorkerPool(ExtractSettings(model="tiny", device="cpu,cpu")) as worker_pool:
+        whole, failed = run(worker_pool, videos)
+        frames = worker_pool.counts.frames_encoded
     assert sorted(whole) == sorted(video.id for video in videos)
     assert not failed and frames > 40 * len(videos)
 
@@ -46,16 +46,16 @@ def test_every_video_comes_once_whoever_works_on_it(videos: list[SourceVideo]) -
 def test_killed_workers_cost_an_attempt(videos: list[SourceVideo]) -> None:
     seen: list[str] = []
     killed: list[int] = []
-    with Crew(ExtractSettings(model="tiny", device="cpu,cpu", batch_size=8)) as crew:
-        for message in crew.work(videos):
-            if isinstance(message, Whole):
+    with WorkerPool(ExtractSettings(model="tiny", device="cpu,cpu", batch_size=8)) as worker_pool:
+        for message in worker_pool.work(videos):
+            if isinstance(message, VideoDone):
                 seen.append(message.video.id)
                 if len(seen) in (3, 9):
-                    worker = max(crew._workers, key=lambda w: len(w.in_hand))
+                    worker = max(worker_pool._workers, key=lambda w: len(w.in_hand))
                     assert worker.process.pid
                     killed.append(worker.process.pid)
                     os.kill(worker.process.pid, signal.SIGKILL)
-            assert not isinstance(message, Failed)
+            assert not isinstance(message, VideoFailed)
     assert len(killed) == 2
     assert sorted(seen) == sorted(video.id for video in videos)
 
@@ -73,8 +73,8 @@ def test_the_video_at_fault_is_found_and_the_others_are_kept(
     script.chmod(0o755)
     monkeypatch.setenv("FEATX_FFMPEG", str(script))
     videos = videos[:12]
-    with Crew(ExtractSettings(model="tiny", device="cpu", retries=1)) as crew:
-        whole, failed = run(crew, videos)
+    with WorkerPool(ExtractSettings(model="tiny", device="cpu", retries=1)) as worker_pool:
+        whole, failed = run(worker_pool, videos)
     assert sorted(whole) == sorted(video.id for video in videos if video.id != "1-growing-1.mp4")
     (failure,) = (message.failure for message in failed)
     assert (failure.id, failure.stage, failure.attempts) == ("1-growing-1.mp4", "encode", 2)
@@ -86,7 +86,7 @@ def test_a_worker_that_cannot_start_ends_the_run() -> None:
         (ExtractSettings(model="tyny"), "did you mean 'tiny'"),
         (ExtractSettings(model="tiny", device="cpu,cuda:7"), "--device cuda:7"),
     ]:
-        with pytest.raises(FeatxError, match=message), Crew(settings):
+        with pytest.raises(FeatxError, match=message), WorkerPool(settings):
             pass
 
 

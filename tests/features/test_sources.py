@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from featx.features import sources
 from featx.features.clips import draw_clips
 from featx.features.sources import Resident, Windows, free_memory_bytes, open_source
-from featx.store.reader import FeatureStore, Packed
+from featx.store.reader import FeatureStore, PackedVideos
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_features_are_read_in_blocks_of_whole_videos(store: FeatureStore, monkey
     read: list[int] = []
     load = FeatureStore.load
 
-    def counted(self: FeatureStore, ids: list[str]) -> Packed:
+    def counted(self: FeatureStore, ids: list[str]) -> PackedVideos:
         packed = load(self, ids)
         read.append(packed.features.nbytes)
         return packed

@@ -6,7 +6,7 @@ import pytest
 
 from featx.errors import FeatxError
 from featx.files.atomic import read_list
-from featx.files.json_object import read_json
+from featx.files.plain_json import read_plain_json
 
 
 def test_marks_and_comments_are_no_entries_and_names_are(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_marks_and_comments_are_no_entries_and_names_are(tmp_path: Path) -> None
 def test_json_with_a_mark_and_with_a_key_twice(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text('{"a": [1, {"b": 2}]}', encoding="utf-8-sig")
-    assert read_json(file) == {"a": [1, {"b": 2}]}
+    assert read_plain_json(file) == {"a": [1, {"b": 2}]}
     for text, says in (
         ('{"a": [{"b": 1, "b": 2}]}', "--x .*: 'b' stands twice in one object"),
         (" ", "--x .*: empty"),
@@ -41,4 +41,4 @@ def test_json_with_a_mark_and_with_a_key_twice(tmp_path: Path) -> None:
     ):
         file.write_text(text)
         with pytest.raises(FeatxError, match=says):
-            read_json(file, "--x")
+            read_plain_json(file, "--x")

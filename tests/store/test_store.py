@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stores import FORMATS, facts, fingerprint, make_store, numbered, video
+from stores import FORMATS, fingerprint, make_store, numbered, video, video_info
 
 from featx.errors import FeatxError
 from featx.store.failures import Failure, FailureList
@@ -30,7 +30,7 @@ def test_rows_come_back_whatever_the_shard_size(
     videos = {f"folder/{i}.mp4": video(rows, i) for i, rows in enumerate(lengths)}
     with StoreWriter(path, fingerprint(), format, shard_bytes=shard_bytes) as writer:
         for name, one in videos.items():
-            writer.add(name, one, facts(name))
+            writer.add(name, one, video_info(name))
     store = FeatureStore(path)
     assert list(store) == list(videos)
     for name, one in videos.items():
@@ -47,19 +47,19 @@ def test_rows_come_back_whatever_the_shard_size(
 def test_a_shard_without_a_record_does_not_exist(tmp_path: Path, format: str) -> None:
     for name in ("a", "b"):
         with StoreWriter(tmp_path, fingerprint(), format) as writer:
-            writer.add(name, video(30, 0), facts(name))
+            writer.add(name, video(30, 0), video_info(name))
     (tmp_path / "shards" / "shard-00001.json").unlink()
     assert list(FeatureStore(tmp_path)) == ["a"]
     with StoreWriter(tmp_path, fingerprint(), format) as writer:
         assert list(writer.done) == ["a"]
-        writer.add("b", video(30, 1), facts("b"))
+        writer.add("b", video(30, 1), video_info("b"))
     np.testing.assert_array_equal(FeatureStore(tmp_path)["b"].features, video(30, 1).features)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_flipped_byte_of_features_is_an_error(tmp_path: Path, format: str) -> None:
     with StoreWriter(tmp_path, fingerprint(), format) as writer:
-        writer.add("a", video(2000, 0), facts("a"))
+        writer.add("a", video(2000, 0), video_info("a"))
     shard = tmp_path / "shards" / "shard-00000.h5"
     file = shard if format == "hdf5" else shard.with_suffix(".zarr") / "features" / "c" / "0" / "0"
     content = bytearray(file.read_bytes())
@@ -73,7 +73,7 @@ def test_a_flipped_byte_of_features_is_an_error(tmp_path: Path, format: str) -> 
 
 def test_a_lost_zarr_file_is_an_error_not_zeros(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, fingerprint()) as writer:
-        writer.add("a", video(20, 0), facts("a"))
+        writer.add("a", video(20, 0), video_info("a"))
     (tmp_path / "shards" / "shard-00000.zarr" / "features" / "c" / "0" / "0").unlink()
     with pytest.raises(FeatxError, match="missing or unreadable"):
         FeatureStore(tmp_path)["a"]
@@ -96,12 +96,12 @@ def test_features_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     bad = video(3, 0)
     bad.features[1, 2] = np.inf
     with StoreWriter(tmp_path, fingerprint()) as writer, pytest.raises(FeatxError, match="not finite"):
-        writer.add("a", bad, facts("a"))
+        writer.add("a", bad, video_info("a"))
 
 
 def test_an_unknown_id_suggests_the_nearest(tmp_path: Path) -> None:
     with StoreWriter(tmp_path, fingerprint()) as writer:
-        writer.add("wave/a.mp4", video(3, 0), facts("a"))
+        writer.add("wave/a.mp4", video(3, 0), video_info("a"))
     with pytest.raises(FeatxError, match="did you mean 'wave/a.mp4'"):
         FeatureStore(tmp_path)["wave/a.mp"]
 
@@ -148,7 +148,7 @@ def test_a_gap_is_never_filled(tmp_path: Path, format: str) -> None:
     for entry in path.glob("shards/shard-00001.*"):
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     with StoreWriter(path, fingerprint(), format) as writer:
-        writer.add("folder/1.mp4", video(30, 1), facts("again"))
+        writer.add("folder/1.mp4", video(30, 1), video_info("again"))
     assert sorted(each.stem for each in path.glob("shards/*.json")) == [
         f"shard-{number:05d}" for number in (0, 2, 3)
     ]
@@ -168,7 +168,7 @@ def test_an_error_anywhere_in_a_commit_leaves_each_video_in_the_store_once_or_no
     for number, ((place, name), nth, after) in enumerate(itertools.product(functions, range(1, 9), (0, 1))):
         path, calls = tmp_path / str(number), []
         writer = StoreWriter(path, fingerprint(), format)
-        writer.add("a", video(30, 0), facts("a"))
+        writer.add("a", video(30, 0), video_info("a"))
         with pytest.MonkeyPatch.context() as patch:
             real = getattr(place, name)
 
@@ -192,7 +192,7 @@ def test_an_error_anywhere_in_a_commit_leaves_each_video_in_the_store_once_or_no
         assert failed == (len(calls) >= nth)
         if "a" not in writer.done:  # an OSError: the store could not be written, so the video was given up
             assert error is OSError and len(FeatureStore(path)) == 0
-            writer.add("a", video(30, 0), facts("a"))
+            writer.add("a", video(30, 0), video_info("a"))
         writer.__exit__(None, None, None)
         assert verify(path, ["a"]).findings == [], (name, nth, after)
         shutil.rmtree(path)

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stores import FORMATS, assert_equal, facts, fingerprint, make_store, numbered, video
+from stores import FORMATS, assert_equal, fingerprint, make_store, numbered, video, video_info
 
 from featx.errors import FeatxError
 from featx.store.failures import Failure, FailureList
 from featx.store.index import read_record
 from featx.store.reader import FeatureStore
-from featx.store.schema import VideoFacts, VideoFeatures, record_path
+from featx.store.schema import VideoFeatures, VideoInfo, record_path
 from featx.store.upkeep.compact import compact
 from featx.store.upkeep.copies import convert, merge
 from featx.store.upkeep.verify import verify
@@ -30,12 +30,12 @@ ROOTS = ["/one", "/two", "/three"]
 class Model:
     """A store as a reader should see it."""
 
-    videos: dict[str, tuple[VideoFeatures, VideoFacts]] = dataclasses.field(default_factory=dict)
+    videos: dict[str, tuple[VideoFeatures, VideoInfo]] = dataclasses.field(default_factory=dict)
     made: int = 0
 
-    def new(self, video_id: str, root: str) -> tuple[VideoFeatures, VideoFacts]:
+    def new(self, video_id: str, root: str) -> tuple[VideoFeatures, VideoInfo]:
         self.made += 1
-        about = dataclasses.replace(facts(video_id), root=root, mtime_ns=self.made)
+        about = dataclasses.replace(video_info(video_id), root=root, mtime_ns=self.made)
         self.videos[video_id] = (video(1 + self.made * 37 % 300, self.made), about)
         return self.videos[video_id]
 
@@ -101,7 +101,7 @@ def assert_reads_as(path: Path, model: Model) -> None:
         assert about == model.videos[video_id][1]
         seen[video_id] = rows
     assert list(seen) == list(store) and len(seen) == len(model.videos)
-    assert store.facts(list(seen)) == {video_id: model.videos[video_id][1] for video_id in seen}
+    assert store.video_info(list(seen)) == {video_id: model.videos[video_id][1] for video_id in seen}
     for video_id in seen:
         assert_equal(store[video_id], model.videos[video_id][0])
     if seen:
@@ -147,7 +147,7 @@ def test_any_changes_read_as_in_plain_python(
     assert verify(path).findings == []
     with StoreWriter(path, fingerprint(), "hdf5") as again:
         assert set(again.done) == set(model.videos)
-        kept = again.index.facts
+        kept = again.index.video_info
         for number, video_id in enumerate(again.index.ids):
             about = model.videos[video_id][1]
             assert [kept[name][number] for name in kept] == [getattr(about, name) for name in kept]
@@ -236,7 +236,9 @@ def test_a_compaction_that_is_killed_anywhere_loses_nothing(tmp_path: Path, monk
 def test_repair_keeps_what_a_lost_shard_said_of_others(tmp_path: Path, featx) -> None:
     path = make_store(tmp_path / "s", numbered([20, 30]), shard_bytes=1)
     with StoreWriter.of(path) as writer:
-        writer.add("folder/0.mp4", video(25, 9), facts("again"), replaces=True)  # in shard 2, with a drop
+        writer.add(
+            "folder/0.mp4", video(25, 9), video_info("again"), replaces=True
+        )  # in shard 2, with a drop
     (path / "shards/shard-00002.zarr/features/c/0/0").unlink()
     assert featx("store", "verify", path, "--repair").code == 4
     assert list(FeatureStore(path)) == ["folder/1.mp4"]  # and not the rows of before
@@ -297,7 +299,7 @@ def store_of_folder(store: Path, folder: Path, names: list[str], known: bool = T
         for number, name in enumerate(names):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(name.encode())
-            about = VideoFacts(name if known else str(folder / name), 1, 2, None, None, None)
+            about = VideoInfo(name if known else str(folder / name), 1, 2, None, None, None)
             about = dataclasses.replace(about, root=os.path.realpath(folder) if known else None)
             writer.add(name, video(5, number), about)
     return store
@@ -342,7 +344,7 @@ def test_prune_of_a_store_that_knows_no_folder(tmp_path: Path, featx) -> None:
 
 def test_stores_of_both_versions(tmp_path: Path, featx) -> None:
     """A copy keeps what times mean; stores that mean different things by them are not merged."""
-    late = dataclasses.replace(facts("late"), start_s=10.0)
+    late = dataclasses.replace(video_info("late"), start_s=10.0)
     rows = dataclasses.replace(video(5, 1), pts=10 + np.arange(5) / 25)
     for version in (1, 2):
         with StoreWriter(tmp_path / str(version), fingerprint(), schema_version=version) as writer:

@@ -48,8 +48,8 @@ def test_merged_and_converted_stores_hold_the_same(
         assert list(store) == list(videos)
         for video_id in store:
             assert_equal(store[video_id], videos[video_id])
-        assert [facts for _, _, facts in store.videos()] == [
-            facts for path in stores for _, _, facts in FeatureStore(path).videos()
+        assert [video_info for _, _, video_info in store.videos()] == [
+            video_info for path in stores for _, _, video_info in FeatureStore(path).videos()
         ]
     wide = FeatureStore(folder / "there")
     assert wide.header.fingerprint.differences(FeatureStore(stores[0]).header.fingerprint) == [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import FORMATS, assert_equal, facts, fingerprint, make_store, numbered
+from stores import FORMATS, assert_equal, fingerprint, make_store, numbered, video_info
 
 from featx.errors import FeatxError
 from featx.store.index import read_header, read_record
@@ -140,7 +140,7 @@ def refill(store: Path, format: str) -> None:
     with StoreWriter(store, fingerprint(), format, shard_bytes=5000) as writer:
         for name, rows in VIDEOS.items():
             if name not in writer.done:
-                writer.add(name, rows, facts(name))
+                writer.add(name, rows, video_info(name))
 
 
 @pytest.mark.parametrize(

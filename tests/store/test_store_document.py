@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import FORMATS, facts, make_store, numbered
+from stores import FORMATS, make_store, numbered, video_info
 
 from featx.store.upkeep.compact import compact
 from featx.store.writing.writer import StoreWriter
@@ -48,7 +48,7 @@ def test_the_page_says_which_videos_are_live(tmp_path: Path, format: str) -> Non
             drops=["folder/0.mp4"], updates={"folder/1.mp4": {"id": "x"}, "folder/2.mp4": {"id": "y"}}
         )
         writer.amend(updates={"x": {"id": "y"}, "y": {"id": "x"}, "folder/3.mp4": {"mtime_ns": 3}})
-        writer.add("folder/4.mp4", videos["folder/0.mp4"], facts("4"), replaces=True)
+        writer.add("folder/4.mp4", videos["folder/0.mp4"], video_info("4"), replaces=True)
     expected = {
         "x": videos["folder/2.mp4"],
         "y": videos["folder/1.mp4"],

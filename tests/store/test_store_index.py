@@ -16,8 +16,8 @@ def test_an_index_is_opened_with_one_read_a_shard(tmp_path: Path, monkeypatch: p
 
     make_index(tmp_path / "s", videos=20_000, shards=40)
     read: list[Path] = []
-    original = index_module.read_sealed
-    monkeypatch.setattr(index_module, "read_sealed", lambda file: read.append(file) or original(file))
+    original = index_module.read_checksummed
+    monkeypatch.setattr(index_module, "read_checksummed", lambda file: read.append(file) or original(file))
     store = FeatureStore(tmp_path / "s")
     assert len(read) == len(set(read)) == 41  # and none of features: there are none
     assert len(store) == 20_000 and store.rows("class_7/video_0000007.mp4") == 100

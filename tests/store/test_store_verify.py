@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stores import FORMATS, facts, fingerprint, make_store, numbered, video
+from stores import FORMATS, fingerprint, make_store, numbered, video, video_info
 
 from featx.errors import FeatxError
-from featx.files.checksummed_json import read_sealed, seal
+from featx.files.checksummed_json import dump_checksummed, read_checksummed
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.failures import Failure, FailureList
 from featx.store.index import read_record, record_bytes
 from featx.store.reader import FeatureStore
-from featx.store.schema import VideoFacts, VideoFeatures
+from featx.store.schema import VideoFeatures, VideoInfo
 from featx.store.upkeep.verify import verify
 from featx.store.writing import writer as writer_module
 from featx.store.writing.checks import problem_of
@@ -51,10 +51,10 @@ def test_rows_that_cannot_be_features_are_refused_and_found(
 ) -> None:
     with StoreWriter(tmp_path / "s", fingerprint(), format) as writer:
         with pytest.raises(BadVideo, match=f"'bad'.*{what}"):
-            writer.add("bad", changed(what), facts("bad"))
+            writer.add("bad", changed(what), video_info("bad"))
         monkeypatch.setattr(writer_module, "problem_of", lambda *_: "")  # a writer that does not look
-        writer.add("bad", changed(what), facts("bad"))
-        writer.add("good", video(20, 1), facts("good"))
+        writer.add("bad", changed(what), video_info("bad"))
+        writer.add("good", video(20, 1), video_info("good"))
     (finding,) = verify(tmp_path / "s").findings
     assert what in finding.problem and "'bad'" in finding.problem
 
@@ -110,7 +110,7 @@ def test_a_foreign_store_json_is_made_again_and_nothing_is_dropped(
     elif what == "a record":
         shutil.copy(path / "shards" / "shard-00000.json", file)
     else:
-        file.write_bytes(seal({**read_sealed(file), "mine": 1}))
+        file.write_bytes(dump_checksummed({**read_checksummed(file), "mine": 1}))
     with pytest.raises(FeatxError, match="verify"):
         FeatureStore(path)
     outcome = featx("store", "verify", path)
@@ -162,7 +162,7 @@ def test_a_video_in_two_shards_is_found(tmp_path: Path) -> None:
     path = make_store(tmp_path / "s", numbered([20, 30]), shard_bytes=1)
     with StoreWriter(path, fingerprint()) as writer:
         writer.done.clear()
-        writer.add("folder/1.mp4", video(5, 9), facts("again"))
+        writer.add("folder/1.mp4", video(5, 9), video_info("again"))
     with pytest.raises(FeatxError, match="video 'folder/1.mp4' is in it twice"):
         FeatureStore(path)
     (finding,) = verify(path, repair=True).findings
@@ -219,8 +219,8 @@ def test_a_store_that_is_being_written_is_not_verified(tmp_path: Path, featx) ->
 def test_info_says_what_is_there(tmp_path: Path, featx) -> None:
     path = tmp_path / "s"
     with StoreWriter(path, fingerprint(), "hdf5", model_source="tiny") as writer:
-        writer.add("a", video(20, 0), VideoFacts("a", 1, 2, 320, 240, 5400.0))
-        writer.add("b", video(31, 1), VideoFacts("b", 1, 2, None, None, None, complete=False))
+        writer.add("a", video(20, 0), VideoInfo("a", 1, 2, 320, 240, 5400.0))
+        writer.add("b", video(31, 1), VideoInfo("b", 1, 2, None, None, None, complete=False))
     FailureList(path).record(Failure("c", "c", "open", "no", "nothing", []))
     figures = json.loads(featx("store", "info", path, "--json").out)
     assert (figures["videos"], figures["rows"], figures["shards"], figures["hours"]) == (2, 51, 1, 1.5)

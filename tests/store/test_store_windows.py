@@ -15,7 +15,7 @@ from stores import FORMATS, make_store, numbered
 
 from featx.errors import FeatxError
 from featx.store import reader
-from featx.store.reader import FeatureStore, Packed
+from featx.store.reader import FeatureStore, PackedVideos
 
 
 def expected(videos: dict, ids: list[str], starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_one_number_stands_for_all_and_load_reads_whole_videos(tmp_path: Path) -
     store = FeatureStore(make_store(tmp_path / "s", videos))
     ids = [*reversed(videos), *videos]
     packed = store.read_windows(ids, 3, 16)
-    assert isinstance(packed, Packed)
+    assert isinstance(packed, PackedVideos)
     np.testing.assert_array_equal(packed.features, expected(videos, ids, np.full(6, 3), np.full(6, 16)))
     np.testing.assert_array_equal(
         store.load(ids).features, np.concatenate([videos[video_id].features for video_id in ids])

@@ -15,10 +15,10 @@ import numpy as np
 
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.decoder_pool import Chunk, PictureOptions, decode_video
-from featx.extract.workers.messages import Failed, Progress, Ready, Whole
-from featx.extract.workers.pipeline import Counts
+from featx.extract.workers.messages import VideoDone, VideoFailed, WorkerProgress, WorkerReady
+from featx.extract.workers.pipeline import FrameCounts
 from featx.store.failures import Failure
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 
 WIDTH, SIDE = 16, 32
 FINGERPRINT = Fingerprint(model="quick", weights_sha256="0" * 64, input_size=SIDE, width=WIDTH)
@@ -62,7 +62,7 @@ def encode(pixels: np.ndarray) -> np.ndarray:
     return (tiles @ PROJECTION / 255).astype(np.float16)
 
 
-class QuickCrew:
+class QuickWorkerPool:
     """Stands for the worker processes: real decoding, `encode` for CLIP, in this process.
 
     Attributes:
@@ -75,11 +75,11 @@ class QuickCrew:
     options = PictureOptions(SIDE)
 
     def __init__(self, settings: object) -> None:
-        self.ready = Ready(FINGERPRINT, "quick")
-        self.counts = Counts()
+        self.ready = WorkerReady(FINGERPRINT, "quick")
+        self.counts = FrameCounts()
         self.losses = None
 
-    def __enter__(self) -> QuickCrew:
+    def __enter__(self) -> QuickWorkerPool:
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -88,53 +88,53 @@ class QuickCrew:
     def finish(self) -> None:
         pass
 
-    def work(self, videos: list[SourceVideo]) -> Iterator[Whole | Failed | Progress]:
+    def work(self, videos: list[SourceVideo]) -> Iterator[VideoDone | VideoFailed | WorkerProgress]:
         for number, video in enumerate(videos):
             if self.stop_after == number:
                 signal.raise_signal(signal.SIGINT)
-            rows, facts, failure = self.decode(video)
-            if rows is not None and facts is not None:
-                QuickCrew.computed[hashlib.sha256(video.path.read_bytes()).hexdigest()] += 1
-                yield Whole(video, rows, facts)
+            rows, video_info, failure = self.decode(video)
+            if rows is not None and video_info is not None:
+                QuickWorkerPool.computed[hashlib.sha256(video.path.read_bytes()).hexdigest()] += 1
+                yield VideoDone(video, rows, video_info)
             if failure is not None:
-                yield Failed(failure)
+                yield VideoFailed(failure)
 
-    def decode(self, video: SourceVideo) -> tuple[VideoFeatures | None, VideoFacts | None, Failure | None]:
+    def decode(self, video: SourceVideo) -> tuple[VideoFeatures | None, VideoInfo | None, Failure | None]:
         chunks: list[np.ndarray] = []
         for item in decode_video(video, self.options):
             if isinstance(item, Chunk):
                 chunks.append(item.pixels)
-            elif item.again:
+            elif item.restart:
                 chunks = []
             else:
                 end = item
-        if end.rows is None or end.facts is None:
+        if end.rows is None or end.video_info is None:
             return None, None, end.failure
         features = encode(np.concatenate(chunks))[end.rows.picture]
-        return VideoFeatures(features, end.rows.pts, end.rows.frame_index), end.facts, end.failure
+        return VideoFeatures(features, end.rows.pts, end.rows.frame_index), end.video_info, end.failure
 
 
-class CachingCrew(QuickCrew):
+class CachingWorkerPool(QuickWorkerPool):
     """Decodes each content once, and takes what is true of the file from the file: what an extraction should give."""
 
-    seen: ClassVar[dict[bytes, tuple[VideoFeatures | None, VideoFacts | None, Failure | None]]] = {}
+    seen: ClassVar[dict[bytes, tuple[VideoFeatures | None, VideoInfo | None, Failure | None]]] = {}
 
-    def work(self, videos: list[SourceVideo]) -> Iterator[Whole | Failed | Progress]:
+    def work(self, videos: list[SourceVideo]) -> Iterator[VideoDone | VideoFailed | WorkerProgress]:
         for video in videos:
             content = video.path.read_bytes()
             if content not in self.seen:
                 self.seen[content] = self.decode(video)
-            rows, facts, failure = self.seen[content]
-            if rows is not None and facts is not None:
+            rows, video_info, failure = self.seen[content]
+            if rows is not None and video_info is not None:
                 status = video.path.stat()
-                facts = dataclasses.replace(
-                    facts,
+                video_info = dataclasses.replace(
+                    video_info,
                     path=video.id,
                     root=os.path.realpath(str(video.path).removesuffix(video.id)),
                     size_bytes=status.st_size,
                     mtime_ns=status.st_mtime_ns,
                     content_sha256=hashlib.sha256(content).hexdigest(),
                 )
-                yield Whole(video, rows, facts)
+                yield VideoDone(video, rows, video_info)
             if failure is not None:
-                yield Failed(dataclasses.replace(failure, id=video.id, path=str(video.path)))
+                yield VideoFailed(dataclasses.replace(failure, id=video.id, path=str(video.path)))

@@ -74,7 +74,7 @@ def commit_cases(format: str, commits: int, folder: Path) -> None:
     """Interrupts a writer's life (a new store and its shards) at every point, goes on in another process, looks."""
     import h5py  # noqa: F401  imported once, before the forks
     import zarr  # noqa: F401
-    from stores import assert_equal, facts, fingerprint, numbered
+    from stores import assert_equal, fingerprint, numbered, video_info
 
     from featx.signals import interrupt_on_signals
     from featx.store.failures import Failure, FailureList
@@ -92,7 +92,7 @@ def commit_cases(format: str, commits: int, folder: Path) -> None:
             for name, video in videos.items():
                 if name not in writer.done:
                     failures.record(Failure(name, name, "open", "not yet", "nothing", []))
-                    writer.add(name, video, facts(name))
+                    writer.add(name, video, video_info(name))
             writer.commit()
             failures.tidy(writer.done)
 

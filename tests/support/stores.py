@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 from featx.store.writing.writer import StoreWriter
 
 FORMATS = ["zarr", "hdf5"]
@@ -20,8 +20,8 @@ def video(rows: int, seed: int, width: int = 8) -> VideoFeatures:
     return VideoFeatures(features, np.arange(rows) / 25, np.arange(rows, dtype=np.int32))
 
 
-def facts(name: str) -> VideoFacts:
-    return VideoFacts(name, 1, 2, 320, 240, 1.5)
+def video_info(name: str) -> VideoInfo:
+    return VideoInfo(name, 1, 2, 320, 240, 1.5)
 
 
 def make_store(
@@ -30,7 +30,7 @@ def make_store(
     width = next(iter(videos.values())).features.shape[1] if videos else 8
     with StoreWriter(path, fingerprint(width, **changes), format, shard_bytes=shard_bytes) as writer:
         for name, one in videos.items():
-            writer.add(name, one, facts(name))
+            writer.add(name, one, video_info(name))
     return path
 
 

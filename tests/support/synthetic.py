@@ -10,7 +10,7 @@ from featx.clip.load import load_clip
 from featx.clip.text import TextTower, plan_texts
 from featx.manifest.episodes import Episode, Episodes, EpisodesHeader, write_episodes
 from featx.manifest.videos import Header, Manifest, Segment, Span, Video, write_manifest
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 from featx.store.writing.writer import StoreWriter
 
 # order: A small store and manifest of two classes that only the order of frames parts.
@@ -40,7 +40,7 @@ def make_order_data(folder: Path, fingerprint: Fingerprint) -> None:
                     features = (first + part * (last - first) + noise).astype(np.float16)
                     video_id = f"{label}/{split}-{index}.mp4"
                     row = VideoFeatures(features, np.arange(rows) / 25, np.arange(rows, dtype=np.int32))
-                    writer.add(video_id, row, VideoFacts(video_id, 1, 1, 64, 64, rows / 25))
+                    writer.add(video_id, row, VideoInfo(video_id, 1, 1, 64, 64, rows / 25))
                     videos.append(Video(id=video_id, path=video_id, split=split, label=label))
     header = Header(name="order", classes=ORDER_CLASSES)
     write_manifest(Manifest(header, videos, folder / "manifest.jsonl"))
@@ -80,7 +80,7 @@ def make_class_data(folder: Path, name: str = "shapes", noise: float = 2.6, seed
                     writer.add(
                         video_id,
                         VideoFeatures(frames.astype(np.float16), seconds, np.arange(rows, dtype=np.int32)),
-                        VideoFacts(video_id, 1, 1, 64, 64, rows / FRAMES_A_SECOND),
+                        VideoInfo(video_id, 1, 1, 64, 64, rows / FRAMES_A_SECOND),
                     )
                     videos.append(Video(id=video_id, path=video_id, split=split, label=label))
     manifest = Manifest(Header(name=name, classes=CLASSES), videos, folder / "manifest.jsonl")
@@ -141,7 +141,7 @@ def make_event_data(folder: Path) -> Manifest:
                     rows = VideoFeatures(
                         features.astype(np.float16), pts, np.arange(len(pts), dtype=np.int32)
                     )
-                    writer.add(video_id, rows, VideoFacts(video_id, 1, 1, 64, 64, duration_s))
+                    writer.add(video_id, rows, VideoInfo(video_id, 1, 1, 64, 64, duration_s))
     manifest = Manifest(Header(name="events", classes=EVENT_CLASSES), videos, folder / "manifest.jsonl")
     write_manifest(manifest)
     return manifest
@@ -177,7 +177,7 @@ def make_segment_data(folder: Path, name: str = "stretches", noise: float = 8.0,
                 video_id = f"{split}-{index}.mp4"
                 seconds = np.arange(rows) / ROWS_A_SECOND
                 features = VideoFeatures(frames.astype(np.float16), seconds, np.arange(rows, dtype=np.int32))
-                writer.add(video_id, features, VideoFacts(video_id, 1, 1, 64, 64, rows / ROWS_A_SECOND))
+                writer.add(video_id, features, VideoInfo(video_id, 1, 1, 64, 64, rows / ROWS_A_SECOND))
                 duration_s = rows / ROWS_A_SECOND
                 videos.append(
                     Video(id=video_id, path=video_id, split=split, segments=segments, duration_s=duration_s)
@@ -226,7 +226,7 @@ def make_caption_data(folder: Path, seed: int = 0) -> Manifest:
                 np.arange(rows) / FRAMES_A_SECOND,
                 np.arange(rows, dtype=np.int32),
             )
-            writer.add(video_id, features, VideoFacts(video_id, 1, 1, 64, 64, rows / FRAMES_A_SECOND))
+            writer.add(video_id, features, VideoInfo(video_id, 1, 1, 64, 64, rows / FRAMES_A_SECOND))
             captions = [caption(form, subject, side) for form in range(1 + index % 3)]
             if index % 10 == 0:
                 captions.append(f"{captions[0]} {LONG}")

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError
 from featx.output.console import say
 from featx.settings import with_options
+from featx.signals import interruptible
 
 from ..adapter.settings import TrainSettings
 from ..engine.recipe_files import find_recipe
@@ -70,7 +71,7 @@ def sweep(
         )
     if options.get("keep_state") is None:
         options["keep_state"] = False  # of many runs it would take more room than all else
-    try:
+    with interruptible(f"stopped; run the same command again to go on from what {to} holds"):
         cells = read_grid([*(grid or []), *(more or [])])
         shared, of_detector = find_recipe(recipe, "RECIPE"), find_recipe(detector, "--detector")
         assert shared is not None
@@ -87,8 +88,6 @@ def sweep(
             of_detector,
             test_proposals,
         )
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
     kind = "open-set" if class_splits is not None else "ablation"
     if found[0].localisation is not None:
         kind = "localisation-open" if class_splits is not None else "localisation-closed"

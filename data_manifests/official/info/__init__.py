@@ -1,1 +1,1 @@
-"""Facts about the data sets, as data: one TOML file each."""
+"""What is known of the data sets, as data: one TOML file each."""

@@ -1,4 +1,4 @@
-"""Reads the facts about a data set: official counts, class texts, names of the official files."""
+"""Reads what is known of a data set: official counts, class texts, names of the official files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Exclusion(BaseModel):
     source: str
 
 
-class Facts(BaseModel):
+class DatasetInfo(BaseModel):
     """What is known of a data set without its files.
 
     Attributes:
@@ -58,7 +58,7 @@ class Facts(BaseModel):
     notes: list[str] = []
 
 
-def read_facts(name: str) -> Facts:
-    """Returns the facts about a data set that featx knows, by its name."""
+def read_dataset_info(name: str) -> DatasetInfo:
+    """Returns what featx knows of a data set, by its name."""
     text = resources.files(__package__).joinpath(f"{name}.toml").read_text(encoding="utf-8")
-    return Facts(**tomllib.loads(text))
+    return DatasetInfo(**tomllib.loads(text))

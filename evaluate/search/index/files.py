@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from featx.errors import FeatxError
 from featx.files.atomic import sync_tree, write_atomically
-from featx.files.checksummed_json import Damaged, read_sealed, seal
+from featx.files.checksummed_json import Damaged, dump_checksummed, read_checksummed
 
 from ..exact.candidates import Units
 from .cells import (
@@ -96,7 +96,7 @@ def _read_content(folder: Path) -> Content | None:
                 )
             return None
         _check_version(file)
-        return Content.model_validate(read_sealed(file))
+        return Content.model_validate(read_checksummed(file))
     except FileNotFoundError:
         return None
     except Damaged as error:
@@ -185,7 +185,7 @@ def write_index(folder: Path, header: IndexHeader, index: Any, units: Units, vid
     try:
         try:
             content = _write_content(folder, header, index, units, videos)
-            write_atomically(folder / HEADER_FILE, seal(content.model_dump(mode="json")))
+            write_atomically(folder / HEADER_FILE, dump_checksummed(content.model_dump(mode="json")))
         finally:
             _clear(folder)  # of the old or the new one, whichever is not the index
     except (OSError, RuntimeError, ValueError) as error:

@@ -39,12 +39,14 @@ def area_under_envelope(precision: np.ndarray) -> np.ndarray:
     Args:
         precision: (C, K) at the hits of each class in the order of scores; 0 where a class has fewer.
     """
-    return np.maximum.accumulate(precision[:, ::-1], axis=1).sum(axis=1)
+    area: np.ndarray = np.maximum.accumulate(precision[:, ::-1], axis=1).sum(axis=1)
+    return area
 
 
 def precision_at_hits(precision: np.ndarray) -> np.ndarray:
     """Returns the sum, at the hits, of the precision (`prap` of THUMOS14's updated kit); see `area_under_envelope`."""
-    return precision.sum(axis=1)
+    total: np.ndarray = precision.sum(axis=1)
+    return total
 
 
 Area = Callable[[np.ndarray], np.ndarray]
@@ -120,7 +122,8 @@ class AveragePrecision:
     @property
     def mean(self) -> np.ndarray:
         """(T,) mean over the classes: mAP at each threshold."""
-        return self.ap.mean(axis=1)
+        mean: np.ndarray = self.ap.mean(axis=1)
+        return mean
 
     @property
     def average(self) -> float:
@@ -210,7 +213,8 @@ def _wishes(
 def _has_several(chooser: np.ndarray) -> np.ndarray:
     """Returns (M,) whether a chooser has another pair, too; choosers ascend."""
     first, last = np.diff(chooser, prepend=-1) != 0, np.diff(chooser, append=-1) != 0
-    return ~(first & last)
+    several: np.ndarray = ~(first & last)
+    return several
 
 
 def _without_hopeless(pairs: Pairs, rule: Rule, thresholds: Sequence[float]) -> Pairs:

@@ -99,4 +99,5 @@ def best_of_each_class(
     by_class = matches.ranking
     labels = detections.labels[by_class]
     rank = np.arange(len(labels)) - np.searchsorted(labels, labels, side="left")
-    return by_class[rank < factor * positives[labels]]
+    top: np.ndarray = by_class[rank < factor * positives[labels]]
+    return top

@@ -102,7 +102,8 @@ def temporal_iou(
     shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(start_a, start_b), 0)
     union = (end_b - start_b) + (end_a - start_a) - shared
     with np.errstate(invalid="ignore"):
-        return shared / union
+        overlap: np.ndarray = shared / union
+    return overlap
 
 
 def overlap_over_hull(
@@ -115,7 +116,8 @@ def overlap_over_hull(
     """
     shared = np.minimum(end_a, end_b) - np.maximum(start_a, start_b)
     hull = np.maximum(end_a, end_b) - np.minimum(start_a, start_b)
-    return np.divide(shared, hull, out=np.zeros_like(hull), where=shared > 0)
+    overlap: np.ndarray = np.divide(shared, hull, out=np.zeros_like(hull), where=shared > 0)
+    return overlap
 
 
 Overlap = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]

@@ -34,7 +34,8 @@ class RecallCurve:
     @property
     def average(self) -> np.ndarray:
         """(100,) recall averaged over the thresholds."""
-        return self.recall.mean(axis=0)
+        average: np.ndarray = self.recall.mean(axis=0)
+        return average
 
     @property
     def area(self) -> float:

@@ -23,7 +23,8 @@ def overlaps(
     starts, ends = starts[:, None], ends[:, None]
     shared = np.maximum(np.minimum(ends, other_ends) - np.maximum(starts, other_starts), 0.0)  # (M, N)
     either = (ends - starts) + (other_ends - other_starts) - shared
-    return np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+    overlap: np.ndarray = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+    return overlap
 
 
 def soft_nms(

@@ -12,8 +12,9 @@ import typer
 
 from featx.errors import FeatxError, PartialFailure, printable
 from featx.settings import gather, with_options
+from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
-from featx.store.upkeep.living_cli import Store, stopped
+from featx.store.upkeep.living_cli import Store
 from featx.store.upkeep.living_cli import app as living_app
 
 app = typer.Typer(
@@ -38,7 +39,7 @@ class Dtype(StrEnum):
     float32 = "float32"
 
 
-class Kind(StrEnum):
+class ExportFormat(StrEnum):
     """What a store can be exported as."""
 
     npy = "npy"
@@ -126,7 +127,7 @@ def verify(
 
     ids = list(dict.fromkeys(v.stored_id for v in read_manifest(manifest).videos)) if manifest else None
     changed = "what was repaired stays so; the same command goes on" if repair else f"{store} was not changed"
-    with stopped(changed), Status("", console=Console(stderr=True)) as status:
+    with interruptible(f"stopped; {changed}"), Status("", console=Console(stderr=True)) as status:
         report = look(store, ids, repair, lambda done, total: status.update(f"{done} of {total} shards"))
     if as_json:
         content = {key: getattr(report, key) for key in ("shards", "videos", "rows", "dropped")}
@@ -168,7 +169,7 @@ def merge(
     """Makes one store out of STORES."""
     from featx.store.upkeep.copies import merge as merge_stores
 
-    with stopped(f"nothing was made of {to}"):
+    with interruptible(f"stopped; nothing was made of {to}"):
         count = merge_stores(stores, to, format)
     print(f"{to}: {count:,} videos of {len(stores)} stores")
 
@@ -186,7 +187,7 @@ def convert(
     """Copies STORE into another format or number type."""
     from featx.store.upkeep.copies import convert as convert_store
 
-    with stopped(f"nothing was made of {to}"):
+    with interruptible(f"stopped; nothing was made of {to}"):
         count = convert_store(store, to, format, cast(Literal["float16", "float32"] | None, dtype))
     print(f"{to}: {count:,} videos")
 
@@ -207,7 +208,7 @@ def import_(
     settings = gather(ImportSettings, recipe, options, [])
     from featx.store.upkeep.imports import import_folder
 
-    with stopped(f"what was read is in {to}; the same command goes on"):
+    with interruptible(f"stopped; what was read is in {to}; the same command goes on"):
         done = import_folder(folder, to, settings, lambda line: print(f"failed: {printable(line)}"))
     print(
         f"{to}: {done.added:,} videos added"
@@ -229,7 +230,7 @@ def export(
     store: Store,
     to: Annotated[Path, typer.Option("--to", help="New folder.")],
     kind: Annotated[
-        Kind,
+        ExportFormat,
         typer.Option(
             "--as",
             help="npy: ID.npy for each video, and the recipe to import them again. parquet: one line a row. webdataset: "
@@ -241,6 +242,6 @@ def export(
     from featx.store.reader import FeatureStore
     from featx.store.upkeep.export import export as export_store
 
-    with stopped(f"nothing was made of {to}"):
+    with interruptible(f"stopped; nothing was made of {to}"):
         count = export_store(FeatureStore(store), to, kind)
     print(f"{to}: {count:,} videos")

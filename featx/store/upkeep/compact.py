@@ -37,8 +37,8 @@ def compact(path: Path) -> Compacted:
         before = _bytes_of(writer.index)
         store = FeatureStore(path)
         videos = 0
-        for video_id, video, facts in store.videos(store.index.dropped.nonzero()[0].tolist()):
-            writer.add(video_id, video, facts, replaces=True, as_stored=True)
+        for video_id, video, video_info in store.videos(store.index.dropped.nonzero()[0].tolist()):
+            writer.add(video_id, video, video_info, replaces=True, as_stored=True)
             videos += 1
         writer.commit()
         shards = _empty_dead_shards(writer)

@@ -92,10 +92,12 @@ def _copy(sources: list[FeatureStore], to: Path, fingerprint: Fingerprint, forma
         ) as writer:
             failures = FailureList(partial)
             for source in sources:
-                for video_id, video, facts in source.videos():
+                for video_id, video, video_info in source.videos():
                     with np.errstate(over="ignore"):  # the writer says which video and row
                         features = video.features.astype(fingerprint.dtype, copy=False)
-                    writer.add(video_id, dataclasses.replace(video, features=features), facts, as_stored=True)
+                    writer.add(
+                        video_id, dataclasses.replace(video, features=features), video_info, as_stored=True
+                    )
                 failures.take(FailureList(source.path))
             writer.commit()
             failures.tidy({video_id for video_id, complete in writer.done.items() if complete})

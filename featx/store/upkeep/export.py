@@ -14,7 +14,7 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.store.reader import FeatureStore
-from featx.store.schema import Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 from featx.store.upkeep.file_names import FileSystem, problem_of_names
 from featx.store.writing.new_folder import MAKING, made_whole
 
@@ -24,7 +24,7 @@ IMPORT_RECIPE = "import.toml"
 TIMES_ENDING = ".pts"
 TIMES_DTYPE = np.dtype([("pts", np.float64), ("frame_index", np.int32)])
 
-Videos = Iterator[tuple[str, VideoFeatures, VideoFacts]]
+Videos = Iterator[tuple[str, VideoFeatures, VideoInfo]]
 
 
 def export(store: FeatureStore, to: Path, kind: str) -> int:
@@ -124,10 +124,10 @@ def _export_webdataset(videos: Videos, to: Path, fingerprint: Fingerprint) -> No
     key = 0
     for number, part in enumerate(_parts(videos)):
         with tarfile.open(to / f"shard-{number:06d}.tar", "w") as tar:
-            for video_id, video, facts in part:
+            for video_id, video, video_info in part:
                 about = {
                     "id": video_id,
-                    "facts": dataclasses.asdict(facts),
+                    "facts": dataclasses.asdict(video_info),
                     "fingerprint": fingerprint.model_dump(),
                 }
                 members = {
@@ -147,9 +147,9 @@ def _npy_bytes(values: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _parts(videos: Videos) -> Iterator[list[tuple[str, VideoFeatures, VideoFacts]]]:
+def _parts(videos: Videos) -> Iterator[list[tuple[str, VideoFeatures, VideoInfo]]]:
     """Groups videos into files of a bounded size."""
-    part: list[tuple[str, VideoFeatures, VideoFacts]] = []
+    part: list[tuple[str, VideoFeatures, VideoInfo]] = []
     rows = 0
     for each in videos:
         part.append(each)

@@ -18,7 +18,7 @@ from featx.errors import FeatxError
 from featx.settings import Settings
 from featx.store.failures import Failure, FailureList
 from featx.store.folder_changes import FoundFile, compare, stored_files
-from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFacts, VideoFeatures
+from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFeatures, VideoInfo
 from featx.store.source_files import content_sha256, state_of
 from featx.store.upkeep.export import TIMES_DTYPE, TIMES_ENDING
 from featx.store.writing.checks import problem_of
@@ -133,10 +133,10 @@ def import_folder(
                 done.failed += 1
                 continue
             duration_s = float(len(video) / rate) if rate else None
-            facts = VideoFacts(
+            video_info = VideoInfo(
                 each.path, *each.state, None, None, duration_s, root=root, content_sha256=sha256
             )
-            writer.add(each.id, video, facts)
+            writer.add(each.id, video, video_info)
             done.added += 1
         writer.commit()
         failures.tidy(writer.done)

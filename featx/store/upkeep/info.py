@@ -22,7 +22,7 @@ def describe(path: Path) -> dict[str, Any]:
     header = read_header(path)
     index = StoreIndex(path, header, ("complete", "duration_s"))
     rows = index.rows.tolist()
-    durations = index.facts["duration_s"]
+    durations = index.video_info["duration_s"]
     shards = [shard for shard in index.shards if shard.videos]
     failures = FailureList(path)
     dropped_rows = sum(shard.rows for shard in shards) - sum(rows)
@@ -51,7 +51,7 @@ def describe(path: Path) -> dict[str, Any]:
         "videos_of_unknown_duration": durations.count(None),
         "incomplete_videos": [
             video_id
-            for video_id, complete in zip(index.ids, index.facts["complete"], strict=True)
+            for video_id, complete in zip(index.ids, index.video_info["complete"], strict=True)
             if not complete
         ],
         "failed_videos": len(failures.ids),

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from featx.errors import FeatxError, Interrupted, nearest, printable
+from featx.errors import FeatxError, nearest, printable
+from featx.signals import interruptible
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 Store = Annotated[Path, typer.Argument(help="A feature store.")]
-
-
-@contextlib.contextmanager
-def stopped(words: str) -> Iterator[None]:
-    """Says what an interruption means for what is being made."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"stopped; {words}") from None
 
 
 @app.command()
@@ -44,11 +36,11 @@ def prune(
     from featx.store.failures import FailureList
     from featx.store.index import StoreIndex, read_header
     from featx.store.upkeep.prune import find_gone
-    from featx.store.writing.writer import FILE_FACTS, StoreWriter
+    from featx.store.writing.writer import FILE_INFO, StoreWriter
 
-    with stopped(f"{store} was not changed"), contextlib.ExitStack() as stack:
+    with interruptible(f"stopped; {store} was not changed"), contextlib.ExitStack() as stack:
         if dry_run:
-            index = StoreIndex(store, read_header(store), FILE_FACTS)
+            index = StoreIndex(store, read_header(store), FILE_INFO)
         else:
             writer = stack.enter_context(StoreWriter.of(store))
             index = writer.index
@@ -80,7 +72,7 @@ def remove(
     from featx.store.failures import FailureList
     from featx.store.writing.writer import StoreWriter
 
-    with stopped(f"{store} was not changed"), StoreWriter.of(store) as writer:
+    with interruptible(f"stopped; {store} was not changed"), StoreWriter.of(store) as writer:
         failures = FailureList(store)
         wanted = list(dict.fromkeys(ids))
         _check_known(store, wanted, [*writer.done, *failures.ids])
@@ -102,7 +94,7 @@ def compact(store: Store) -> None:
     """
     from featx.store.upkeep.compact import compact as compact_store
 
-    with stopped(f"{store} is as good as before; the same command goes on"):
+    with interruptible(f"stopped; {store} is as good as before; the same command goes on"):
         done = compact_store(store)
     print(
         f"{store}: {done.bytes_freed / 1e6:,.1f} MB given back; {done.videos:,} videos of {done.shards:,} shards were "

@@ -44,7 +44,7 @@ def find_gone(store: Path, index: StoreIndex, failures: FailureList, folder: Pat
 
     Args:
         store: Its path, for messages.
-        index: Its videos, with the facts ``path`` and ``root``.
+        index: Its videos, with the columns ``path`` and ``root`` of `video_info`.
         failures: Its failures.
         folder: Only files that were below this folder, which may be gone itself; if none was, the files of folders
             that are not there any more, or of which the store knows no folder, are looked for in this one.
@@ -52,7 +52,9 @@ def find_gone(store: Path, index: StoreIndex, failures: FailureList, folder: Pat
     Raises:
         FeatxError: If a whole folder is missing and was not named: its disk may not be mounted.
     """
-    videos = [Place(*row) for row in zip(index.ids, index.facts["path"], index.facts["root"], strict=True)]
+    videos = [
+        Place(*row) for row in zip(index.ids, index.video_info["path"], index.video_info["root"], strict=True)
+    ]
     failed = [Place(each, failures[each].path, failures[each].root) for each in failures.ids]
     named = Path(os.path.realpath(folder)) if folder is not None else None
     known = [place for place in [*videos, *failed] if place.root is not None]

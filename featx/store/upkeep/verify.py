@@ -40,7 +40,7 @@ from featx.store.writing.lock import StoreLock
 
 
 @dataclass
-class Report:
+class VerifyReport:
     """What was looked at, and what was found."""
 
     shards: int = 0
@@ -65,7 +65,7 @@ def verify(
     expected_ids: list[str] | None = None,
     repair: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
+) -> VerifyReport:
     """Looks at every byte of a store.
 
     Args:
@@ -103,8 +103,8 @@ def _lock(path: Path, repair: bool) -> StoreLock | None:
     return StoreLock(path)
 
 
-def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, int], None]) -> Report:
-    report = Report()
+def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, int], None]) -> VerifyReport:
+    report = VerifyReport()
     found = report.findings
     if not (path / SHARDS_FOLDER).is_dir():
         found.append(Finding(SHARDS_FOLDER, "is missing"))
@@ -132,7 +132,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
     return report
 
 
-def _record(path: Path, number: int, report: Report) -> ShardRecord:
+def _record(path: Path, number: int, report: VerifyReport) -> ShardRecord:
     """Reads a record and looks at its shard; an empty one stands for what cannot be read or is of another store."""
     name = shard_name(number)
     file = record_path(path, name)
@@ -236,7 +236,7 @@ def _against(expected_ids: list[str], seen: set[str], failed: set[str]) -> list[
     return findings
 
 
-def _repair(path: Path, report: Report) -> None:
+def _repair(path: Path, report: VerifyReport) -> None:
     header = report.identity.header
     if report.identity.undecided:
         raise FeatxError(

@@ -12,7 +12,7 @@ from featx.store.index import store_differences
 from featx.store.schema import (
     ARRAY_NAMES,
     ENDINGS,
-    REQUIRED_FACTS,
+    REQUIRED_INFO,
     SHARDS_FOLDER,
     ShardRecord,
     StoreHeader,
@@ -45,7 +45,7 @@ def problems_of_record(record: ShardRecord, header: StoreHeader | None) -> list[
     if header is not None and record.store != header.model_dump():
         differences = "; ".join(store_differences(record.store, header.model_dump()))
         problems.append(f"belongs to another store ({differences})")
-    if record.ids and not set(REQUIRED_FACTS) <= set(record.facts):
+    if record.ids and not set(REQUIRED_INFO) <= set(record.facts):
         problems.append(f"facts are {', '.join(record.facts)}")
     return problems
 

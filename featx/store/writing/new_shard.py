@@ -17,8 +17,8 @@ from featx.store.schema import (
     ShardArrays,
     ShardRecord,
     StoreHeader,
-    VideoFacts,
     VideoFeatures,
+    VideoInfo,
     record_path,
     shard_name,
     shard_path,
@@ -31,7 +31,7 @@ class WaitingVideo:
 
     id: str
     video: VideoFeatures
-    facts: VideoFacts
+    video_info: VideoInfo
     instead_of: Entry | None = None
 
 
@@ -43,7 +43,7 @@ def write_shard(store: Path, header: StoreHeader, number: int, waiting: Sequence
         RuntimeError: Likewise, as h5py says it.
     """
     arrays = ShardArrays.join([each.video for each in waiting])
-    facts = [dataclasses.asdict(each.facts) for each in waiting]
+    infos = [dataclasses.asdict(each.video_info) for each in waiting]
     name = shard_name(number)
     target = shard_path(store, name, header.format)
     partial = target.with_name(target.name + ".partial")
@@ -55,7 +55,7 @@ def write_shard(store: Path, header: StoreHeader, number: int, waiting: Sequence
         store=header.model_dump(),
         ids=[each.id for each in waiting],
         rows=np.diff(arrays.offsets).tolist(),
-        facts={key: [fact[key] for fact in facts] for key in facts[0]},
+        facts={key: [info[key] for info in infos] for key in infos[0]},
         files=file_digests(partial, target.name),
         chunks=chunk_tables(partial, header.format, arrays),
         drops=[each.instead_of for each in waiting if each.instead_of is not None],

@@ -29,8 +29,8 @@ from featx.store.schema import (
     Fingerprint,
     ShardRecord,
     StoreHeader,
-    VideoFacts,
     VideoFeatures,
+    VideoInfo,
     record_path,
     shard_name,
     shard_path,
@@ -41,7 +41,7 @@ from featx.store.writing.lock import StoreLock
 from featx.store.writing.new_shard import WaitingVideo, write_shard
 
 SHARD_BYTES = 64 * 2**20
-FILE_FACTS = ("path", "size_bytes", "mtime_ns", "complete", "root", "content_sha256")
+FILE_INFO = ("path", "size_bytes", "mtime_ns", "complete", "root", "content_sha256")
 COMMIT_SECONDS = 600.0  # at 4 frames/s a shard would take hours to fill; nobody should lose that
 
 
@@ -56,7 +56,7 @@ class StoreWriter:
 
     Attributes:
         header: What ``store.json`` says.
-        index: The videos that were in the store when it was opened, with the facts about their files.
+        index: The videos that were in the store when it was opened, with the information about their files.
         done: The ids of all videos in the store; the value says whether the video is complete.
     """
 
@@ -101,8 +101,10 @@ class StoreWriter:
         try:
             self.header = self._check_or_write_header(fingerprint, model_source, versions, schema_version)
             self.clear_uncommitted()
-            self.index = StoreIndex(path, self.header, FILE_FACTS)
-            self.done: dict[str, bool] = dict(zip(self.index.ids, self.index.facts["complete"], strict=True))
+            self.index = StoreIndex(path, self.header, FILE_INFO)
+            self.done: dict[str, bool] = dict(
+                zip(self.index.ids, self.index.video_info["complete"], strict=True)
+            )
             self._moved: dict[str, Entry] = {}  # of ids that this writer has given to entries
             self._remove_emptied()
         except BaseException:
@@ -157,7 +159,7 @@ class StoreWriter:
         self,
         video_id: str,
         video: VideoFeatures,
-        facts: VideoFacts,
+        video_info: VideoInfo,
         replaces: bool = False,
         as_stored: bool = False,
     ) -> None:
@@ -166,7 +168,7 @@ class StoreWriter:
         Args:
             video_id: Its id.
             video: Its rows.
-            facts: About its file.
+            video_info: About its file.
             replaces: What is stored under this id is no longer read from the moment on that this video is there.
             as_stored: Its times mean what they mean in this store, not what they mean in the file.
 
@@ -179,16 +181,16 @@ class StoreWriter:
             raise FeatxError(f"{self.path}: video '{video_id}' is in the store already")
         if stored and any(each.id == video_id for each in self._waiting):
             self.commit()  # only what is committed can be replaced
-        if self.header.featx_store == 1 and facts.start_s is not None and not as_stored:
+        if self.header.featx_store == 1 and video_info.start_s is not None and not as_stored:
             # Times of all rows of a store mean the same; `start_s` says what the file's own would be.
-            video = dataclasses.replace(video, pts=video.pts - facts.start_s)
+            video = dataclasses.replace(video, pts=video.pts - video_info.start_s)
         problem = problem_of(video, self.header.fingerprint)
         if problem:
             raise BadVideo(f"{self.path}: cannot take video '{video_id}': {problem}")
         with DeferSignals():
             instead_of = self._entry(video_id) if stored else None
-            self.done[video_id] = facts.complete
-            self._waiting.append(WaitingVideo(video_id, video, facts, instead_of))
+            self.done[video_id] = video_info.complete
+            self._waiting.append(WaitingVideo(video_id, video, video_info, instead_of))
             self._waiting_bytes += video.features.nbytes
         if self._waiting_bytes >= self._shard_bytes:
             self.commit()
@@ -204,7 +206,7 @@ class StoreWriter:
 
         Args:
             drops: Ids of videos that are no longer read.
-            updates: By a video's id, what is different now: facts, or ``id``.
+            updates: By a video's id, what is different now: fields of `VideoInfo`, or ``id``.
             root_moves: Folders that have moved as a whole, and where to.
 
         Raises:

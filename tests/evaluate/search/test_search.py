@@ -20,7 +20,7 @@ from synthetic import CLASSES, text_features, tiny_fingerprint
 from featx.features.clips import even_clips
 from featx.model.adapter import load_adapter
 from featx.store.reader import FeatureStore
-from featx.store.schema import VideoFacts, VideoFeatures
+from featx.store.schema import VideoFeatures, VideoInfo
 from featx.store.writing.writer import StoreWriter
 
 
@@ -253,10 +253,10 @@ def test_videos_are_found_after_their_folder_moved(
     moved = tmp_path / "elsewhere"
     shutil.copytree(shape_videos, moved)
     old = FeatureStore(shape_store)
-    facts = old.facts(list(old))
+    video_info = old.video_info(list(old))
     with StoreWriter(tmp_path / "s", old.header.fingerprint, model_source="tiny") as writer:
         for number, one in enumerate(old):
-            path = dataclasses.replace(facts[one], root="/gone", path=one)
+            path = dataclasses.replace(video_info[one], root="/gone", path=one)
             # Ids of a manifest, names of another folder, and as extract gave them before there was a root.
             named = {0: f"clip {number}", 1: f"moved/{one}"}.get(number, one)
             known = path if number < 3 else dataclasses.replace(path, root=None, path=f"before/{one}")
@@ -295,9 +295,9 @@ def test_a_store_that_is_being_written_is_searched_as_far_as_it_is_committed(tmp
     with StoreWriter(tmp_path / "s", made, model_source="tiny") as writer:
         outcome = featx(*base)
         assert outcome.code == 2 and "has no videos yet" in outcome.err
-        writer.add("a.mp4", video(30, 0, made.width), VideoFacts("a.mp4", 1, 1, 64, 64, 1.2))
+        writer.add("a.mp4", video(30, 0, made.width), VideoInfo("a.mp4", 1, 1, 64, 64, 1.2))
         writer.commit()
-        writer.add("b.mp4", video(30, 1, made.width), VideoFacts("b.mp4", 1, 1, 64, 64, 1.2))
+        writer.add("b.mp4", video(30, 1, made.width), VideoInfo("b.mp4", 1, 1, 64, 64, 1.2))
         outcome = featx(*base)
         assert {find["video"] for find in finds_of(outcome)} == {"a.mp4"}
         assert f"1 videos, 30 rows were searched; {tmp_path}/s is being written" in outcome.err
@@ -368,7 +368,7 @@ def test_features_without_times_are_found_but_not_shown(tmp_path: Path, featx) -
     with StoreWriter(tmp_path / "s", made, model_source="tiny") as writer:
         rows = video(5, 0, made.width).features
         unknown = VideoFeatures(rows, np.full(5, np.nan), np.full(5, -1, np.int32))
-        writer.add("a", unknown, VideoFacts("a.npy", 1, 1, None, None, None))
+        writer.add("a", unknown, VideoInfo("a.npy", 1, 1, None, None, None))
     base = ["search", tmp_path / "s", "a star"]
     assert "--level videos or frames" in featx(*base).err
     for ending in ("html", "png"):

@@ -15,7 +15,7 @@ from featx.errors import FeatxError
 from featx.evaluate.search.exact.search import open_scans, search_exactly
 from featx.evaluate.search.exact.settings import SearchSettings
 from featx.store.reader import FeatureStore
-from featx.store.schema import VideoFacts
+from featx.store.schema import VideoInfo
 from featx.store.writing.writer import StoreWriter
 
 pytest.importorskip("faiss")
@@ -27,7 +27,7 @@ def write(path: Path, videos: range) -> None:
     with StoreWriter(path, made, model_source="tiny", shard_bytes=60_000) as writer:
         for number in videos:
             rows = video(LENGTHS[number], number, made.width)
-            writer.add(f"{number}.mp4", rows, VideoFacts("x", 1, 1, 64, 64, 1.0))
+            writer.add(f"{number}.mp4", rows, VideoInfo("x", 1, 1, 64, 64, 1.0))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -90,7 +90,7 @@ def test_it_is_refused_for_anything_else(store: Path, tmp_path: Path, featx) -> 
     ):
         other = tmp_path / made.sampling
         with StoreWriter(other, made, model_source="tiny") as writer:
-            writer.add("0.mp4", video(300, 0, made.width), VideoFacts("x", 1, 1, 64, 64, 1.0))
+            writer.add("0.mp4", video(300, 0, made.width), VideoInfo("x", 1, 1, 64, 64, 1.0))
         outcome = featx("search", other, "a star", "--index", tmp_path / "i", "--level", "frames")
         assert outcome.code == 2 and reason in outcome.err and outcome.err.count("\n") == 1
     assert contents(tmp_path / "i") == before

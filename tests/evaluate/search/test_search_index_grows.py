@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stores import FORMATS, facts, fingerprint, video
+from stores import FORMATS, fingerprint, video, video_info
 from synthetic import tiny_fingerprint
 
 from featx.errors import FeatxError
@@ -92,7 +92,7 @@ def exact_rows(rows: int, seed: int) -> VideoFeatures:
 def add(path: Path, videos: dict[str, VideoFeatures], format: str = "zarr") -> Path:
     with StoreWriter(path, fingerprint(WIDTH), format, shard_bytes=2_000) as writer:
         for name, one in videos.items():
-            writer.add(name, one, facts(name))
+            writer.add(name, one, video_info(name))
     return path
 
 
@@ -341,7 +341,7 @@ def test_a_second_builder_waits_and_takes_what_the_first_has_made(tmp_path: Path
     made = tiny_fingerprint()
     with StoreWriter(tmp_path / "s", made, model_source="tiny") as writer:
         for number in range(5):
-            writer.add(f"{number}.mp4", video(30, number, made.width), facts(f"{number}.mp4"))
+            writer.add(f"{number}.mp4", video(30, number, made.width), video_info(f"{number}.mp4"))
     asked = SearchSettings(level="frames")
     folder = tmp_path / "i"
     folder.mkdir()
@@ -371,7 +371,7 @@ def test_the_command_goes_on_with_what_was_added(tmp_path: Path, featx) -> None:
     def write(videos: range) -> None:
         with StoreWriter(tmp_path / "s", made, model_source="tiny") as writer:
             for number in videos:
-                writer.add(f"{number}.mp4", video(30, number, made.width), facts(f"{number}.mp4"))
+                writer.add(f"{number}.mp4", video(30, number, made.width), video_info(f"{number}.mp4"))
 
     def found(*more: object) -> tuple[list[str], str]:
         words = ("search", tmp_path / "s", "a star", "--level", "videos", "--format", "csv")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featx.store.schema import VideoFacts
+from featx.store.schema import VideoInfo
 
 from ..plan.videos import SourceVideo
 from .decoder_log import DecoderLog
@@ -11,15 +11,15 @@ from .times import FrameTimes
 UNKNOWN = ("", "unknown", "reserved")
 
 
-def facts_of(
+def video_info_of(
     video: SourceVideo,
     log: DecoderLog,
     times: FrameTimes,
     jumps: int,
     concealed: int = 0,
     complete: bool = True,
-) -> VideoFacts:
-    """Returns the facts of a video that was decoded.
+) -> VideoInfo:
+    """Returns the information about a video that was decoded.
 
     Args:
         video: Which.
@@ -32,7 +32,7 @@ def facts_of(
     status = video.path.stat()
     width, height = log.first_size
     upper, lower = log.first_aspect
-    return VideoFacts(
+    return VideoInfo(
         path=video.recorded_path,
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,

@@ -10,7 +10,7 @@ from typing import Any
 from featx.errors import FeatxError
 
 
-def read_json(file: Path, flag: str = "") -> Any:
+def read_plain_json(file: Path, flag: str = "") -> Any:
     """Reads a JSON file.
 
     Args:
@@ -30,13 +30,13 @@ def read_json(file: Path, flag: str = "") -> Any:
         raise FeatxError(f"{place}: cannot read it as JSON ({error})") from error
 
 
-def read_json_object(file: Path, flag: str = "") -> dict[str, Any]:
+def read_plain_object(file: Path, flag: str = "") -> dict[str, Any]:
     """Reads a JSON file that must hold one object.
 
     Raises:
-        FeatxError: As `read_json`, or if it holds something else.
+        FeatxError: As `read_plain_json`, or if it holds something else.
     """
-    content = read_json(file, flag)
+    content = read_plain_json(file, flag)
     if not isinstance(content, dict):
         raise FeatxError(f"{flag} {file}".strip() + ": must be one JSON object")
     return content
