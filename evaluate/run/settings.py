@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from featx.features.clips import CLIPS, ClipSampling
 from featx.localisation.proposals_file import PROPOSAL_WEIGHT, TOP_CLASSES
 from featx.settings import Settings
 
@@ -14,7 +15,7 @@ from featx.settings import Settings
 class ScoreSettings(Settings):
     """How videos are scored, whatever the command."""
 
-    clips: int = Field(5, ge=1, description="Clips of a video, evenly placed, whose scores are averaged.")
+    clips: int = Field(CLIPS, ge=1, description="Clips of a video, evenly placed, whose scores are averaged.")
     model: str | None = Field(
         None, description="CLIP whose text encoder is used, when it is not where the store says."
     )
@@ -142,6 +143,11 @@ class BaselineSettings(ScoreSettings):
     stride_weights: list[float] = Field(
         [1, 1, 3, 1], description="Zero-shot: how often each is drawn in training; the most frequent is used."
     )
+
+    @property
+    def clip_sampling(self) -> ClipSampling:
+        """The clips of each video."""
+        return ClipSampling(self.clip_frames, self.strides, self.stride_weights, self.clips)
 
 
 class PredictSettings(ScoreSettings):

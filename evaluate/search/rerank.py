@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.features.sources import Part, Windows
+from featx.features.sources import Part, RowSpans, Windows
 from featx.scoring.clip_scores import encode_videos
 from featx.store.reader import FeatureStore
 
@@ -47,11 +47,8 @@ def rerank(
     encoded = encode_videos(
         run.adapter.to(device),
         source,
-        np.arange(len(spans)),
-        np.array([rows for _, _, rows in spans]),
-        clips,
-        run.header.settings["strides"],
-        run.header.settings["stride_weights"],
+        RowSpans.whole(np.array([rows for _, _, rows in spans])),
+        run.clip_sampling(clips),
         device,
     ).cpu()  # (S, clips, D)
     ranked = []

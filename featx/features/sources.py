@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,37 @@ from featx.store.reader import FeatureStore
 
 SHARE_OF_FREE_MEMORY = 0.5
 BLOCK_BYTES = 256 * 2**20  # that are read at once on the way to where features are kept
+
+
+@dataclass(frozen=True)
+class RowSpans:
+    """Which rows of a source are looked at: whole videos, or windows of them.
+
+    Attributes:
+        videos: (M,) index of each one's video in the source; a video may stand there more than once.
+        first_rows: (M,) where each begins within its video.
+        rows: (M,) how many rows it has.
+    """
+
+    videos: np.ndarray
+    first_rows: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def whole(cls, rows: np.ndarray, videos: np.ndarray | None = None) -> RowSpans:
+        """Returns whole videos.
+
+        Args:
+            rows: (M,) rows of each.
+            videos: (M,) their indices in the source; without it they are all of its videos.
+        """
+        return cls(np.arange(len(rows)) if videos is None else videos, np.zeros_like(rows), rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, some: slice) -> RowSpans:
+        return RowSpans(self.videos[some], self.first_rows[some], self.rows[some])
 
 
 class Source(Protocol):

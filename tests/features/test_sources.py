@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from featx.features import sources
-from featx.features.clips import draw_clips
+from featx.features.clips import ClipSampling, draw_clips
 from featx.features.sources import Resident, Windows, free_memory_bytes, open_source
 from featx.store.reader import FeatureStore, Packed
 
@@ -25,7 +25,7 @@ def clips_of(store: FeatureStore) -> tuple[list[str], np.ndarray, np.ndarray]:
     ids = [str(video_id) for video_id in rng.permutation(list(store))]
     videos = rng.integers(0, len(ids), 200)
     counts = np.array([store.rows(ids[video]) for video in videos])
-    return ids, videos, draw_clips(rng, counts, 16, [1, 2, 3, 4], [1, 1, 3, 1])
+    return ids, videos, draw_clips(rng, counts, ClipSampling(16, [1, 2, 3, 4], [1, 1, 3, 1]))
 
 
 def expected(store: FeatureStore) -> np.ndarray:

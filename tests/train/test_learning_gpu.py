@@ -16,6 +16,8 @@ from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from featx.clip.text import TextTower
 from featx.clip.text_plan import Packed, TextPlan
+from featx.features.clips import ClipSampling
+from featx.features.sources import RowSpans
 from featx.localisation.detector import Detector
 from featx.localisation.detector_config import DetectorConfig
 from featx.model.adapter import Adapter, AdapterConfig
@@ -137,7 +139,7 @@ class InMemory:
         return torch.zeros(*rows.shape, WIDTH, dtype=torch.float16)
 
 
-PLACED = np.arange(3), np.array([5, 40, 90]), 5, [1, 2], [1.0, 1.0]
+PLACED = RowSpans.whole(np.array([5, 40, 90])), ClipSampling(16, [1, 2], [1.0, 1.0], clips=5)
 
 
 @torch.no_grad()
@@ -155,7 +157,7 @@ def test_scoring_and_pooling_stay_on_the_gpu(gpu, layers) -> None:
 def test_no_videos_have_no_scores() -> None:
     """As of a rank where there are fewer videos than ranks."""
     adapter = Adapter(AdapterConfig(prompts=4, layers=1, heads=4), WIDTH, WIDTH)
-    nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), 5, [1, 2], [1.0, 1.0]
+    nothing = RowSpans.whole(np.zeros(0, np.int64)), PLACED[1]
     assert encode_videos(adapter, InMemory(), *nothing).shape == (0, 5, WIDTH)
     assert pool_videos(adapter, InMemory(), *nothing).shape == (0, WIDTH)
     assert score_videos(adapter, torch.zeros(3, WIDTH), InMemory(), *nothing).shape == (0, 3)

@@ -9,10 +9,11 @@ from torch.nn import functional
 
 from featx.clip.load import load_clip
 from featx.clip.text import TextPlan, TextTower
+from featx.features.clips import ClipSampling
 from featx.model.adapter import Adapter, AdapterConfig
 from featx.train.adapter.loader import Batch, Loader
 from featx.train.adapter.losses import text_to_video
-from featx.train.adapter.sampler import Draw, Sampler
+from featx.train.adapter.sampler import ClassSampler, ClipStream, Draw
 from featx.train.adapter.step import Step, TextSide
 from featx.train.engine.ranks import Ranks, parts
 from featx.train.engine.stopwatch import Stopwatch
@@ -134,9 +135,8 @@ class Memory:
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_loaders_of_all_ranks_together_give_the_whole_step(accumulate: int, count: int) -> None:
-    sampler = Sampler(
-        0, BATCH, np.arange(9), np.arange(9) % 3, np.full(9, 40), 3, 400, FRAMES, [1, 2], [1, 1]
-    )
+    clips = ClipStream(0, BATCH, np.arange(9), np.full(9, 40), ClipSampling(FRAMES, [1, 2], [1, 1]))
+    sampler = ClassSampler(clips, np.arange(9) % 3, 3, 400)
     streams: list[Iterator[Batch]] = [
         Loader(sampler, Memory(), Ranks(rank, count), accumulate, workers=2).batches(3, 12)
         for rank in range(count)

@@ -21,18 +21,19 @@ class CaptionSampler:
 
     Attributes:
         clips: Says which clips each step sees.
-        batch: B.
-        seed: Of the captions that are drawn.
         captioned: The videos and their captions.
     """
 
     clips: ClipStream
-    batch: int
-    seed: int
     captioned: CaptionedVideos
 
     def __post_init__(self) -> None:
         self._first = self.captioned.first_captions
+
+    @property
+    def batch(self) -> int:
+        """B, clips of a step."""
+        return self.clips.batch
 
     def draw(self, step: int) -> Draw:
         """Returns what step 1, 2, … sees."""
@@ -46,7 +47,7 @@ class CaptionSampler:
         part = np.empty(len(clips.videos))  # of the way through the video's captions, from 0 to 1
         for number in np.unique(clips.passes):
             same = clips.passes == number
-            part[same] = _parts(self.seed, len(self.captioned), int(number))[clips.videos[same]]
+            part[same] = _parts(self.clips.seed, len(self.captioned), int(number))[clips.videos[same]]
         first, past = self._first[clips.videos], self._first[clips.videos + 1]
         return first + (part * (past - first)).astype(np.int64)
 

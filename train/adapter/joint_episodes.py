@@ -35,8 +35,10 @@ class JoinedSampler:
     samplers: Sequence[Draws]
     places: list[np.ndarray]
 
-    def __post_init__(self) -> None:
-        self.batch = sum(sampler.batch for sampler in self.samplers)
+    @property
+    def batch(self) -> int:
+        """E B, clips of a step."""
+        return sum(sampler.batch for sampler in self.samplers)
 
     def draw(self, step: int) -> Draw:
         """Returns what step 1, 2, … sees; targets and texts count within each episode."""

@@ -37,7 +37,7 @@ from .cost import TextSize, kept_bytes
 from .inputs import Basis, Inputs, prepare
 from .inputs import list_videos as inputs_videos
 from .loader import Loader
-from .sampler import ClipStream, Draws, Sampler
+from .sampler import ClassSampler, ClipStream, Draws
 from .settings import TrainSettings
 from .step import Step, TextSide
 from .validation import RetrievalValidator, Validator
@@ -208,13 +208,10 @@ def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:
     """Returns what says which clips and texts each step sees."""
     videos = inputs.videos
     learned = np.flatnonzero(~inputs.kept_back)
-    clips = settings.clip_frames, settings.strides, settings.stride_weights
+    clips = ClipStream(settings.seed, settings.batch, learned, videos.rows, settings.clip_sampling)
     if isinstance(videos, CaptionedVideos):
-        stream = ClipStream(settings.seed, settings.batch, learned, videos.rows, *clips)
-        return CaptionSampler(stream, settings.batch, settings.seed, videos)
-    return Sampler(
-        settings.seed, settings.batch, learned, videos.labels, videos.rows, len(inputs.plan), settings.class_limit, *clips
-    )  # fmt: skip
+        return CaptionSampler(clips, videos)
+    return ClassSampler(clips, videos.labels, len(inputs.plan), settings.class_limit)
 
 
 def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None, summary: Summary) -> None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import torch
 
+from featx.features.clips import CLIPS
 from featx.features.dataset import LabelledVideos
+from featx.features.sources import RowSpans
 from featx.manifest.videos import Manifest
 from featx.metrics.recognition import recognition_metrics
 from featx.model.adapter import Adapter
@@ -19,7 +20,6 @@ from featx.scoring.results import Results, TrainedOn, Videos
 from ..engine.ranks import Ranks
 from .inputs import Basis
 from .settings import TrainSettings
-from .validation import CLIPS
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,7 @@ def score(
             basis.tower(ranks.device), plan
         )  # (C, D), in full precision as featx eval does
     source = basis.source(videos, settings, ranks)
-    scores = score_videos(
-        adapter, text, source, np.arange(len(videos)), videos.rows, CLIPS, settings.strides, settings.stride_weights
-    )  # fmt: skip
+    scores = score_videos(adapter, text, source, RowSpans.whole(videos.rows), settings.clip_sampling)
     return Scored(
         Videos(scored=len(videos), missing=videos.missing), recognition_metrics(scores, videos.labels)
     )

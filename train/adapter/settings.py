@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from featx.features.clips import ClipSampling
+
 from ..engine.settings import LearnSettings
 
 RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
@@ -117,6 +119,11 @@ class TrainSettings(LearnSettings):
     keep_adapters: bool = Field(
         True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
     )
+
+    @property
+    def clip_sampling(self) -> ClipSampling:
+        """How clips are taken, in training and where videos are scored."""
+        return ClipSampling(self.clip_frames, self.strides, self.stride_weights)
 
     @model_validator(mode="after")
     def _as_retrieval_needs(self) -> TrainSettings:

@@ -33,7 +33,6 @@ from featx.settings import gather
 
 from ..adapter.inputs import Basis
 from ..adapter.settings import TrainSettings
-from ..adapter.validation import CLIPS
 from ..detector.learn import train_proposals
 from ..detector.settings import ProposalSettings
 from ..engine.claims import digest_of_videos
@@ -128,8 +127,8 @@ def _scorer(
 
     def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
         pts = known_pts(basis.store, video.stored_id, asked) - video.part_start_s
-        how = CLIPS, settings.strides, settings.stride_weights
-        return class_probabilities(adapter, text, source, place[video.stored_id], pts, start_s, end_s, *how)
+        number, sampling = place[video.stored_id], settings.clip_sampling
+        return class_probabilities(adapter, text, source, number, pts, start_s, end_s, sampling)
 
     return score
 
