@@ -30,7 +30,7 @@ class OneVideo:
     """The features of a single video, as a `featx.features.sources.Source`."""
 
     features: np.ndarray
-    where: str = "memory"
+    location: str = "memory"
     reads: bool = False
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:

@@ -18,7 +18,7 @@ from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
 from featx.clip.text_plan import (
     NOT_A_PROMPT,
     Layout,
-    Packed,
+    PackedTexts,
     TextPlan,
     group_plans,
     plan_texts,
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Precision = Literal["fp32", "bf16", "fp16"]
-Step = Callable[[Tensor, Packed], Tensor]
+Step = Callable[[Tensor, PackedTexts], Tensor]
 REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 

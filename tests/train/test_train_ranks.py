@@ -14,8 +14,8 @@ import torch
 from test_train_step import NAMES, make
 
 from featx.errors import FeatxError
-from featx.train.adapter.sampler import Draw
-from featx.train.adapter.step import Step, TextSide
+from featx.train.adapter.sampler import ClipDraw
+from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.engine import launch
 from featx.train.engine.launch import in_ranks
 from featx.train.engine.ranks import Ranks, join_ranks
@@ -90,15 +90,17 @@ def steps_of_one_rank(count: int) -> dict:
         assert ranks.count == count
         adapter, tower = make(prompts=2)
         text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, ranks)
-        step = Step(adapter, text_side, ranks, False, Stopwatch("cpu"))
+        step = AdapterStep(adapter, text_side, ranks, False, Stopwatch("cpu"))
         gradients = []
         for texts in ([0, 1, 2, 3, 4], [0, 2, 4]):
             rng = np.random.default_rng(0)
             clips = torch.from_numpy(rng.standard_normal((6, 4, 128)).astype(np.float32))
-            drawn = Draw(np.arange(6), np.zeros((6, 4), np.int64), np.array(texts), np.arange(6) % len(texts))
+            drawn = ClipDraw(
+                np.arange(6), np.zeros((6, 4), np.int64), np.array(texts), np.arange(6) % len(texts)
+            )
             from featx.train.adapter.loader import Batch
 
-            step.gradients(Batch(drawn, [slice(0, 6)], [clips[ranks.part(6)]]))
+            step.gradients(Batch(drawn, [slice(0, 6)], [clips[ranks.shard(6)]]))
             ranks.sum_gradients(list(adapter.parameters()), stop=False)
             gradients.append([parameter.grad.numpy().copy() for parameter in adapter.parameters()])
             adapter.zero_grad()
@@ -117,7 +119,7 @@ def test_each_rank_encodes_its_part_of_the_texts_and_the_gradients_add_up() -> N
 
 
 def test_more_ranks_than_texts_gather_nothing_from_some() -> None:
-    parts = [Ranks(rank, 3).part(2) for rank in range(3)]
+    parts = [Ranks(rank, 3).shard(2) for rank in range(3)]
     assert [part.stop - part.start for part in parts] == [1, 1, 0]
 
 

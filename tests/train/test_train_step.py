@@ -13,9 +13,9 @@ from featx.features.clips import ClipSampling
 from featx.model.adapter import Adapter, AdapterConfig
 from featx.train.adapter.loader import Batch, Loader
 from featx.train.adapter.losses import text_to_video
-from featx.train.adapter.sampler import ClassSampler, ClipStream, Draw
-from featx.train.adapter.step import Step, TextSide
-from featx.train.engine.ranks import Ranks, parts
+from featx.train.adapter.sampler import ClassSampler, ClipDraw, ClipStream
+from featx.train.adapter.step import AdapterStep, TextSide
+from featx.train.engine.ranks import Ranks, shards
 from featx.train.engine.stopwatch import Stopwatch
 
 NAMES = ["run", "climb stairs", "brush hair", "ride a bike", "smile"]
@@ -41,15 +41,15 @@ def make(prompts: int, seed: int = 0, layers: int = 1) -> tuple[Adapter, Countin
     return adapter, CountingTower(tiny.model)
 
 
-def draw(texts: list[int], seed: int = 0) -> tuple[Draw, torch.Tensor]:
+def draw(texts: list[int], seed: int = 0) -> tuple[ClipDraw, torch.Tensor]:
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, len(texts), BATCH)
     rows = np.zeros((BATCH, FRAMES), dtype=np.int64)
     clips = torch.from_numpy(rng.standard_normal((BATCH, FRAMES, 128)).astype(np.float32))
-    return Draw(np.arange(BATCH), rows, np.array(texts), targets), clips
+    return ClipDraw(np.arange(BATCH), rows, np.array(texts), targets), clips
 
 
-def plain_loss(adapter, tower, drawn: Draw, clips, symmetric: bool) -> torch.Tensor:
+def plain_loss(adapter, tower, drawn: ClipDraw, clips, symmetric: bool) -> torch.Tensor:
     """The loss written the obvious way."""
     text = adapter.encode_texts(tower, adapter.plan([NAMES[index] for index in drawn.texts]))
     logits = adapter.encode_clips(clips) @ text.T / 0.07
@@ -74,8 +74,8 @@ def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, ac
     expected = torch.autograd.grad(expected_loss, list(adapter.parameters()))
     tower.encoded = []
     text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
-    slices = parts(BATCH, accumulate)
-    step = Step(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    slices = shards(BATCH, accumulate)
+    step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
     loss, _ = step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
     torch.testing.assert_close(loss, expected_loss.detach())
     for parameter, gradient in zip(adapter.parameters(), expected, strict=True):
@@ -91,8 +91,8 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
         plain_loss(adapter, tower, drawn, clips, symmetric), adapter.prompt_table
     )
     text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
-    slices = parts(BATCH, accumulate)
-    step = Step(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    slices = shards(BATCH, accumulate)
+    step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
     step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
     assert [name for name, _ in adapter.named_parameters()] == ["prompt_table"]
     torch.testing.assert_close(adapter.prompt_table.grad, expected, rtol=1e-4, atol=1e-6)
@@ -101,7 +101,7 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
 def test_plain_texts_are_encoded_once_in_a_run() -> None:
     adapter, tower = make(prompts=0)
     text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
-    step = Step(adapter, text_side, Ranks(), False, Stopwatch("cpu"))
+    step = AdapterStep(adapter, text_side, Ranks(), False, Stopwatch("cpu"))
     for texts in ([0, 1, 2], [2, 3, 4]):
         drawn, clips = draw(texts)
         step.gradients(Batch(drawn, [slice(0, BATCH)], [clips]))
@@ -117,15 +117,15 @@ def test_text_to_video_is_clips_second_half_where_each_text_has_one_clip() -> No
 
 @pytest.mark.parametrize(("count", "pieces"), [(7, 3), (3, 5), (64, 4), (1, 1), (5, 5)])
 def test_parts_are_even_and_whole(count: int, pieces: int) -> None:
-    sizes = [len(range(count)[part]) for part in parts(count, pieces)]
-    assert [index for part in parts(count, pieces) for index in range(count)[part]] == list(range(count))
+    sizes = [len(range(count)[part]) for part in shards(count, pieces)]
+    assert [index for part in shards(count, pieces) for index in range(count)[part]] == list(range(count))
     assert len(sizes) == pieces and max(sizes) - min(sizes) <= 1
 
 
 class Memory:
     """A source whose features say where they come from: (video, row)."""
 
-    where = "memory"
+    location = "memory"
     reads = False
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> torch.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from featx.features.dataset import CaptionedVideos
 
-from .sampler import CAPTIONS, Clips, ClipStream, Draw
+from .sampler import CAPTIONS, ClipDraw, Clips, ClipStream
 
 
 @dataclass
@@ -35,12 +35,12 @@ class CaptionSampler:
         """B, clips of a step."""
         return self.clips.batch
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> ClipDraw:
         """Returns what step 1, 2, … sees."""
         clips = self.clips.draw(step)
         own = self.captioned.text_of[self._choose(clips)]  # (B,)
         texts, targets = np.unique(own, return_inverse=True)
-        return Draw(clips.videos, clips.rows, texts, targets, self._ignored(clips.videos, texts, targets))
+        return ClipDraw(clips.videos, clips.rows, texts, targets, self._ignored(clips.videos, texts, targets))
 
     def _choose(self, clips: Clips) -> np.ndarray:
         """Returns (B,) captions: in one pass over the videos each has the same one."""

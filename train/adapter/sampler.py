@@ -16,7 +16,7 @@ STEPS_TOGETHER = 32
 
 
 @dataclass(frozen=True)
-class Draw:
+class ClipDraw:
     """One step's clips, and the texts that they are compared with.
 
     Attributes:
@@ -34,7 +34,7 @@ class Draw:
     ignored: np.ndarray | None = None
 
 
-class Draws(Protocol):
+class StepSampler(Protocol):
     """Says what each step sees."""
 
     @property
@@ -42,7 +42,7 @@ class Draws(Protocol):
         """B, clips of a step."""
         ...
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> ClipDraw:
         """Returns what step 1, 2, … sees."""
         ...
 
@@ -124,12 +124,12 @@ class ClassSampler:
         """B, clips of a step."""
         return self.clips.batch
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> ClipDraw:
         """Returns what step 1, 2, … sees."""
         clips = self.clips.draw(step)
         labels = self.labels[clips.videos]
         texts = class_list([self.clips.seed, CLASSES, step], labels, self.classes, self.class_limit)
-        return Draw(clips.videos, clips.rows, texts, np.searchsorted(texts, labels))
+        return ClipDraw(clips.videos, clips.rows, texts, np.searchsorted(texts, labels))
 
 
 def order(seed: int, videos: int, first: int, count: int) -> np.ndarray:

@@ -18,12 +18,12 @@ from featx.scoring.clip_scores import score_videos
 from featx.scoring.results import Results, TrainedOn, Videos
 
 from ..engine.ranks import Ranks
-from .inputs import Basis
+from .inputs import SharedResources
 from .settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class Scored:
+class SplitScores:
     """What an adapter scored on some videos.
 
     Attributes:
@@ -37,29 +37,29 @@ class Scored:
 
 def score(
     adapter: Adapter,
-    basis: Basis,
+    shared: SharedResources,
     manifest: Manifest,
     videos: LabelledVideos,
     settings: TrainSettings,
     ranks: Ranks,
-) -> Scored:
+) -> SplitScores:
     """Scores an adapter on videos, against the classes of a manifest."""
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
         plan = adapter.plan(list(manifest.header.classes.values())).to(ranks.device)
         text = adapter.encode_texts(
-            basis.tower(ranks.device), plan
+            shared.tower(ranks.device), plan
         )  # (C, D), in full precision as featx eval does
-    source = basis.source(videos, settings, ranks)
+    source = shared.source(videos, settings, ranks)
     scores = score_videos(adapter, text, source, RowSpans.whole(videos.rows), settings.clip_sampling)
-    return Scored(
+    return SplitScores(
         Videos(scored=len(videos), missing=videos.missing), recognition_metrics(scores, videos.labels)
     )
 
 
 def results_of(
     adapter: Adapter,
-    basis: Basis,
+    shared: SharedResources,
     manifest: Manifest,
     settings: TrainSettings,
     *,
@@ -74,7 +74,7 @@ def results_of(
 
     Args:
         adapter: One of them.
-        basis: What they were scored with.
+        shared: What they were scored with.
         manifest: Whose classes competed.
         settings: They were learned with.
         run: Folder of the results.
@@ -101,7 +101,7 @@ def results_of(
         classes=len(manifest.labels),
         truncated_texts=len(plan.truncated),
         trained_on=trained_on if learned else None,
-        fingerprint=basis.store.header.fingerprint.model_dump(),
+        fingerprint=shared.store.header.fingerprint.model_dump(),
         videos=videos,
         metrics=metrics,
         **more,

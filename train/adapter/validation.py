@@ -47,7 +47,7 @@ class Validator:
         """Returns the score of an adapter against all class texts."""
         assert isinstance(adapter, Adapter)
         text = self.text_side.all_features(adapter)  # (C, D)
-        part = self.ranks.part(len(self.videos))
+        part = self.ranks.shard(len(self.videos))
         spans = RowSpans.whole(self.rows[part], self.videos[part])
         own = score_videos(adapter, text, self.source, spans, self.settings.clip_sampling)
         gathered = self.ranks.gather(torch.from_numpy(own).to(self.ranks.device), len(self.videos))
@@ -83,7 +83,7 @@ class RetrievalValidator:
         captioned = self.captioned
         texts, own = np.unique(captioned.text_of[captioned.first_captions[self.videos]], return_inverse=True)
         text = self.text_side.features(adapter, texts)  # (C, D)
-        part = self.videos[self.ranks.part(len(self.videos))]
+        part = self.videos[self.ranks.shard(len(self.videos))]
         spans = RowSpans.whole(captioned.rows[part], part)
         pooled = pool_videos(adapter, self.source, spans, self.settings.clip_sampling, self.ranks.device)
         video = self.ranks.gather(pooled, len(self.videos))  # (V, D)

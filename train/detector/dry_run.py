@@ -12,7 +12,7 @@ from featx.manifest.videos import Manifest, read_manifest
 from featx.store.reader import FeatureStore
 
 from ..adapter.cost import FLOAT_BYTES
-from ..adapter.dry_run import Report
+from ..adapter.dry_run import DryRunReport
 from ..adapter.inputs import choose_seen
 from .inputs import list_videos
 from .settings import ProposalSettings, config_of
@@ -20,9 +20,9 @@ from .settings import ProposalSettings, config_of
 USUAL_WIDTH = 512  # of ViT-B/16's features, where there is no store to ask
 
 
-def dry_run_proposals(settings: ProposalSettings) -> Report:
+def dry_run_proposals(settings: ProposalSettings) -> DryRunReport:
     """Says what a run with these settings would be. Nothing is learned or written."""
-    report = Report()
+    report = DryRunReport()
     for name, value in settings.model_dump(mode="json").items():
         report.lines.append(f"{name} = {json.dumps(value)}")
     store = report.attempt(lambda: FeatureStore(settings.store))
@@ -55,7 +55,7 @@ def dry_run_proposals(settings: ProposalSettings) -> Report:
 
 
 def _look_at_videos(
-    settings: ProposalSettings, store: FeatureStore, manifest: Manifest, report: Report
+    settings: ProposalSettings, store: FeatureStore, manifest: Manifest, report: DryRunReport
 ) -> int | None:
     """Notes how many videos there are; returns the steps of the longest training sequence."""
     found = report.attempt(lambda: list_videos(store, manifest, settings))

@@ -16,7 +16,7 @@ SHORTEST_CUT = 0.5  # a segment of which less is left is no longer learned: Acti
 
 
 @dataclass(frozen=True)
-class Draw:
+class PartDraw:
     """One step's parts of videos.
 
     Attributes:
@@ -54,14 +54,14 @@ class PartSampler:
     branches: int
     drop_path: float
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> PartDraw:
         """Returns what step 1, 2, … sees."""
         chosen = self.learned[order(self.seed, len(self.learned), (step - 1) * self.batch, self.batch)]
         rng = np.random.default_rng([self.seed, PARTS, step])
         first, steps = np.array([self._part(rng, self.videos[video]) for video in chosen]).T
         paths = np.random.default_rng([self.seed, PATHS, step]).random((self.branches, self.batch))
         keep = (paths >= self.drop_path) / (1 - self.drop_path)
-        return Draw(chosen, first, steps, keep.astype(np.float32))
+        return PartDraw(chosen, first, steps, keep.astype(np.float32))
 
     def _part(self, rng: np.random.Generator, video: GridVideo) -> tuple[int, int]:
         """Draws a part that holds the middle of one of the segments."""

@@ -9,7 +9,7 @@ from typing import Any
 from featx.signals import STOPPING
 
 
-class StopWhenAsked:
+class GracefulStop:
     """While it is entered, the first signal only sets ``asked``."""
 
     def __init__(self, one_of_several: bool) -> None:
@@ -28,7 +28,7 @@ class StopWhenAsked:
             raise KeyboardInterrupt
         self.asked = True
 
-    def __enter__(self) -> StopWhenAsked:
+    def __enter__(self) -> GracefulStop:
         if threading.current_thread() is not threading.main_thread():
             return self  # signals never arrive there
         for number in STOPPING:

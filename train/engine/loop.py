@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from featx.errors import FeatxError, Interrupted
-from featx.output.progress import Progress as ShownProgress
+from featx.output.progress import Progress
 
 from .checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
-from .interrupts import StopWhenAsked
+from .interrupts import GracefulStop
 from .ranks import Ranks
 from .run_log import RunLog
 from .schedule import rate_at
@@ -26,7 +26,7 @@ from .stopwatch import Stopwatch
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """How far a run has come.
 
     Attributes:
@@ -46,11 +46,11 @@ class Progress:
     ended_early: bool = False
 
 
-class Step(Protocol):
+class TrainingStep(Protocol):
     """Computes the gradients of what is learned."""
 
     def gradients(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Leaves the gradients in the parameters; returns the loss, and how right it was (`Parts.measure`)."""
+        """Leaves the gradients in the parameters; returns the loss, and how right it was (`LoopComponents.measure`)."""
         ...
 
     def clip(self, norm: float) -> None:
@@ -58,17 +58,17 @@ class Step(Protocol):
         ...
 
 
-class Where(Protocol):
-    """Where features are kept, for people."""
+class FeatureSource(Protocol):
+    """Says where features are kept, for people."""
 
-    where: str
+    location: str
 
 
-class Batches(Protocol):
-    """Gives each step what its `Step` wants to see."""
+class BatchLoader(Protocol):
+    """Gives each step what its `TrainingStep` wants to see."""
 
     @property
-    def source(self) -> Where:
+    def source(self) -> FeatureSource:
         """Features."""
         ...
 
@@ -78,7 +78,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Parts:
+class LoopComponents:
     """What a loop is made of.
 
     Attributes:
@@ -88,12 +88,12 @@ class Parts:
         validator: Chooses the best step; None to take the last.
         ranks: That learn together.
         watch: Measures.
-        measure: What `Step.gradients` returns beside the loss, for the log.
+        measure: What `TrainingStep.gradients` returns beside the loss, for the log.
     """
 
     learned: nn.Module
-    step: Step
-    loader: Batches
+    step: TrainingStep
+    loader: BatchLoader
     validator: Scorer | None
     ranks: Ranks
     watch: Stopwatch
@@ -106,7 +106,7 @@ class Loop:
     def __init__(
         self,
         settings: LearnSettings,
-        parts: Parts,
+        parts: LoopComponents,
         run: Path,
         identity: dict[str, Any],
         say: Callable[[str], None],
@@ -132,7 +132,7 @@ class Loop:
         self._mean = copy.deepcopy(parts.learned) if settings.ema else None
         self._best: dict[str, Tensor] = {}
         self._unchecked: list[tuple[int, Tensor]] = []  # losses that nobody has looked at yet
-        self.progress = Progress()
+        self.progress = RunProgress()
 
     @property
     def last(self) -> dict[str, Tensor]:
@@ -152,7 +152,7 @@ class Loop:
     @property
     def features_in(self) -> str:
         """Where the features are kept."""
-        return self._parts.loader.source.where
+        return self._parts.loader.source.location
 
     @property
     def _evaluated(self) -> nn.Module:
@@ -166,7 +166,7 @@ class Loop:
         """
         ranks = self._parts.ranks
         found = self._checkpoints.newest(self._say) if ranks.first else None
-        record, tensors = ranks.agree((found.record, found.tensors) if found else (None, None))
+        record, tensors = ranks.broadcast((found.record, found.tensors) if found else (None, None))
         if record is None:
             return
         then = record["identity"]
@@ -185,7 +185,7 @@ class Loop:
             self._mean.load_state_dict(checkpoint.under("mean"))
         self._best = checkpoint.under("best")
         progress = record["progress"]
-        self.progress = Progress(
+        self.progress = RunProgress(
             **progress | {"best": Score(**progress["best"]) if progress["best"] else None}
         )
         self._parts.watch.seconds = record["phases"]
@@ -215,8 +215,8 @@ class Loop:
         quiet = settings.quiet or not parts.ranks.first
         try:
             with (
-                StopWhenAsked(parts.ranks.count > 1) as stop,
-                ShownProgress(str(self._run), settings.steps, "steps", quiet, done=progress.step) as shown,
+                GracefulStop(parts.ranks.count > 1) as stop,
+                Progress(str(self._run), settings.steps, "steps", quiet, done=progress.step) as shown,
             ):
                 for step in range(progress.step + 1, settings.steps + 1):
                     parts.watch.begin(step)

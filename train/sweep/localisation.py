@@ -31,12 +31,12 @@ from featx.model.adapter import Adapter
 from featx.scoring.results import Videos
 from featx.settings import gather
 
-from ..adapter.inputs import Basis
+from ..adapter.inputs import SharedResources
 from ..adapter.settings import TrainSettings
 from ..detector.learn import train_proposals
 from ..detector.settings import ProposalSettings
-from ..engine.claims import digest_of_videos
 from ..engine.ranks import Ranks
+from ..engine.run_identity import digest_of_videos
 
 RULE = "official"
 EVERYTHING = "all"  # name of the detector that has learned all classes
@@ -63,7 +63,7 @@ class ProposalSource:
 
 
 @dataclass(frozen=True)
-class Scored:
+class SplitScores:
     """What an adapter scored: videos, metrics, and the further fields of `Results`."""
 
     videos: Videos
@@ -73,19 +73,19 @@ class Scored:
 
 def score_localisation(
     adapter: Adapter,
-    basis: Basis,
+    shared: SharedResources,
     asked: Manifest,
     split: str,
     source: ProposalSource,
     settings: TrainSettings,
     ranks: Ranks,
     say: Callable[[str], None],
-) -> Scored:
+) -> SplitScores:
     """Scores an adapter on a split as `featx eval` does.
 
     Args:
         adapter: What was learned.
-        basis: What it was learned with.
+        shared: What it was learned with.
         asked: Manifest of the classes that are scored.
         split: That is scored.
         source: Of the proposals.
@@ -96,21 +96,21 @@ def score_localisation(
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
-    truth, missing = stored_truth(basis.store, asked, split)
+    truth, missing = stored_truth(shared.store, asked, split)
     videos = [asked.by_id[video_id] for video_id in truth.video_ids]
-    given = source.given or str(_propose(source, basis, split, settings, ranks, say))
+    given = source.given or str(_propose(source, shared, split, settings, ranks, say))
     flag = "--test-proposals" if source.given else "--detector"
-    proposals, _ = choose_proposals(given, flag, basis.store, truth)
-    score = _scorer(adapter, basis, asked, videos, settings, ranks)
+    proposals, _ = choose_proposals(given, flag, shared.store, truth)
+    score = _scorer(adapter, shared, asked, videos, settings, ranks)
     named = name_and_score(videos, proposals, score, truth, given, flag, PROPOSAL_WEIGHT, TOP_CLASSES, RULE)
-    return Scored(
+    return SplitScores(
         Videos(scored=len(videos), missing=missing), named.metrics, {"localisation": named.protocol}
     )
 
 
 def _scorer(
     adapter: Adapter,
-    basis: Basis,
+    shared: SharedResources,
     asked: Manifest,
     videos: list[Video],
     settings: TrainSettings,
@@ -119,14 +119,14 @@ def _scorer(
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
         plan = adapter.plan(adapter.config.texts_of(asked.header.classes)).to(ranks.device)
-        text = adapter.encode_texts(basis.tower(ranks.device), plan)  # (C, D)
+        text = adapter.encode_texts(shared.tower(ranks.device), plan)  # (C, D)
     stored = list(dict.fromkeys(video.stored_id for video in videos))
-    rows = np.array([basis.store.rows(one) for one in stored], dtype=np.int64)
-    source = basis.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
+    rows = np.array([shared.store.rows(one) for one in stored], dtype=np.int64)
+    source = shared.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
     place = {video_id: index for index, video_id in enumerate(stored)}
 
     def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-        pts = known_pts(basis.store, video.stored_id, asked) - video.part_start_s
+        pts = known_pts(shared.store, video.stored_id, asked) - video.part_start_s
         number, sampling = place[video.stored_id], settings.clip_sampling
         return class_probabilities(adapter, text, source, number, pts, start_s, end_s, sampling)
 
@@ -135,7 +135,7 @@ def _scorer(
 
 def _propose(
     source: ProposalSource,
-    basis: Basis,
+    shared: SharedResources,
     split: str,
     settings: TrainSettings,
     ranks: Ranks,
@@ -152,20 +152,20 @@ def _propose(
     }
     asked = gather(ProposalSettings, source.recipe, same, [])
     train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
-    present, missing = present_videos(basis.store, basis.whole, split)
+    present, missing = present_videos(shared.store, shared.whole, split)
     made_of = {
         "detector": hashlib.sha256((folder / DETECTOR_FILE).read_bytes()).hexdigest(),
-        "list of videos": digest_of_videos(present, basis.store),
+        "list of videos": digest_of_videos(present, shared.store),
     }
     if not file.exists() or read_proposals(file).header.settings != made_of:
         detector, header = load_detector(folder / DETECTOR_FILE)
         found = {
-            video.id: _of_video(detector.to(ranks.device), basis, video, asked, ranks.device)
+            video.id: _of_video(detector.to(ranks.device), shared, video, asked, ranks.device)
             for video in present
         }
         about = ProposalsHeader(
             made_by=str(folder),
-            data_set=basis.whole.header.name,
+            data_set=shared.whole.header.name,
             split=split,
             fingerprint=header.fingerprint,
             settings=made_of,
@@ -177,10 +177,10 @@ def _propose(
 
 
 def _of_video(
-    detector: Detector, basis: Basis, video: Video, settings: ProposalSettings, device: str
+    detector: Detector, shared: SharedResources, video: Video, settings: ProposalSettings, device: str
 ) -> Proposals:
-    first, pts = timed_rows(basis.store, basis.whole, video)
-    return propose_rows(detector, row_reader(basis.store, video, first), pts, settings, device)
+    first, pts = timed_rows(shared.store, shared.whole, video)
+    return propose_rows(detector, row_reader(shared.store, video, first), pts, settings, device)
 
 
 def check_source(source: ProposalSource, settings: TrainSettings) -> None:

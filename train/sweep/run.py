@@ -21,12 +21,12 @@ from featx.output.formats import csv_text
 from featx.scoring.results import Item, Results, TrainedOn, Videos, summarise, write_results
 from featx.settings import gather
 
-from ..adapter.inputs import Basis
+from ..adapter.inputs import SharedResources
 from ..adapter.learn import train
 from ..adapter.scoring import results_of, score
 from ..adapter.settings import TrainSettings
-from ..engine.claims import check_claim, digest_of, digest_of_videos
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_identity import check_identity, digest_of, digest_of_videos
 from ..engine.settings import MAY_CHANGE
 from .localisation import ProposalSource, check_source, score_localisation
 
@@ -116,16 +116,16 @@ def sweep(
     ]
     found = []
     with locked(folder, "sweep"), join_ranks(first.device) as ranks:
-        basis = Basis(first)
+        shared = SharedResources(first)
         about = {
             "scored split": split,
             "class splits": digest_of(class_splits.read_text(encoding="utf-8")) if class_splits else None,
             "proposals": source.given or ("of a detector" if source.recipe else None),
         }
-        _claim(first, basis, cells, split, about, folder)
-        basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
+        _record_identity(first, shared, cells, split, about, folder)
+        shared.hold(_stored(shared, {first.train_split, split}), first, ranks)
         for cell, of_cell in zip(cells, runs, strict=True):
-            results = _cell(cell, of_cell, basis, split, source, ranks, say)
+            results = _cell(cell, of_cell, shared, split, source, ranks, say)
             write_results(results, folder)
             found.append(results)
             metric, words = ("average_map", "average mAP") if source.used else ("top1", "top-1")
@@ -136,8 +136,13 @@ def sweep(
     return found
 
 
-def _claim(
-    first: TrainSettings, basis: Basis, cells: list[Cell], split: str, about: dict[str, Any], folder: Path
+def _record_identity(
+    first: TrainSettings,
+    shared: SharedResources,
+    cells: list[Cell],
+    split: str,
+    about: dict[str, Any],
+    folder: Path,
 ) -> None:
     """Refuses a folder whose cells are about other data, or differ in more than what the grids say."""
     file = folder / SWEEP_FILE
@@ -146,24 +151,25 @@ def _claim(
     of_cells = {*grid, *OF_RUNS, *MAY_CHANGE}
     now = {
         "settings": first.model_dump(mode="json", exclude=of_cells),
-        "features": basis.store.header.fingerprint.model_dump(),
-        "classes": basis.whole.header.classes,
+        "features": shared.store.header.fingerprint.model_dump(),
+        "classes": shared.whole.header.classes,
         **about,
         "list of videos": digest_of_videos(
-            (video for video in basis.whole.videos if video.split in (first.train_split, split)), basis.store
+            (video for video in shared.whole.videos if video.split in (first.train_split, split)),
+            shared.store,
         ),
     }
     if file.exists():
         then = read_json(file, WAY_OUT)
         settings = {name: value for name, value in then["settings"].items() if name not in of_cells}
-        check_claim(
+        check_identity(
             folder, "a sweep", then | {"settings": settings, "grid": grid}, now | {"grid": grid}, WAY_OUT
         )
     write_json(file, {**now, "grid": grid}, indent=2)
 
 
 @dataclass(frozen=True)
-class _Run:
+class SweepRun:
     """One of the runs that a cell is the mean of."""
 
     name: str
@@ -180,7 +186,7 @@ def _runs(
     folder: Path,
     class_splits: Path | None,
     names: list[str],
-) -> list[_Run]:
+) -> list[SweepRun]:
     runs = []
     for name in names or [""]:
         own = [f"class_split={class_splits}", f"class_split_name={name}"] if name else []
@@ -189,14 +195,14 @@ def _runs(
             of_split = folder / name if name else folder
             words = [name] if name else []
             words += [f"seed {seed}"] if seeds > 1 or not name else []
-            runs.append(_Run(" ".join(words), of_split / f"seed-{seed}", settings))
+            runs.append(SweepRun(" ".join(words), of_split / f"seed-{seed}", settings))
     return runs
 
 
-def _stored(basis: Basis, splits: set[str]) -> list[str]:
+def _stored(shared: SharedResources, splits: set[str]) -> list[str]:
     """Returns the ids of the store's videos that belong to some splits, once."""
-    ids = dict.fromkeys(video.stored_id for video in basis.whole.videos if video.split in splits)
-    return [one for one in ids if one in basis.store]
+    ids = dict.fromkeys(video.stored_id for video in shared.whole.videos if video.split in splits)
+    return [one for one in ids if one in shared.store]
 
 
 def _table(cells: list[Cell], found: list[Results]) -> str:
@@ -218,15 +224,15 @@ def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell
 
 def _cell(
     cell: Cell,
-    runs: list[_Run],
-    basis: Basis,
+    runs: list[SweepRun],
+    shared: SharedResources,
     split: str,
     source: ProposalSource,
     ranks: Ranks,
     say: Callable[[str], None],
 ) -> Results:
     results = [
-        _learn_and_score(run, basis.for_classes(run.settings), split, source, ranks, say) for run in runs
+        _learn_and_score(run, shared.for_classes(run.settings), split, source, ranks, say) for run in runs
     ]
     items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
     metrics, spread = summarise(items)
@@ -249,29 +255,34 @@ def _cell(
 
 
 def _learn_and_score(
-    run: _Run, basis: Basis, split: str, source: ProposalSource, ranks: Ranks, say: Callable[[str], None]
+    run: SweepRun,
+    shared: SharedResources,
+    split: str,
+    source: ProposalSource,
+    ranks: Ranks,
+    say: Callable[[str], None],
 ) -> Results:
     settings = run.settings
-    train(settings, run.folder, say=say, basis=basis)
+    train(settings, run.folder, say=say, shared=shared)
     adapter, header = load_adapter(run.folder / ADAPTER_FILE)
-    if header.classes != basis.manifest.header.classes:
+    if header.classes != shared.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
-    asked = basis.manifest
+    asked = shared.manifest
     about: dict[str, Any] = {}
     if settings.class_split:
-        chosen = named_class_split(settings.class_split, settings.class_split_name, basis.whole)
-        asked = basis.whole.only(chosen.unseen)
+        chosen = named_class_split(settings.class_split, settings.class_split_name, shared.whole)
+        asked = shared.whole.only(chosen.unseen)
         about = {"class_set": "unseen", "class_split": f"{settings.class_split}#{chosen.name}"}
     if settings.task == "localisation":
-        localised = score_localisation(adapter, basis, asked, split, source, settings, ranks, say)
+        localised = score_localisation(adapter, shared, asked, split, source, settings, ranks, say)
         of_videos, metrics, about = localised.videos, localised.metrics, about | localised.about
     else:
-        scored = score(adapter, basis, asked, list_labelled(basis.store, asked, split), settings, ranks)
+        scored = score(adapter, shared, asked, list_labelled(shared.store, asked, split), settings, ranks)
         of_videos, metrics = scored.videos, scored.metrics
-    left_out = len(basis.whole.split(split)) - len(asked.split(split)) if settings.class_split else 0
+    left_out = len(shared.whole.split(split)) - len(asked.split(split)) if settings.class_split else 0
     results = results_of(
         adapter,
-        basis,
+        shared,
         asked,
         settings,
         run=str(run.folder),
@@ -279,10 +290,10 @@ def _learn_and_score(
         videos=of_videos.model_copy(update={"left_out": left_out}),
         metrics=metrics,
         trained_on=TrainedOn(
-            data_set=basis.manifest.header.name,
+            data_set=shared.manifest.header.name,
             manifest=str(settings.manifest),
             split=settings.train_split,
-            classes=basis.manifest.labels,
+            classes=shared.manifest.labels,
         ),
         **about,
     )

@@ -1,4 +1,4 @@
-"""What a folder is about: written down when it is begun, and compared whenever the same command is given again."""
+"""The identity of a run, settings and data: written down when it begins, compared when its command is given again."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def digest_of_videos(videos: Iterable[Video], store: FeatureStore) -> str:
     return digest.hexdigest()[:DIGEST_LETTERS]
 
 
-def check_claim(
+def check_identity(
     folder: Path, what: str, then: dict[str, Any], now: dict[str, Any], way_out: str = WAY_OUT
 ) -> None:
-    """Refuses a folder that is about something else; what an earlier featx did not write down is not compared.
+    """Refuses a folder that holds something else; what an earlier featx did not write down is not compared.
 
     Args:
         folder: The folder.
         what: It holds, for the message.
-        then: What it is about.
-        now: What is asked for.
+        then: Identity of what it holds.
+        now: Identity of what is asked for.
         way_out: What helps, for the message.
 
     Raises:
@@ -55,13 +55,13 @@ def check_claim(
         )
 
 
-def claim(file: Path, what: str, now: dict[str, Any], way_out: str = WAY_OUT) -> None:
-    """Writes what a folder is about into a file in it, or compares with what stands there.
+def record_identity(file: Path, what: str, now: dict[str, Any], way_out: str = WAY_OUT) -> None:
+    """Writes the identity of what a folder will hold into a file in it, or compares with what stands there.
 
     Raises:
-        FeatxError: If the folder is about something else.
+        FeatxError: If the folder holds something else.
     """
     if file.exists():
-        check_claim(file.parent, what, read_json(file, way_out), now, way_out)
+        check_identity(file.parent, what, read_json(file, way_out), now, way_out)
     else:
         write_json(file, now, indent=2)
