@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from featx.clip.text import TextTower
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
-from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
+from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.train.adapter.loader import Batch
 from featx.train.adapter.sampler import ClipDraw
 from featx.train.adapter.step import AdapterStep, TextSide
@@ -108,7 +109,7 @@ def run_of(place: Place) -> Path:
     manifest, store, _ = world(place.folder)
     run = place.folder / "run"
     words = ["--store", store, "--manifest", manifest, "--to", run, "--prompts", 2, "--layers", 1]
-    featx("train", *words, "--steps", 5, "--batch", 6, "--device", place.device)
+    featx("train", *words, "--steps", 5, "--batch-size", 6, "--device", place.device)
     return run
 
 

@@ -337,7 +337,7 @@ def _score(
     device = str(text.device)
     adapter.precision = settings.precision
     source, spans = open_parts(store, videos, device), RowSpans.whole(videos.rows)
-    return score_videos(adapter.to(device), text, source, spans, sampling, settings.batch)
+    return score_videos(adapter.to(device), text, source, spans, sampling, settings.batch_size)
 
 
 def _pool(

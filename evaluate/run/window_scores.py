@@ -63,7 +63,7 @@ def window_scorer(
 
     def score(features: np.ndarray, windows: Windows) -> np.ndarray:
         spans = RowSpans(np.zeros(len(windows), dtype=np.int64), windows.first_row, windows.rows)
-        return score_videos(adapter, text, OneVideo(features), spans, sampling, settings.batch)
+        return score_videos(adapter, text, OneVideo(features), spans, sampling, settings.batch_size)
 
     return score
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 
+from featx.clip.choices import Precision
 from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
 from featx.clip.text_plan import (
     NOT_A_PROMPT,
-    Layout,
     PackedTexts,
     TextPlan,
     group_plans,
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_A_PROMPT",
-    "Layout",
-    "Precision",
     "TextPlan",
     "TextTower",
     "group_plans",
@@ -39,7 +37,6 @@ __all__ = [
     "prompt_table_rows",
 ]
 
-Precision = Literal["fp32", "bf16", "fp16"]
 Step = Callable[[Tensor, PackedTexts], Tensor]
 REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

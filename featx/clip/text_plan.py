@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Layout = Literal["sequence", "positional"]
+from featx.clip.choices import Layout
+
 CONTEXT_LENGTH = 77
 NOT_A_PROMPT = -1
 BUCKETS = {"rows": 256, "slots": 8, "texts": 16}  # what sizes are rounded up to, where they must be few

@@ -109,7 +109,7 @@ def test_training_learns_the_same_from_the_store_as_from_memory(
         1,
         "--steps",
         40,
-        "--batch",
+        "--batch-size",
         8,
         "--validation",
         0.2,

@@ -37,7 +37,8 @@ from featx.manifest.episodes import (
     write_episodes,
 )
 from featx.manifest.videos import Header, Manifest, Video
-from featx.model.adapter import Adapter, AdapterConfig, AdapterHeader, load_adapter, save_adapter
+from featx.model.adapter import Adapter, AdapterHeader, load_adapter, save_adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.scoring.results import Item, Results, Videos, read_results, summarise, write_results
 from featx.train.adapter.episodes import FinishedEpisode, read_finished, write_finished
 from featx.train.engine.checkpoint import Checkpoint, Checkpoints

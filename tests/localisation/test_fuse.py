@@ -12,7 +12,8 @@ from featx.features.sources import RowSpans
 from featx.localisation.fuse import class_probabilities, fuse, within
 from featx.localisation.proposals_file import Proposals
 from featx.manifest.videos import Video
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.scoring.clip_scores import score_videos
 
 WIDTH, CLASSES = 16, 3

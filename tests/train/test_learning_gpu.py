@@ -20,7 +20,8 @@ from featx.features.clips import ClipSampling
 from featx.features.sources import RowSpans
 from featx.localisation.detector import Detector
 from featx.localisation.detector_config import DetectorConfig
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.scoring.clip_scores import encode_videos, pool_videos, score_videos
 from featx.train.adapter.joint_episodes import JointStep
 from featx.train.adapter.loader import Batch, read_ahead

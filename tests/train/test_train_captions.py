@@ -120,7 +120,18 @@ def test_nothing_that_is_right_is_pushed_away() -> None:
     assert (gradient[1] == 0).all() and (gradient[2] != 0).any()
 
 
-WORDS = ["--task", "retrieval", "--layers", 1, "--strides", "1,2", "--stride-weights", "1,1", "--batch", 16]
+WORDS = [
+    "--task",
+    "retrieval",
+    "--layers",
+    1,
+    "--strides",
+    "1,2",
+    "--stride-weights",
+    "1,1",
+    "--batch-size",
+    16,
+]
 
 
 def test_validation_keeps_back_videos_and_long_sentences_are_counted(

@@ -23,8 +23,8 @@ from featx.train.engine.stopwatch import Stopwatch
 
 # batch, classes and videos that two ranks cannot halve, a class list shorter than all classes, parts that add up
 UNEVEN = [
-    "--prompts", 2, "--layers", 1, "--batch", 7, "--accumulate", 2, "--strides", "1,2", "--stride-weights", "1,1",
-    "--rate", 1e-3, "--steps", 25, "--log-every", 1, "--validation", 0.3, "--validate-every", 10, "--device", "cpu",
+    "--prompts", 2, "--layers", 1, "--batch-size", 7, "--accumulate", 2, "--strides", "1,2", "--stride-weights", "1,1",
+    "--learning-rate", 1e-3, "--steps", 25, "--log-every", 1, "--validation", 0.3, "--validate-every", 10, "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_two_ranks_match_sentences_as_one_process_does(
     loss: str, caption_data: Path, tmp_path: Path, featx
 ) -> None:
     """Sentences of every step are others, and some are right for a clip although they are not its target."""
-    more = ["--task", "retrieval", "--loss", loss, "--batch", 31, "--steps", 12]
+    more = ["--task", "retrieval", "--loss", loss, "--batch-size", 31, "--steps", 12]
     assert featx(*words(caption_data, tmp_path / "one", *more)).code == 0
     outcome = featx(*words(caption_data, tmp_path / "two", *more, "--devices", 2))
     assert outcome.code == 0, outcome.err
@@ -188,7 +188,18 @@ def leave_the_others_waiting() -> None:
 
 
 def test_a_rank_without_videos_to_validate_on_scores_none(caption_data: Path, tmp_path: Path, featx) -> None:
-    more = ["--task", "retrieval", "--batch", 31, "--steps", 4, "--validation", 0.001, "--validate-every", 2]
+    more = [
+        "--task",
+        "retrieval",
+        "--batch-size",
+        31,
+        "--steps",
+        4,
+        "--validation",
+        0.001,
+        "--validate-every",
+        2,
+    ]
     assert featx(*words(caption_data, tmp_path / "one", *more)).code == 0
     assert len((tmp_path / "one" / "validation.txt").read_text().splitlines()) == 1  # for two ranks
     outcome = featx(*words(caption_data, tmp_path / "two", *more, "--devices", 2))

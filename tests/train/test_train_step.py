@@ -10,7 +10,8 @@ from torch.nn import functional
 from featx.clip.load import load_clip
 from featx.clip.text import TextPlan, TextTower
 from featx.features.clips import ClipSampling
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.train.adapter.loader import Batch, Loader
 from featx.train.adapter.losses import text_to_video
 from featx.train.adapter.sampler import ClassSampler, ClipDraw, ClipStream

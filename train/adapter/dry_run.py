@@ -79,7 +79,7 @@ def dry_run(settings: TrainSettings) -> DryRunReport:
 def _sentences(settings: TrainSettings, manifest: Manifest | None, report: DryRunReport) -> list[str]:
     """Returns as many sentences as a step has, evenly taken from the training split; notes how many are too long."""
     if manifest is None:
-        return [f"{STAND_IN_SENTENCE} {number}" for number in range(settings.batch)]
+        return [f"{STAND_IN_SENTENCE} {number}" for number in range(settings.batch_size)]
     videos = [video for video in manifest.videos if video.split == settings.train_split]
     texts = list(dict.fromkeys(caption for video in videos for caption in video.captions))
     if not texts:
@@ -87,9 +87,9 @@ def _sentences(settings: TrainSettings, manifest: Manifest | None, report: DryRu
         return [STAND_IN_SENTENCE]
     cut = len(plan_texts(texts, settings.prompts, settings.layout, settings.suffix).truncated)
     report.lines.append(
-        f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch} sentences of a batch"
+        f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch_size} sentences of a batch"
     )
-    return texts[:: max(len(texts) // settings.batch, 1)][: settings.batch]
+    return texts[:: max(len(texts) // settings.batch_size, 1)][: settings.batch_size]
 
 
 def _size(settings: TrainSettings, store: FeatureStore | None, report: DryRunReport) -> tuple[str, TextSize]:
@@ -149,8 +149,8 @@ def _cost(
         return
     plan, learned = adapter.plan(texts), adapter.parameter_count()
     text = text_flops(plan, size) if settings.prompts else 0
-    temporal = temporal_flops(settings.batch, settings.clip_frames, size.feature_width, settings.layers)
-    clips = -(-settings.batch // settings.accumulate)
+    temporal = temporal_flops(settings.batch_size, settings.clip_frames, size.feature_width, settings.layers)
+    clips = -(-settings.batch_size // settings.accumulate)
     memory = memory_bytes(
         plan, size, learned, settings.prompts > 0, clips, settings.clip_frames, settings.layers
     )

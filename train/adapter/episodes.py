@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,7 +26,6 @@ from ..engine.loop import Loop, LoopComponents
 from ..engine.ranks import Ranks, join_ranks
 from ..engine.run_folder import EPISODES_FILE
 from ..engine.run_identity import digest_of, digest_of_videos, record_identity
-from ..engine.settings import MAY_CHANGE
 from ..engine.stopwatch import Stopwatch
 from .inputs import AdapterInputs, SharedResources, prepare
 from .joint_episodes import JointSampler, JointStep
@@ -197,7 +195,7 @@ def _learn(
             if len(inputs) == 1
             else _joined(settings, inputs, ranks, recompute)
         )
-        identity = {"settings": _lasting(settings), "episodes": _digest(list(episodes.values()))}
+        identity = {"settings": settings.lasting(), "episodes": _digest(list(episodes.values()))}
         loop = Loop(settings, parts, folder, identity, say)
         loop.resume()
         loop.run()
@@ -295,7 +293,7 @@ def _record_identity(
     """Writes what the run is about into its folder, or refuses a folder that is about something else."""
     used = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
     now = {
-        "settings": _lasting(settings),
+        "settings": settings.lasting(),
         "features": shared.store.header.fingerprint.model_dump(),
         "classes": shared.manifest.header.classes,
         "episodes": len(episodes),
@@ -303,10 +301,6 @@ def _record_identity(
         "list of videos": digest_of_videos((shared.manifest.by_id[one] for one in used), shared.store),
     }
     record_identity(run / EPISODES_FILE, "episodes learned", now)
-
-
-def _lasting(settings: TrainSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", exclude=MAY_CHANGE)
 
 
 def _digest(episodes: list[Episode]) -> str:

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from featx.clip.choices import Precision
 from featx.clip.load import LoadedClip
-from featx.clip.text import Precision, TextPlan, TextTower
+from featx.clip.text import TextPlan, TextTower
 from featx.errors import FeatxError
 from featx.features.dataset import (
     CaptionedVideos,
@@ -23,7 +24,8 @@ from featx.features.dataset import (
 from featx.features.sources import PartSource, Source, open_source
 from featx.manifest.class_lists import named_class_split, read_labels
 from featx.manifest.videos import Manifest, read_manifest
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.store.reader import FeatureStore
 
 from ..engine.ranks import Ranks

@@ -29,7 +29,6 @@ from ..engine.run_folder import (
 )
 from ..engine.run_identity import check_identity, digest_of
 from ..engine.score import Scorer
-from ..engine.settings import MAY_CHANGE
 from ..engine.stopwatch import Stopwatch
 from ..engine.summary import Summary, read_summary, write_summary
 from .captions import CaptionSampler
@@ -89,7 +88,7 @@ def identity(
         else [videos.labels.tolist()]
     )
     return {
-        "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
+        "settings": settings.lasting(),
         "features": shared.store.header.fingerprint.model_dump(),
         "classes": classes,
         "videos": len(videos),
@@ -100,7 +99,7 @@ def identity(
 def _finished(settings: TrainSettings, run: Path, shared: SharedResources) -> Summary | None:
     """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_header(run / ADAPTER_FILE), read_summary(run)
-    further = check_finished(run, header.settings, settings.model_dump(mode="json"))
+    further = check_finished(run, header.settings, settings)
     videos = inputs_videos(settings, shared.store, shared.manifest, settings.train_split)
     classes = {} if isinstance(videos, CaptionedVideos) else shared.manifest.header.classes
     about = identity(settings, shared, videos, classes)
@@ -162,7 +161,7 @@ def must_recompute(
     size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
     texts = needed = 0
     for inputs in together:
-        most = settings.batch if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
+        most = settings.batch_size if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
         count = -(-min(most, len(inputs.plan)) // ranks.count)
         texts, needed = texts + count, needed + kept_bytes(inputs.plan, count, size)
     free = free_gpu_bytes(device) if device.startswith("cuda") else free_memory_bytes() // ranks.neighbours
@@ -213,7 +212,7 @@ def make_sampler(settings: TrainSettings, inputs: AdapterInputs) -> StepSampler:
     """Returns what says which clips and texts each step sees."""
     videos = inputs.videos
     learned = np.flatnonzero(~inputs.kept_back)
-    clips = ClipStream(settings.seed, settings.batch, learned, videos.rows, settings.clip_sampling)
+    clips = ClipStream(settings.seed, settings.batch_size, learned, videos.rows, settings.clip_sampling)
     if isinstance(videos, CaptionedVideos):
         return CaptionSampler(clips, videos)
     return ClassSampler(clips, videos.labels, len(inputs.plan), settings.class_limit)

@@ -39,16 +39,16 @@ def dry_run_proposals(settings: ProposalSettings) -> DryRunReport:
     width = store.header.fingerprint.width if store else USUAL_WIDTH
     with torch.device("meta"):  # shapes only: counting costs nothing
         detector = Detector(config_of(settings), width)
-        features = torch.zeros(settings.batch, longest, width)
+        features = torch.zeros(settings.batch_size, longest, width)
         counter = FlopCounterMode(display=False)
         with counter:
-            levels = detector(features, torch.ones(settings.batch, longest, dtype=torch.bool))
+            levels = detector(features, torch.ones(settings.batch_size, longest, dtype=torch.bool))
             sum(level.logits.sum() + level.distances.sum() for level in levels).backward()
     learned = detector.parameter_count()
     points = sum(-(-longest // stride) for stride in detector.config.strides)
     report.lines += [
         f"# {learned:,} learned parameters, {4 * learned * FLOAT_BYTES / 2**20:,.0f} MiB with gradient and moments",
-        f"# a step of {settings.batch} videos of {longest} steps ({points} points): "
+        f"# a step of {settings.batch_size} videos of {longest} steps ({points} points): "
         f"{counter.get_total_flops() / 1e9:.1f} GFLOP",
     ]
     return report

@@ -60,7 +60,7 @@ def train_proposals(
 def _finished(settings: ProposalSettings, run: Path) -> Summary | None:
     """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_detector_header(run / DETECTOR_FILE), read_summary(run)
-    further = check_finished(run, header.settings, settings.model_dump(mode="json"))
+    further = check_finished(run, header.settings, settings)
     about = identity(settings, prepare(settings))
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
     # Settings are compared above: with more steps they differ, and the rest still has to be the same.
@@ -120,7 +120,7 @@ def make_components(settings: ProposalSettings, inputs: ProposalInputs, ranks: R
     step = ProposalStep(detector, ranks, settings.label_smoothing, settings.loss_weight, watch)
     sampler = PartSampler(
         settings.seed,
-        settings.batch,
+        settings.batch_size,
         inputs.videos,
         learned,
         settings.longest,

@@ -18,6 +18,7 @@ from featx.output.progress import Progress
 from .checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
 from .interrupts import GracefulStop
 from .ranks import Ranks
+from .run_identity import differing, may_go_further, some_of, with_current_names
 from .run_log import RunLog
 from .schedule import rate_at
 from .score import Score, Scorer
@@ -127,7 +128,7 @@ class Loop:
         self._say = say
         self._checkpoints = Checkpoints(run)
         self._optimiser = torch.optim.AdamW(
-            parts.learned.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+            parts.learned.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self._mean = copy.deepcopy(parts.learned) if settings.ema else None
         self._best: dict[str, Tensor] = {}
@@ -169,7 +170,7 @@ class Loop:
         record, tensors = ranks.broadcast((found.record, found.tensors) if found else (None, None))
         if record is None:
             return
-        then = record["identity"]
+        then = with_current_names(record["identity"])
         if may_go_further(then["settings"], self._identity["settings"]):
             then = {**then, "settings": {**then["settings"], "steps": self._settings.steps}}
         differences = differing(then, self._identity)
@@ -268,7 +269,7 @@ class Loop:
 
     def _update(self, step: int) -> float:
         settings, parts = self._settings, self._parts
-        rate = rate_at(step, settings.rate, settings.steps, settings.warmup, settings.schedule)
+        rate = rate_at(step, settings.learning_rate, settings.steps, settings.warmup, settings.schedule)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         if settings.clip_norm:
@@ -289,7 +290,7 @@ class Loop:
         for (step, loss), good in zip(losses, finite, strict=True):
             if not good:
                 raise FeatxError(
-                    f"step {step}: the loss is {loss.item()}; lower --rate, or set --clip-norm 1"
+                    f"step {step}: the loss is {loss.item()}; lower --learning-rate, or set --clip-norm 1"
                 )
         self._check_weights()
 
@@ -302,7 +303,7 @@ class Loop:
             names = some_of([f"'{name}'" for name in broken], most=3)
             raise FeatxError(
                 f"step {self.progress.step}: its update left numbers that are not finite ({names}), and nothing of it is "
-                "saved; lower --rate, or set --clip-norm 1"
+                "saved; lower --learning-rate, or set --clip-norm 1"
             )
 
     def _write_line(self, log: RunLog, step: int, loss: float, accuracy: float, rate: float) -> None:
@@ -337,27 +338,3 @@ class Loop:
             "threads": torch.get_num_threads(),
         }
         self._checkpoints.save(self.progress.step, Checkpoint(record, tensors))
-
-
-def may_go_further(then: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Tells whether settings ask for more steps than there were, and their rates do not depend on how many there are."""
-    more = then.get("steps", 0) < now.get("steps", 0)
-    return more and now.get("schedule") != "cosine"  # it falls to 0 over all steps
-
-
-def differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Returns ``name: then, now`` for every entry that differs, those of nested dictionaries by their own names."""
-    differences = []
-    for name in sorted(then.keys() | now.keys()):
-        before, after = then.get(name), now.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            differences += differing(before, after)
-        elif before != after:
-            differences.append(f"{name} was {before}, is {after}")
-    return differences
-
-
-def some_of(differences: list[str], most: int = 5) -> str:
-    """Returns the first differences as one phrase, and how many there are more."""
-    more = len(differences) - most
-    return "; ".join(differences[:most]) + (f"; and {more} more" if more > 0 else "")

@@ -13,7 +13,7 @@ from featx.files.digest import read_json, write_json
 from featx.manifest.videos import Video
 from featx.store.reader import FeatureStore
 
-from .loop import differing, some_of
+from .settings import LearnSettings
 
 WAY_OUT = "choose another --to, or start over with --fresh"
 DIGEST_LETTERS = 12
@@ -48,6 +48,7 @@ def check_identity(
     Raises:
         FeatxError: Naming the differences.
     """
+    then = with_current_names(then)
     differences = differing(then, {name: value for name, value in now.items() if name in then})
     if differences:
         raise FeatxError(
@@ -65,3 +66,32 @@ def record_identity(file: Path, what: str, now: dict[str, Any], way_out: str = W
         check_identity(file.parent, what, read_json(file, way_out), now, way_out)
     else:
         write_json(file, now, indent=2)
+
+
+def with_current_names(identity: dict[str, Any]) -> dict[str, Any]:
+    """Returns an identity as this featx would write it: settings by what they are called now."""
+    return identity | {"settings": LearnSettings.with_current_names(identity.get("settings") or {})}
+
+
+def may_go_further(then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Tells whether settings ask for more steps than there were, and their rates do not depend on how many there are."""
+    more = then.get("steps", 0) < now.get("steps", 0)
+    return more and now.get("schedule") != "cosine"  # it falls to 0 over all steps
+
+
+def differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Returns ``name: then, now`` for every entry that differs, those of nested dictionaries by their own names."""
+    differences = []
+    for name in sorted(then.keys() | now.keys()):
+        before, after = then.get(name), now.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            differences += differing(before, after)
+        elif before != after:
+            differences.append(f"{name} was {before}, is {after}")
+    return differences
+
+
+def some_of(differences: list[str], most: int = 5) -> str:
+    """Returns the first differences as one phrase, and how many there are more."""
+    more = len(differences) - most
+    return "; ".join(differences[:most]) + (f"; and {more} more" if more > 0 else "")

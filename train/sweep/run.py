@@ -19,7 +19,7 @@ from featx.manifest.videos import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.output.formats import csv_text
 from featx.scoring.results import Item, Results, TrainedOn, Videos, summarise, write_results
-from featx.settings import gather
+from featx.settings import MAY_CHANGE, gather
 
 from ..adapter.inputs import SharedResources
 from ..adapter.learn import train
@@ -27,16 +27,10 @@ from ..adapter.scoring import results_of, score
 from ..adapter.settings import TrainSettings
 from ..engine.ranks import Ranks, join_ranks
 from ..engine.run_identity import check_identity, digest_of, digest_of_videos
-from ..engine.settings import MAY_CHANGE
+from ..engine.settings import OF_ONE_RUN, SAME_IN_ALL_CELLS
 from .localisation import ProposalSource, check_source, score_localisation
 
-# What all cells share, or what --seeds is for.
-FIXED = {
-    "task", "store", "manifest", "train_split", "class_split", "class_split_name", "seen_list", "episodes", "model",
-    "seed", "device", "devices",
-}  # fmt: skip
 Cell = dict[str, str]
-OF_RUNS = {"seed", "class_split", "class_split_name"}  # what the runs of a cell differ in
 TABLE_FILE = "sweep.csv"
 SWEEP_FILE = "sweep.json"  # what all cells are about
 WAY_OUT = "choose another --to"
@@ -51,12 +45,13 @@ def read_grid(words: list[str]) -> list[Cell]:
     axes: list[list[tuple[str, str]]] = []
     for word in words:
         key, equals, values = word.partition("=")
-        if key not in TrainSettings.model_fields:
+        name = TrainSettings.current_name(key)
+        if name not in TrainSettings.model_fields:
             raise FeatxError(f"--grid {word}: unknown key '{key}'{nearest(key, TrainSettings.model_fields)}")
-        if key in FIXED:
+        if name in TrainSettings.marked(SAME_IN_ALL_CELLS):
             raise FeatxError(f"--grid {word}: {key} is the same in all cells; see --seeds and --set")
         some = list(dict.fromkeys(value for value in values.split(",") if value))
-        if not equals or not some or key in [axis[0][0] for axis in axes]:
+        if not equals or not some or name in [TrainSettings.current_name(axis[0][0]) for axis in axes]:
             raise FeatxError(f"--grid {word}: must be key=value,value, each key once")
         axes.append([(key, value) for value in some])
     return [dict(cell) for cell in product(*axes)]
@@ -147,8 +142,8 @@ def _record_identity(
     """Refuses a folder whose cells are about other data, or differ in more than what the grids say."""
     file = folder / SWEEP_FILE
     known = read_json(file, WAY_OUT).get("grid", []) if file.exists() else []
-    grid = sorted({*known, *(cells[0] if cells else {})})
-    of_cells = {*grid, *OF_RUNS, *MAY_CHANGE}
+    grid = sorted({first.current_name(name) for name in [*known, *cells[0]]})
+    of_cells = {*grid, *first.marked(OF_ONE_RUN), *first.marked(MAY_CHANGE)}
     now = {
         "settings": first.model_dump(mode="json", exclude=of_cells),
         "features": shared.store.header.fingerprint.model_dump(),
@@ -161,7 +156,8 @@ def _record_identity(
     }
     if file.exists():
         then = read_json(file, WAY_OUT)
-        settings = {name: value for name, value in then["settings"].items() if name not in of_cells}
+        named_now = first.with_current_names(then["settings"])
+        settings = {name: value for name, value in named_now.items() if name not in of_cells}
         check_identity(
             folder, "a sweep", then | {"settings": settings, "grid": grid}, now | {"grid": grid}, WAY_OUT
         )
