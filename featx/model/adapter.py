@@ -17,7 +17,7 @@ from featx.clip.choices import Precision
 from featx.clip.text import REDUCED, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
 from featx.model.adapter_config import AdapterConfig
-from featx.model.learned_file import give_tensors, read_learned, write_learned
+from featx.model.learned_file import FileKind, give_tensors, read_learned, write_learned
 from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
@@ -144,4 +144,5 @@ def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
 
 
 def _read(file: Path) -> tuple[AdapterHeader, dict[str, Tensor]]:
-    return read_learned(file, AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
+    kind = FileKind(AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
+    return read_learned(file, kind)

@@ -151,9 +151,7 @@ def _cost(
     text = text_flops(plan, size) if settings.prompts else 0
     temporal = temporal_flops(settings.batch_size, settings.clip_frames, size.feature_width, settings.layers)
     clips = -(-settings.batch_size // settings.accumulate)
-    memory = memory_bytes(
-        plan, size, learned, settings.prompts > 0, clips, settings.clip_frames, settings.layers
-    )
+    memory = memory_bytes(adapter, plan, size, clips)
     report.lines += [
         f"# {model}: W = {size.width}, D = {size.feature_width}; {len(texts)} texts, {len(plan.packed.inputs)} rows "
         f"in the text encoder, {len(plan.truncated)} texts cut",

@@ -24,6 +24,7 @@ from featx.scoring.results import FewShot, Item, Results, TrainedOn, Videos, sum
 from ..engine.checkpoint import Checkpoints
 from ..engine.loop import Loop, LoopComponents
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_context import RunContext
 from ..engine.run_folder import EPISODES_FILE
 from ..engine.run_identity import digest_of, digest_of_videos, record_identity
 from ..engine.stopwatch import Stopwatch
@@ -31,7 +32,7 @@ from .inputs import AdapterInputs, SharedResources, prepare
 from .joint_episodes import JointSampler, JointStep
 from .learn import header_of, make_components, make_sampler, must_recompute
 from .loader import Loader
-from .scoring import results_of, score
+from .scoring import SplitScores, results_of, score
 from .settings import TrainSettings
 
 FOLDER = "episodes"
@@ -128,7 +129,8 @@ def train_episodes(
         for number, group in enumerate(groups(episodes, settings)):
             if all(_file(run, index).exists() for index in group):
                 continue
-            _learn(settings, shared, {index: episodes[index] for index in group}, run, number, ranks, say)
+            some = {index: episodes[index] for index in group}
+            _learn(settings, shared, some, RunContext(run, ranks, say), run / FOLDER / f"group-{number:04d}")
             learned += len(group)
             say(f"{run}: {group[-1] + 1} of {len(episodes)} episodes")
         finished = [read_finished(_file(run, index)) for index in range(len(episodes))]
@@ -172,11 +174,11 @@ def _learn(
     settings: TrainSettings,
     shared: SharedResources,
     episodes: dict[int, Episode],
-    run: Path,
-    number: int,
-    ranks: Ranks,
-    say: Callable[[str], None],
+    context: RunContext,
+    folder: Path,
 ) -> None:
+    """Learns and scores some episodes together; ``folder`` holds their state meanwhile."""
+    ranks = context.ranks
     views = {index: episode_manifest(shared.manifest, episode) for index, episode in episodes.items()}
     inputs = [prepare(settings, shared, view, TRAIN) for view in views.values()]
     for index, one in zip(views, inputs, strict=True):
@@ -187,21 +189,21 @@ def _learn(
                 f"{settings.episodes}: episode '{episodes[index].name}': no training video of '{label}' has features"
             )
     tests = {index: list_labelled(shared.store, view, TEST) for index, view in views.items()}
-    folder = run / FOLDER / f"group-{number:04d}"
     if inputs[0].adapter.parameter_count():
-        recompute = must_recompute(settings, inputs, ranks, say)
+        recompute = must_recompute(settings, inputs, context)
         parts = (
             make_components(settings, inputs[0], ranks, recompute)
             if len(inputs) == 1
             else _joined(settings, inputs, ranks, recompute)
         )
         identity = {"settings": settings.lasting(), "episodes": _digest(list(episodes.values()))}
-        loop = Loop(settings, parts, folder, identity, say)
+        loop = Loop(settings, parts, folder, identity, context.say)
         loop.resume()
         loop.run()
         parts.learned.load_state_dict(loop.chosen)
     for index, one in zip(views, inputs, strict=True):
-        _finish(settings, one, tests[index], run, index, episodes[index].name, ranks)
+        file = _file(context.folder, index)
+        _finish(settings, one, tests[index], episodes[index].name, file, ranks)
     Checkpoints(folder).clear()
 
 
@@ -238,14 +240,12 @@ def _finish(
     settings: TrainSettings,
     inputs: AdapterInputs,
     test: LabelledVideos,
-    run: Path,
-    index: int,
     name: str,
+    file: Path,
     ranks: Ranks,
 ) -> None:
     """Scores an episode and writes its files; the one that says that it is finished last."""
     scored = score(inputs.adapter, inputs.shared, inputs.manifest, test, settings, ranks)
-    file = _file(run, index)
     if settings.keep_adapters and inputs.adapter.parameter_count():
         save_adapter(file.with_suffix(".safetensors"), inputs.adapter, header_of(settings, inputs))
     item = Item(name=name, scored=len(test), missing=len(test.missing), metrics=scored.metrics)
@@ -272,10 +272,9 @@ def _aggregate(
         shared,
         view,
         settings,
+        SplitScores(Videos(scored=sum(item.scored for item in items), missing=sorted(missing)), metrics),
         run=str(run),
         split=settings.episodes.stem,
-        videos=Videos(scored=sum(item.scored for item in items), missing=sorted(missing)),
-        metrics=metrics,
         trained_on=TrainedOn(
             data_set=shared.manifest.header.name,
             manifest=str(settings.manifest),

@@ -18,6 +18,7 @@ from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_a
 
 from ..engine.loop import Loop, LoopComponents, RunProgress
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_context import RunContext
 from ..engine.run_folder import (
     EPISODES_FILE,
     MISSING_LIST,
@@ -72,7 +73,7 @@ def train(
         if finished and (summary := _finished(settings, run, shared)):
             return summary
         inputs = prepare(settings, shared, shared.manifest, settings.train_split)
-        return _learn(settings, inputs, run, ranks, say if ranks.first else lambda line: None)
+        return _learn(settings, inputs, RunContext(run, ranks, say if ranks.first else lambda line: None))
 
 
 def identity(
@@ -109,9 +110,8 @@ def _finished(settings: TrainSettings, run: Path, shared: SharedResources) -> Su
     return None if further else summary
 
 
-def _learn(
-    settings: TrainSettings, inputs: AdapterInputs, run: Path, ranks: Ranks, say: Callable[[str], None]
-) -> Summary:
+def _learn(settings: TrainSettings, inputs: AdapterInputs, context: RunContext) -> Summary:
+    run, ranks = context.folder, context.ranks
     kept_back = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
@@ -120,8 +120,8 @@ def _learn(
     loop = None
     about = identity(settings, inputs.shared, inputs.videos, inputs.classes)
     if inputs.adapter.parameter_count():
-        recompute = must_recompute(settings, [inputs], ranks, say)
-        loop = Loop(settings, make_components(settings, inputs, ranks, recompute), run, about, say)
+        recompute = must_recompute(settings, [inputs], context)
+        loop = Loop(settings, make_components(settings, inputs, ranks, recompute), run, about, context.say)
         loop.resume()
         loop.run()
     progress = loop.progress if loop else RunProgress()
@@ -148,15 +148,14 @@ def _learn(
     return summary
 
 
-def must_recompute(
-    settings: TrainSettings, together: list[AdapterInputs], ranks: Ranks, say: Callable[[str], None]
-) -> bool:
+def must_recompute(settings: TrainSettings, together: list[AdapterInputs], context: RunContext) -> bool:
     """Tells whether the text encoder's blocks are computed again in the backward pass: asked for, or memory is short.
 
     What is learned is the same, bit for bit on a CPU. A step encodes the texts of all that is learned ``together``.
     """
     if settings.recompute or not settings.prompts:
         return settings.recompute
+    ranks = context.ranks
     loaded, device = together[0].shared.loaded, ranks.device
     size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
     texts = needed = 0
@@ -167,7 +166,7 @@ def must_recompute(
     free = free_gpu_bytes(device) if device.startswith("cuda") else free_memory_bytes() // ranks.neighbours
     if needed <= free:
         return False
-    say(
+    context.say(
         f"{texts} texts a step would keep about {needed / 2**30:.1f} GiB for the backward pass, of {free / 2**30:.1f} GiB "
         "(half of what is free): the text encoder's blocks are computed again instead (--recompute: the same result, a "
         "third more work); --class-limit makes it less"

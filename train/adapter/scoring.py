@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
-from featx.features.clips import CLIPS
 from featx.features.dataset import LabelledVideos
 from featx.features.sources import RowSpans
 from featx.manifest.videos import Manifest
 from featx.metrics.recognition import recognition_metrics
 from featx.model.adapter import Adapter
 from featx.scoring.clip_scores import score_videos
-from featx.scoring.results import Results, TrainedOn, Videos
+from featx.scoring.results import Results, Videos
 
 from ..engine.ranks import Ranks
 from .inputs import SharedResources
@@ -29,10 +28,12 @@ class SplitScores:
     Attributes:
         videos: How many were scored, and which were missing.
         metrics: As in `Results`.
+        protocol: Further fields of `Results` that say how it was scored.
     """
 
     videos: Videos
     metrics: dict[str, float]
+    protocol: dict[str, Any] = field(default_factory=dict)
 
 
 def score(
@@ -62,13 +63,8 @@ def results_of(
     shared: SharedResources,
     manifest: Manifest,
     settings: TrainSettings,
-    *,
-    run: str,
-    split: str,
-    videos: Videos,
-    metrics: dict[str, float],
-    trained_on: TrainedOn | None,
-    **more: Any,
+    scored: SplitScores,
+    **about: Any,
 ) -> Results:
     """Returns results of an adapter, or of several of one kind.
 
@@ -77,18 +73,15 @@ def results_of(
         shared: What they were scored with.
         manifest: Whose classes competed.
         settings: They were learned with.
-        run: Folder of the results.
-        split: That was scored.
-        videos: How many were scored.
-        metrics: Of them.
-        trained_on: What was learned from.
-        more: Other fields of `Results`.
+        scored: What they scored.
+        about: Other fields of `Results`, such as ``run``; ``trained_on`` where something was learned.
     """
     learned = adapter.parameter_count()
     plan = adapter.plan(list(manifest.header.classes.values()))
+    if not learned:
+        about["trained_on"] = None
     return Results(
         task=settings.task,
-        run=run,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         method="adapter" if learned else "zero-shot",
         config=adapter.config.model_dump(),
@@ -96,13 +89,12 @@ def results_of(
         data_set=manifest.header.name,
         manifest=str(settings.manifest),
         store=str(settings.store),
-        split=split,
-        clips=CLIPS,
+        clips=settings.clip_sampling.clips,
         classes=len(manifest.labels),
         truncated_texts=len(plan.truncated),
-        trained_on=trained_on if learned else None,
         fingerprint=shared.store.header.fingerprint.model_dump(),
-        videos=videos,
-        metrics=metrics,
-        **more,
+        videos=scored.videos,
+        metrics=scored.metrics,
+        **scored.protocol,
+        **about,
     )

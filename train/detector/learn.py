@@ -13,6 +13,7 @@ from featx.localisation.detector import DETECTOR_FILE, DetectorHeader, read_dete
 
 from ..engine.loop import Loop, LoopComponents
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_context import RunContext
 from ..engine.run_folder import (
     MISSING_LIST,
     VALIDATION_LIST,
@@ -54,7 +55,8 @@ def train_proposals(
         ranks.broadcast(None)  # nobody looks into the folder before it is cleared
         if ranks.broadcast((run / DETECTOR_FILE).exists()) and (summary := _finished(settings, run)):
             return summary
-        return _learn(settings, prepare(settings), run, ranks, say if ranks.first else lambda line: None)
+        context = RunContext(run, ranks, say if ranks.first else lambda line: None)
+        return _learn(settings, prepare(settings), context)
 
 
 def _finished(settings: ProposalSettings, run: Path) -> Summary | None:
@@ -68,20 +70,19 @@ def _finished(settings: ProposalSettings, run: Path) -> Summary | None:
     return None if further else summary
 
 
-def _learn(
-    settings: ProposalSettings, inputs: ProposalInputs, run: Path, ranks: Ranks, say: Callable[[str], None]
-) -> Summary:
+def _learn(settings: ProposalSettings, inputs: ProposalInputs, context: RunContext) -> Summary:
+    run, ranks = context.folder, context.ranks
     kept = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
         list_videos(run / VALIDATION_LIST, [inputs.videos[index].id for index in kept])
         list_videos(run / MISSING_LIST, inputs.missing)
     if inputs.idle:
-        say(
+        context.say(
             f"{len(inputs.idle)} videos show nothing that is learned and are left out, '{inputs.idle[0]}' first"
         )
     about = identity(settings, inputs)
-    loop = Loop(settings, make_components(settings, inputs, ranks), run, about, say)
+    loop = Loop(settings, make_components(settings, inputs, ranks), run, about, context.say)
     loop.resume()
     loop.run()
     progress = loop.progress

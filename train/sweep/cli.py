@@ -19,7 +19,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 @with_options(TrainSettings)
-def sweep(
+def sweep(  # typer makes an option of every parameter
     recipe: Annotated[
         Path,
         typer.Argument(
@@ -59,7 +59,7 @@ def sweep(
 
     An interrupted sweep goes on when the same command is given again, and a folder may be given further cells.
     """
-    from .run import read_grid
+    from .plan import GivenSettings, ProposalSource, SweepPlan, read_grid
     from .run import sweep as run_sweep
 
     if not grid and class_splits is None:
@@ -74,19 +74,9 @@ def sweep(
         cells = read_grid([*(grid or []), *(more or [])])
         shared, of_detector = find_recipe(recipe, "RECIPE"), find_recipe(detector, "--detector")
         assert shared is not None
-        found = run_sweep(
-            shared,
-            options,
-            set or [],
-            cells,
-            seeds,
-            split,
-            to,
-            say,
-            class_splits,
-            of_detector,
-            test_proposals,
-        )
+        given = GivenSettings(shared, options, set or [])
+        source = ProposalSource(of_detector, test_proposals)
+        found = run_sweep(SweepPlan(given, cells, seeds, split, source, class_splits), to, say)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; run the same command again to go on from what {to} holds") from None
     kind = "open-set" if class_splits is not None else "ablation"

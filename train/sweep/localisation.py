@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from featx.errors import FeatxError
 from featx.features.dataset import StoredParts, known_pts, present_videos, row_reader, timed_rows
 from featx.localisation.detector import DETECTOR_FILE, Detector, load_detector
 from featx.localisation.fuse import class_probabilities
@@ -32,73 +29,44 @@ from featx.scoring.results import Videos
 from featx.settings import gather
 
 from ..adapter.inputs import SharedResources
+from ..adapter.scoring import SplitScores
 from ..adapter.settings import TrainSettings
 from ..detector.learn import train_proposals
 from ..detector.settings import ProposalSettings
 from ..engine.ranks import Ranks
+from ..engine.run_context import RunContext
 from ..engine.run_identity import digest_of_videos
+from .plan import SweepPlan
 
 RULE = "official"
 EVERYTHING = "all"  # name of the detector that has learned all classes
-
-
-@dataclass(frozen=True)
-class ProposalSource:
-    """Where the proposals of a sweep come from: one of the two.
-
-    Attributes:
-        recipe: Of a detector, which is learned on the same classes as the adapters, once for each class split.
-        given: A proposals file, or `featx.localisation.proposals_file.GROUND_TRUTH`.
-        folder: Of the sweep; detectors and what they propose lie in its ``detectors/``.
-    """
-
-    recipe: Path | None
-    given: str | None
-    folder: Path
-
-    @property
-    def used(self) -> bool:
-        """Whether the sweep is about localisation."""
-        return self.recipe is not None or self.given is not None
-
-
-@dataclass(frozen=True)
-class SplitScores:
-    """What an adapter scored: videos, metrics, and the further fields of `Results`."""
-
-    videos: Videos
-    metrics: dict[str, float]
-    about: dict[str, Any]
 
 
 def score_localisation(
     adapter: Adapter,
     shared: SharedResources,
     asked: Manifest,
-    split: str,
-    source: ProposalSource,
     settings: TrainSettings,
-    ranks: Ranks,
-    say: Callable[[str], None],
+    plan: SweepPlan,
+    context: RunContext,
 ) -> SplitScores:
-    """Scores an adapter on a split as `featx eval` does.
+    """Scores an adapter on the sweep's split as `featx eval` does.
 
     Args:
         adapter: What was learned.
         shared: What it was learned with.
         asked: Manifest of the classes that are scored.
-        split: That is scored.
-        source: Of the proposals.
         settings: Of the run.
-        ranks: This process.
-        say: Prints a line for the user.
+        plan: Of the sweep: split and proposals.
+        context: Of the sweep.
 
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
+    source, split, ranks = plan.proposals, plan.split, context.ranks
     truth, missing = stored_truth(shared.store, asked, split)
     videos = [asked.by_id[video_id] for video_id in truth.video_ids]
-    given = source.given or str(_propose(source, shared, split, settings, ranks, say))
+    given = source.given or str(_propose(plan, shared, settings, context))
     flag = "--test-proposals" if source.given else "--detector"
     proposals, _ = choose_proposals(given, flag, shared.store, truth)
     score = _scorer(adapter, shared, asked, videos, settings, ranks)
@@ -133,24 +101,18 @@ def _scorer(
     return score
 
 
-def _propose(
-    source: ProposalSource,
-    shared: SharedResources,
-    split: str,
-    settings: TrainSettings,
-    ranks: Ranks,
-    say: Callable[[str], None],
-) -> Path:
+def _propose(plan: SweepPlan, shared: SharedResources, settings: TrainSettings, context: RunContext) -> Path:
     """Returns the proposals file of a split, of a detector that has learned the same classes; makes both if need be."""
-    assert source.recipe is not None
+    recipe, split, ranks, say = plan.proposals.recipe, plan.split, context.ranks, context.say
+    assert recipe is not None
     name = settings.class_split_name or EVERYTHING
-    folder = source.folder / "detectors" / name
+    folder = context.folder / "detectors" / name
     file = folder / f"proposals-{split}.json"
     same = {
         key: getattr(settings, key)
         for key in ("store", "manifest", "class_split", "class_split_name", "device")
     }
-    asked = gather(ProposalSettings, source.recipe, same, [])
+    asked = gather(ProposalSettings, recipe, same, [])
     train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
     present, missing = present_videos(shared.store, shared.whole, split)
     made_of = {
@@ -181,16 +143,3 @@ def _of_video(
 ) -> Proposals:
     first, pts = timed_rows(shared.store, shared.whole, video)
     return propose_rows(detector, row_reader(shared.store, video, first), pts, settings, device)
-
-
-def check_source(source: ProposalSource, settings: TrainSettings) -> None:
-    """Refuses a sweep whose proposals cannot be had, before anything is learned.
-
-    Raises:
-        FeatxError: Naming the flag.
-    """
-    if settings.task != "localisation":
-        if source.recipe or source.given:
-            raise FeatxError("--detector and --test-proposals: are for task=localisation")
-    elif (source.recipe is None) == (source.given is None):
-        raise FeatxError("task=localisation: give either --detector RECIPE or --test-proposals FILE")
