@@ -139,7 +139,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     unseen = torch.zeros(mask.shape, dtype=scores.dtype).masked_fill(~mask, -torch.inf)
-    return (scores + unseen).softmax(dim=-1) @ value
+    attended: Tensor = (scores + unseen).softmax(dim=-1) @ value
+    return attended
 
 
 def _split(rows: Tensor, packed: PackedTexts) -> tuple[Tensor, Tensor]:

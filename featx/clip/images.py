@@ -113,4 +113,5 @@ class ImageEncoder:
         return wait
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self._visual(normalise(pixels, self._mean_std).to(self._dtype)).float()
+        features: torch.Tensor = self._visual(normalise(pixels, self._mean_std).to(self._dtype)).float()
+        return features

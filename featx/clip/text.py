@@ -88,7 +88,8 @@ class TextTower:
             x = recompute(step, x, packed, use_reentrant=False) if self._checkpoint else step(x, packed)
         if self._half and x.requires_grad:
             _keep_gradients_in_range(inputs, x)
-        return (self._final.normalise(x) @ self._projection)[: len(plan)]  # (C, W) to (C, D)
+        features: Tensor = self._final.normalise(x) @ self._projection  # (C, W) to (C, D)
+        return features[: len(plan)]
 
 
 def _steps_of(blocks: list[FrozenBlock], compile: bool) -> list[Step]:

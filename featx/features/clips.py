@@ -50,7 +50,8 @@ def clip_rows(rows: Numbers, start: Numbers, stride: Numbers, phase: Numbers, cl
     first = np.where(entries == rows, 0, np.minimum(phase, rows - 1))
     wanted = np.asarray(start)[..., None] + np.arange(clip_frames)  # (..., T)
     spaced = wanted * (rows - 1 - first)[..., None] // np.maximum(entries - 1, 1)[..., None]
-    return np.minimum(first[..., None] + spaced, (rows - 1)[..., None])
+    placed: np.ndarray = np.minimum(first[..., None] + spaced, (rows - 1)[..., None])
+    return placed
 
 
 def entries_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarray:
@@ -62,7 +63,8 @@ def entries_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarra
 
 def starts_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarray:
     """Returns how many starts a clip can have; the last window counts, a short video has one."""
-    return np.maximum(entries_count(rows, stride, clip_frames) - clip_frames, 0) + 1
+    count: np.ndarray = np.maximum(entries_count(rows, stride, clip_frames) - clip_frames, 0) + 1
+    return count
 
 
 def draw_clips(rng: np.random.Generator, rows: np.ndarray, sampling: ClipSampling) -> np.ndarray:

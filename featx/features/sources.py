@@ -99,7 +99,8 @@ class ResidentSource:
         """Returns (B, T, D) features, on the device that they are kept on."""
         index = torch.from_numpy((self._offsets[videos][:, None] + rows).ravel()).to(self._features.device)
         # six times faster than [index] in half
-        return self._features.index_select(0, index).unflatten(0, rows.shape)
+        features: Tensor = self._features.index_select(0, index).unflatten(0, rows.shape)
+        return features
 
 
 class StoreSource:

@@ -49,7 +49,8 @@ class CaptionSampler:
             same = clips.passes == number
             part[same] = _parts(self.clips.seed, len(self.captioned), int(number))[clips.videos[same]]
         first, past = self._first[clips.videos], self._first[clips.videos + 1]
-        return first + (part * (past - first)).astype(np.int64)
+        chosen: np.ndarray = first + (part * (past - first)).astype(np.int64)
+        return chosen
 
     def _ignored(self, videos: np.ndarray, texts: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
         """Returns (B, C) which texts are right for a clip beside its target; None if none is."""

@@ -191,16 +191,16 @@ def _learn(
     tests = {index: list_labelled(shared.store, view, TEST) for index, view in views.items()}
     if inputs[0].adapter.parameter_count():
         recompute = must_recompute(settings, inputs, context)
-        parts = (
+        components = (
             make_components(settings, inputs[0], ranks, recompute)
             if len(inputs) == 1
             else _joined(settings, inputs, ranks, recompute)
         )
         identity = {"settings": settings.lasting(), "episodes": _digest(list(episodes.values()))}
-        loop = Loop(settings, parts, folder, identity, context.say)
+        loop = Loop(settings, components, folder, identity, context.say)
         loop.resume()
         loop.run()
-        parts.learned.load_state_dict(loop.chosen)
+        components.learned.load_state_dict(loop.chosen)
     for index, one in zip(views, inputs, strict=True):
         file = _file(context.folder, index)
         _finish(settings, one, tests[index], episodes[index].name, file, ranks)

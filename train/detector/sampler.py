@@ -85,4 +85,5 @@ def cut(spans: np.ndarray, first: int, steps: int, least: float) -> np.ndarray:
     """
     left = np.clip(spans, first - 0.5, first + steps - 0.5)  # the outer edges of its steps
     length, before = left[:, 1] - left[:, 0], spans[:, 1] - spans[:, 0]
-    return left[(length > 0) & (length >= least * before)] - first
+    kept: np.ndarray = left[(length > 0) & (length >= least * before)] - first
+    return kept
