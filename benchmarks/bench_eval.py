@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from clip.model import CLIP
 
-from featx.clip.text import Precision, TextTower
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.clip.choices import Precision
+from featx.clip.text import TextTower
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 
 WORDS = ["playing", "riding", "brushing", "climbing", "opening", "a", "horse", "guitar", "door", "stairs", "long", "jump"]  # fmt: skip
 VIDEOS, CLIPS, CLASSES, ROUNDS = 64, 5, 200, 3

@@ -37,8 +37,9 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from featx.clip.text import TextPlan, prompt_table_rows
-from featx.features.clips import draw_clips
-from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
+from featx.features.clips import ClipSampling, draw_clips
+from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.adapter_config import AdapterConfig
 
 HMDB51 = Path(os.environ.get("FEATX_SHARED", "../shared")) / "annotations/hmdb51/HMDB51_action.list"
 # How many names have 1, 2, 3, … BPE tokens: mean 1.45, at most 4, and mean 2.36, at most 8.
@@ -48,6 +49,7 @@ CLOCK = time.perf_counter
 WIDTH = 512
 RATE_SIDE = 2048  # of the square matrices that show the machine's rate
 CLIPS, CLIP_FRAMES, LAYERS = 64, 16, 2
+SAMPLING = ClipSampling(CLIP_FRAMES, [1, 2, 3, 4], [1, 1, 3, 1])
 
 
 def generated_names(count: int, lengths: list[int]) -> list[str]:
@@ -222,7 +224,7 @@ def step_table(classes: int, rounds: int, device: str) -> dict:
 
     def load() -> Tensor:
         videos = rng.choice(len(rows_of_video), CLIPS, replace=False)
-        rows = draw_clips(rng, rows_of_video[videos], CLIP_FRAMES, [1, 2, 3, 4], [1, 1, 3, 1])
+        rows = draw_clips(rng, rows_of_video[videos], SAMPLING)
         return torch.from_numpy(features[offsets[videos][:, None] + rows]).to(device)
 
     def step(variant: Variant, plan: TextPlan) -> None:

@@ -16,10 +16,11 @@ from torch.nn import functional
 
 from featx.clip.text import TextTower
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
-from featx.model.adapter import TEMPERATURE, Adapter, AdapterConfig
+from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.train.adapter.loader import Batch
-from featx.train.adapter.sampler import Draw
-from featx.train.adapter.step import Step, TextSide
+from featx.train.adapter.sampler import ClipDraw
+from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.engine.ranks import Ranks
 from featx.train.engine.stopwatch import Stopwatch
 
@@ -48,13 +49,15 @@ def gradients(place: Place) -> Iterator[Finding]:
     logits = exact.encode_clips(clips) @ text.T / TEMPERATURE
     functional.cross_entropy(logits, torch.from_numpy(targets)).backward()
 
-    draw = Draw(np.arange(len(clips)), np.zeros((len(clips), 16), np.int64), np.arange(len(names)), targets)
+    draw = ClipDraw(
+        np.arange(len(clips)), np.zeros((len(clips), 16), np.int64), np.arange(len(names)), targets
+    )
     for precision, bound in GRADIENT_BOUNDS.items():
         ours, ranks = copy.deepcopy(adapter).to(place.device), Ranks(device=place.device)
         tower = TextTower(copy.deepcopy(model).to(place.device), precision)  # type: ignore[arg-type]
         side = TextSide(ours, tower, ours.plan(names).to(place.device), WIDTH, ranks)
         batch = Batch(draw, [slice(0, len(clips))], [clips.float().to(place.device)])
-        Step(ours, side, ranks, False, Stopwatch(place.device)).gradients(batch)
+        AdapterStep(ours, side, ranks, False, Stopwatch(place.device)).gradients(batch)
         worst = {
             name: relative(there.grad, right.grad)
             for (name, there), (_, right) in zip(
@@ -106,7 +109,7 @@ def run_of(place: Place) -> Path:
     manifest, store, _ = world(place.folder)
     run = place.folder / "run"
     words = ["--store", store, "--manifest", manifest, "--to", run, "--prompts", 2, "--layers", 1]
-    featx("train", *words, "--steps", 5, "--batch", 6, "--device", place.device)
+    featx("train", *words, "--steps", 5, "--batch-size", 6, "--device", place.device)
     return run
 
 

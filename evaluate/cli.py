@@ -75,7 +75,7 @@ def evaluate(
 
 def _settings(model: type[SomeSettings], given: dict[str, Any], what: str) -> SomeSettings:
     """Returns the settings of one kind of evaluation; options of the others are refused."""
-    strange = [name for name in given if name not in model.model_fields]
+    strange = [name for name in given if model.current_name(name) not in model.model_fields]
     if strange:
         raise FeatxError(f"--{strange[0].replace('_', '-')}: is not for {what}")
     return gather(model, None, given, [])

@@ -130,7 +130,7 @@ def main() -> None:
     except RuntimeError as error:
         if os.environ.get("FEATX_DEBUG") or not ran_out_of_memory(error):
             raise
-        way_out = "take a smaller --batch, or a --device with more free memory"
+        way_out = "take a smaller --batch-size, or a --device with more free memory"
         print(f"featx: {printable(first_line(error))} {way_out}", file=sys.stderr)
         sys.exit(FeatxError.exit_code)
 

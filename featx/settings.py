@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,10 +20,44 @@ from pydantic.fields import FieldInfo
 from featx.errors import FeatxError, nearest
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Says of a setting what it is to a run; stands in its annotation: ``Annotated[int, MAY_CHANGE]``."""
+
+    meaning: str
+
+
+MAY_CHANGE = Mark(
+    "how or where something is computed, or where data lie whose content is compared: when a command is given again, it may "
+    "have another value"
+)
+
+
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, and every field has a description for the help."""
+    """Base of all settings: unknown keys are errors, and every field has a description for the help.
+
+    Attributes:
+        former_names: What settings were called before, to what they are called now. A recipe, an option or a file that was
+            written then may still say it so.
+    """
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
+    former_names: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def current_name(cls, name: str) -> str:
+        """Returns what a setting is called now."""
+        return cls.former_names.get(name, name)
+
+    @classmethod
+    def with_current_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns values of settings, as an earlier featx may have written them, by what the settings are called now."""
+        return {cls.current_name(name): value for name, value in values.items()}
+
+    @classmethod
+    def marked(cls, mark: Mark) -> set[str]:
+        """Returns the names of the settings that carry a mark."""
+        return {name for name, field in cls.model_fields.items() if mark in field.metadata}
 
 
 SomeSettings = TypeVar("SomeSettings", bound=Settings)
@@ -71,7 +106,7 @@ def gather_task(
     model = models[task]
     for source, values in sources:
         for key in values:
-            having = [name for name, other in models.items() if key in other.model_fields]
+            having = [name for name, other in models.items() if other.current_name(key) in other.model_fields]
             if having and task not in having:
                 flag = f"{source}: {key}" if source else f"--{key.replace('_', '-')}"
                 raise FeatxError(f"{flag}: task {task} has no such setting, {' and '.join(having)} have")
@@ -95,13 +130,17 @@ def _validate(model: type[SomeSettings], sources: Sources) -> SomeSettings:
     origin: dict[str, str] = {}
     for source, values in sources:
         for key, value in values.items():
-            if key not in model.model_fields:
+            name = model.current_name(key)
+            if name not in model.model_fields:
                 raise FeatxError(
                     f"{source}: unknown key '{key}'{nearest(key, model.model_fields) or '; see --help'}"
                 )
-            is_list = get_origin(model.model_fields[key].annotation) is list
-            merged[key] = value.split(",") if is_list and isinstance(value, str) else value
-            origin[key] = f"{source}: {key}={value}" if source else f"--{key.replace('_', '-')} {value}"
+            said = f"{source}: {key}={value}" if source else f"--{key.replace('_', '-')} {value}"
+            if name != key and name in values:
+                raise FeatxError(f"{said}: {name} is the same setting; leave {key} out")
+            is_list = get_origin(model.model_fields[name].annotation) is list
+            merged[name] = value.split(",") if is_list and isinstance(value, str) else value
+            origin[name] = said
     try:
         return model(**merged)
     except ValidationError as error:
@@ -141,6 +180,7 @@ def with_options(
 
     The option's name, type and help come from the field; its default is shown but stays None, so that a recipe
     is only overridden by what was really given. A field that is a parameter of the command already keeps that option.
+    What a field was called before is an option too, which the help does not show.
 
     Args:
         model: The settings' type.
@@ -151,6 +191,7 @@ def with_options(
     for task, some in {"": model, **others}.items():
         for name, field in some.model_fields.items():
             fields_of.setdefault(name, {})[task] = field
+    former = {old: new for some in (model, *others.values()) for old, new in some.former_names.items()}
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -158,12 +199,23 @@ def with_options(
             for parameter in inspect.signature(function, eval_str=True).parameters.values()
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         ]
+        known = {parameter.name for parameter in own}
         fields = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, of_tasks)
             )
             for name, of_tasks in fields_of.items()
-            if name not in {parameter.name for parameter in own}
+            if name not in known
+        ]
+        fields += [
+            inspect.Parameter(
+                old,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=_option(old, fields_of[new], hidden=True),
+            )
+            for old, new in former.items()
+            if old not in known
         ]
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         function.__signature__ = inspect.Signature([*own, *fields])  # type: ignore[attr-defined]
@@ -173,7 +225,7 @@ def with_options(
     return decorate
 
 
-def _option(name: str, of_tasks: dict[str, FieldInfo]) -> Any:
+def _option(name: str, of_tasks: dict[str, FieldInfo], hidden: bool = False) -> Any:
     (task, field), *others = of_tasks.items()
     kind, choices = _plain_type(field.annotation)
     for _, other in others:
@@ -189,7 +241,7 @@ def _option(name: str, of_tasks: dict[str, FieldInfo]) -> Any:
     text = f"{f'({task}) ' if task else ''}{text}{f' [{defaults}]' if defaults else ''}"
     flag = name.replace("_", "-")
     flags = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
-    return Annotated[kind | None, typer.Option(flags, help=text, show_default=False)]
+    return Annotated[kind | None, typer.Option(flags, help=text, show_default=False, hidden=hidden)]
 
 
 def _as_typed(default: Any) -> str:

@@ -79,7 +79,9 @@ def test_a_full_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch, featx) -> None:
 
         monkeypatch.setattr(command, "app", app_that_raises(error))
         outcome = featx("store")
-        assert outcome.code == 2 and outcome.err.count("\n") == 1 and "--batch" in outcome.err, outcome.err
+        assert outcome.code == 2 and outcome.err.count("\n") == 1 and "--batch-size" in outcome.err, (
+            outcome.err
+        )
     assert not ran_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 

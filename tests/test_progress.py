@@ -75,7 +75,7 @@ def on_a_terminal(*words: object) -> str:
 
 def words_of_training(world: Path, to: Path) -> list[object]:
     return ["train", "--store", world / "features", "--manifest", world / "manifest.jsonl", "--to", to,
-            "--prompts", 2, "--layers", 0, "--batch", 8]  # fmt: skip
+            "--prompts", 2, "--layers", 0, "--batch-size", 8]  # fmt: skip
 
 
 def test_training_shows_a_bar_on_a_terminal(order_data: Path, tmp_path: Path) -> None:

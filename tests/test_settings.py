@@ -22,15 +22,15 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_set_wins_over_options_over_recipe_over_defaults(recipe: Path) -> None:
-    settings = gather(TrainSettings, recipe, {"layers": 3, "steps": 6, "batch": None}, ["steps=7"])
-    assert (settings.batch, settings.prompts, settings.layers, settings.steps) == (64, 8, 3, 7)
+    settings = gather(TrainSettings, recipe, {"layers": 3, "steps": 6, "batch_size": None}, ["steps=7"])
+    assert (settings.batch_size, settings.prompts, settings.layers, settings.steps) == (64, 8, 3, 7)
 
 
 @pytest.mark.parametrize(
     ("word", "key", "value"),
     [
         ("template=a clip of a {}", "template", "a clip of a {}"),
-        ("rate=1e-3", "rate", 1e-3),
+        ("learning_rate=1e-3", "learning_rate", 1e-3),
         ("strides=[1, 2, 5, 6]", "strides", [1, 2, 5, 6]),
         ("strides=1,2,5,6", "strides", [1, 2, 5, 6]),
         ("layout=positional", "layout", "positional"),
@@ -79,7 +79,7 @@ def test_the_task_says_which_settings_are_meant(tmp_path: Path) -> None:
     file = tmp_path / "r.toml"
     file.write_text('task = "proposals"\ngrid_steps = 50\n')
     settings = gather_task(SETTINGS, file, NEEDED, ["width=16"])
-    assert isinstance(settings, ProposalSettings) and settings.batch == 2 and settings.width == 16
+    assert isinstance(settings, ProposalSettings) and settings.batch_size == 2 and settings.width == 16
     assert type(gather_task(SETTINGS, None, NEEDED | {"task": "recognition"}, [])) is TrainSettings
 
 

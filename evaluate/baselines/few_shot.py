@@ -11,7 +11,7 @@ from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.features.dataset import LabelledVideos, with_labels
 from featx.features.mean_features import mean_features
-from featx.features.sources import open_parts
+from featx.features.sources import RowSpans, open_parts
 from featx.manifest.episodes import Episode, read_episodes, ways_and_shots
 from featx.manifest.videos import Manifest
 from featx.metrics.recognition import recognition_metrics
@@ -114,11 +114,8 @@ def _zero_shot(
     encoded = encode_videos(
         adapter,
         open_parts(store, videos, device),
-        np.arange(len(videos)),
-        videos.rows,
-        settings.clips,
-        settings.strides,
-        settings.stride_weights,
+        RowSpans.whole(videos.rows),
+        settings.clip_sampling,
         device,
     )  # (V, clips, D)
     place = {video_id: index for index, video_id in enumerate(videos.ids)}

@@ -13,8 +13,10 @@ from featx.features.dataset import LabelledVideos, list_labelled
 from featx.features.mean_features import mean_features
 from featx.files.atomic import read_list
 from featx.manifest.videos import Manifest, read_manifest
-from featx.model.adapter import ADAPTER_FILE, PLAIN_TEMPLATE
+from featx.model.adapter import ADAPTER_FILE
+from featx.model.adapter_config import PLAIN_TEMPLATE
 from featx.scoring.results import Method, Results
+from featx.settings import MAY_CHANGE
 from featx.store.reader import FeatureStore
 
 from ..localisation.runs import evaluate as evaluate_localisation
@@ -23,25 +25,11 @@ from ..retrieval.runs import evaluate_retrieval
 from ..run.baseline_file import BASELINE_FILE, BaselineHeader, read_baseline, write_baseline
 from ..run.baseline_methods import MOST_ITERATIONS, class_means, fit_linear
 from ..run.runs import BaselineRun
-from ..run.settings import BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
+from ..run.settings import ONLY_TO_LEARN, BaselineSettings, EvalSettings, LocaliseSettings, RetrieveSettings
 from ..run.texts import PLACE, check_templates
 from .few_shot import score_episodes
 
 METHODS: tuple[Method, ...] = ("zero-shot", "linear-probe", "nearest-mean")
-# Where a baseline is scored or computed does not belong to what it is; nor does what zero-shot never looks at.
-MAY_CHANGE = {
-    "task",
-    "proposals",
-    "store",
-    "manifest",
-    "model",
-    "batch",
-    "device",
-    "split",
-    "clips",
-    "precision",
-}
-NOT_FOR_ZERO_SHOT = {"train_split", "episodes", "c"}
 
 
 def check_method(method: str) -> Method:
@@ -103,7 +91,7 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
     if videos is not None:
         tensors, notes = _learn(method, store, manifest, videos, settings)
         write_baseline(run, header, tensors)
-    shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch", "device")}
+    shared = {name: getattr(settings, name) for name in ("split", "clips", "model", "batch_size", "device")}
     shared |= {"store": settings.store, "manifest": settings.manifest}
     if settings.task == "retrieval":
         return evaluate_retrieval(run, RetrieveSettings(**shared))[0], notes
@@ -161,8 +149,11 @@ def _check_folder(run: Path, header: BaselineHeader) -> None:
         raise FeatxError(f"{run}: holds a run of featx train; choose another --to")
     if (run / BASELINE_FILE).exists():
         there, _ = read_baseline(run / BASELINE_FILE)
-        ignored = MAY_CHANGE | (NOT_FOR_ZERO_SHOT if header.method == "zero-shot" else set())
-        kept = [{k: v for k, v in one.settings.items() if k not in ignored} for one in (there, header)]
+        ignored = BaselineSettings.marked(MAY_CHANGE)
+        if header.method == "zero-shot":
+            ignored |= BaselineSettings.marked(ONLY_TO_LEARN)
+        named_now = [BaselineSettings.with_current_names(one.settings) for one in (there, header)]
+        kept = [{k: v for k, v in one.items() if k not in ignored} for one in named_now]
         same = all(
             getattr(there, name) == getattr(header, name)
             for name in ("method", "task", "templates", "classes")

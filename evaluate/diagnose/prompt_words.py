@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from featx.errors import printable
-from featx.model.adapter import AdapterConfig
+from featx.model.adapter_config import AdapterConfig
 
 WORD_END = "</w>"
 SPECIAL = 2  # the last two tokens of the vocabulary mark start and end

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from featx.errors import FeatxError
-from featx.model.learned_file import check_settings, read_learned, write_learned
+from featx.model.learned_file import FileKind, check_settings, read_learned, write_learned
 from featx.scoring.results import Method
 from featx.store.schema import Fingerprint
 
@@ -57,9 +57,8 @@ def read_baseline(file: Path) -> tuple[BaselineHeader, dict[str, np.ndarray]]:
     Raises:
         FeatxError: If it is damaged, of another schema version, or its tensors do not fit.
     """
-    header, tensors = read_learned(
-        file, BaselineHeader, "featx_baseline", SCHEMA_VERSION, "baseline", "featx baseline"
-    )
+    kind = FileKind(BaselineHeader, "featx_baseline", SCHEMA_VERSION, "baseline", "featx baseline")
+    header, tensors = read_learned(file, kind)
     way_out = "make it again with featx baseline"
     check_settings(file, header.settings, NEEDED.get(header.method, {}), way_out)
     classes, width = len(header.classes), header.fingerprint.width

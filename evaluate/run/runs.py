@@ -15,9 +15,10 @@ from torch import Tensor
 from featx.clip.text import TextTower
 from featx.devices import choose_device
 from featx.errors import FeatxError
+from featx.features.clips import ClipSampling
 from featx.features.dataset import LabelledVideos, StoredParts, load_clip_of
 from featx.features.mean_features import mean_features
-from featx.features.sources import open_parts
+from featx.features.sources import RowSpans, open_parts
 from featx.manifest.class_lists import as_read
 from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
 from featx.model.learned_file import check_settings
@@ -82,6 +83,10 @@ class Run(Protocol):
         """Returns how many class texts are too long and are cut."""
         ...
 
+    def clip_sampling(self, clips: int) -> ClipSampling:
+        """Returns the clips that it was trained with, so many of each video."""
+        ...
+
 
 @dataclass(frozen=True)
 class AdapterRun:
@@ -129,15 +134,23 @@ class AdapterRun:
         """Returns (V, C) probabilities: clips against the texts of the classes."""
         device = choose_device(settings.device)
         text = self.text(classes, store, settings, device)
-        return _score(self.adapter, text, store, videos, settings, self.header.settings, device)
+        sampling = self.clip_sampling(settings.clips)
+        return _score(self.adapter, text, store, videos, settings, sampling)
 
     def pool(self, store: FeatureStore, videos: StoredParts, settings: ScoreSettings) -> np.ndarray:
         """Returns (V, D) features of videos, of unit length, that sentences are compared with."""
-        return _pool(self.adapter, store, videos, settings, self.header.settings)
+        return _pool(self.adapter, store, videos, settings, self.clip_sampling(settings.clips))
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many class texts are too long and are cut."""
         return len(self.adapter.plan(list(classes.values())).truncated)
+
+    def clip_sampling(self, clips: int) -> ClipSampling:
+        """Returns the clips that it was trained with, so many of each video."""
+        made_with = self.header.settings
+        return ClipSampling(
+            self.header.config.clip_frames, made_with["strides"], made_with["stride_weights"], clips
+        )
 
 
 @dataclass(frozen=True)
@@ -196,7 +209,8 @@ class BaselineRun:
         if self.method == "zero-shot":
             device = choose_device(settings.device)
             text = self.text(classes, store, settings, device)
-            return _score(self._mean_of_frames, text, store, videos, settings, self.header.settings, device)
+            sampling = self.clip_sampling(settings.clips)
+            return _score(self._mean_of_frames, text, store, videos, settings, sampling)
         columns = self._columns(classes)
         features = mean_features(store, videos)
         if self.method == "nearest-mean":
@@ -205,7 +219,7 @@ class BaselineRun:
 
     def pool(self, store: FeatureStore, videos: StoredParts, settings: ScoreSettings) -> np.ndarray:
         """Returns (V, D) features of videos, of unit length, that sentences are compared with (zero-shot)."""
-        return _pool(self._mean_of_frames, store, videos, settings, self.header.settings)
+        return _pool(self._mean_of_frames, store, videos, settings, self.clip_sampling(settings.clips))
 
     @property
     def _mean_of_frames(self) -> Adapter:
@@ -214,6 +228,13 @@ class BaselineRun:
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many texts, class by template, are too long and are cut."""
         return count_truncated(self.header.templates, list(classes.values()))
+
+    def clip_sampling(self, clips: int) -> ClipSampling:
+        """Returns the clips that zero-shot was made with, so many of each video."""
+        made_with = self.header.settings
+        return ClipSampling(
+            made_with["clip_frames"], made_with["strides"], made_with["stride_weights"], clips
+        )
 
     def _columns(self, classes: dict[str, str]) -> list[int]:
         own = list(self.header.classes)
@@ -311,21 +332,12 @@ def _score(
     store: FeatureStore,
     videos: LabelledVideos,
     settings: ScoreSettings,
-    made_with: dict[str, Any],
-    device: str,
+    sampling: ClipSampling,
 ) -> np.ndarray:
+    device = str(text.device)
     adapter.precision = settings.precision
-    return score_videos(
-        adapter.to(device),
-        text,
-        open_parts(store, videos, device),
-        np.arange(len(videos)),
-        videos.rows,
-        settings.clips,
-        made_with["strides"],
-        made_with["stride_weights"],
-        settings.batch,
-    )
+    source, spans = open_parts(store, videos, device), RowSpans.whole(videos.rows)
+    return score_videos(adapter.to(device), text, source, spans, sampling, settings.batch_size)
 
 
 def _pool(
@@ -333,18 +345,10 @@ def _pool(
     store: FeatureStore,
     videos: StoredParts,
     settings: ScoreSettings,
-    made_with: dict[str, Any],
+    sampling: ClipSampling,
 ) -> np.ndarray:
     device = choose_device(settings.device)
     adapter.precision = settings.precision
-    pooled = pool_videos(
-        adapter.to(device),
-        open_parts(store, videos, device),
-        np.arange(len(videos)),
-        videos.rows,
-        settings.clips,
-        made_with["strides"],
-        made_with["stride_weights"],
-        device,
-    )
+    source, spans = open_parts(store, videos, device), RowSpans.whole(videos.rows)
+    pooled = pool_videos(adapter.to(device), source, spans, sampling, device)
     return pooled.cpu().numpy()

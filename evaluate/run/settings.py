@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from featx.features.clips import CLIPS, ClipSampling
 from featx.localisation.proposals_file import PROPOSAL_WEIGHT, TOP_CLASSES
-from featx.settings import Settings
+from featx.settings import MAY_CHANGE, Mark, Settings
+
+ONLY_TO_LEARN = Mark("zero-shot, which learns nothing, never looks at it")
 
 
 class ScoreSettings(Settings):
     """How videos are scored, whatever the command."""
 
-    clips: int = Field(5, ge=1, description="Clips of a video, evenly placed, whose scores are averaged.")
-    model: str | None = Field(
+    former_names: ClassVar = {"batch": "batch_size"}
+
+    clips: Annotated[int, MAY_CHANGE] = Field(
+        CLIPS, ge=1, description="Clips of a video, evenly placed, whose scores are averaged."
+    )
+    model: Annotated[str | None, MAY_CHANGE] = Field(
         None, description="CLIP whose text encoder is used, when it is not where the store says."
     )
-    batch: int = Field(64, ge=1, description="Videos that are scored at once.")
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
-    precision: Literal["fp32", "bf16"] = Field(
+    batch_size: Annotated[int, MAY_CHANGE] = Field(64, ge=1, description="Videos that are scored at once.")
+    device: Annotated[str, MAY_CHANGE] = Field(
+        "auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one."
+    )
+    precision: Annotated[Literal["fp32", "bf16"], MAY_CHANGE] = Field(
         "fp32",
         description="Of the matrix products of text encoder and temporal Transformer; bf16 takes about half the time where "
         "the processor has it, and is said beside the numbers.",
@@ -112,19 +121,21 @@ class LocaliseSettings(EvalSettings):
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
-    task: Literal["recognition", "localisation", "retrieval"] = Field(
+    task: Annotated[Literal["recognition", "localisation", "retrieval"], MAY_CHANGE] = Field(
         "recognition",
         description="What is scored: to name videos, or (zero-shot) to name proposals or to match sentences.",
     )
-    proposals: str | None = Field(
+    proposals: Annotated[str | None, MAY_CHANGE] = Field(
         None,
         description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments.",
     )
-    store: Path = Field(description="Feature store, made by featx extract.")
-    manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
-    train_split: str = Field("train", description="Split that is learned from (zero-shot learns nothing).")
-    split: str = Field("test", description="Split that is scored.")
-    episodes: Path | None = Field(
+    store: Annotated[Path, MAY_CHANGE] = Field(description="Feature store, made by featx extract.")
+    manifest: Annotated[Path, MAY_CHANGE] = Field(description="Manifest with labels and splits (.jsonl).")
+    train_split: Annotated[str, ONLY_TO_LEARN] = Field(
+        "train", description="Split that is learned from (zero-shot learns nothing)."
+    )
+    split: Annotated[str, MAY_CHANGE] = Field("test", description="Split that is scored.")
+    episodes: Annotated[Path | None, ONLY_TO_LEARN] = Field(
         None,
         description="Few-shot: episodes file (.jsonl), each learned and scored on its own; splits do not matter.",
     )
@@ -132,7 +143,7 @@ class BaselineSettings(ScoreSettings):
     template_file: Path | None = Field(
         None, description="Zero-shot: text file of templates, one a line, instead of --template."
     )
-    c: float = Field(
+    c: Annotated[float, ONLY_TO_LEARN] = Field(
         0.316,
         gt=0,
         description="Linear probe: inverse strength of L2 regularisation, the one of CLIP's own example.",
@@ -142,6 +153,11 @@ class BaselineSettings(ScoreSettings):
     stride_weights: list[float] = Field(
         [1, 1, 3, 1], description="Zero-shot: how often each is drawn in training; the most frequent is used."
     )
+
+    @property
+    def clip_sampling(self) -> ClipSampling:
+        """The clips of each video."""
+        return ClipSampling(self.clip_frames, self.strides, self.stride_weights, self.clips)
 
 
 class PredictSettings(ScoreSettings):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from featx.devices import choose_device
+from featx.features.sources import RowSpans
 from featx.features.windows import Windows
 from featx.scoring.clip_scores import score_videos
 from featx.store.reader import FeatureStore
@@ -29,7 +30,7 @@ class OneVideo:
     """The features of a single video, as a `featx.features.sources.Source`."""
 
     features: np.ndarray
-    where: str = "memory"
+    location: str = "memory"
     reads: bool = False
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
@@ -58,20 +59,11 @@ def window_scorer(
         adapter = zero_shot_adapter(run.header.fingerprint.width, run.header.settings["clip_frames"])
     adapter = adapter.to(device)
     adapter.precision = settings.precision
+    sampling = run.clip_sampling(settings.clips)
 
     def score(features: np.ndarray, windows: Windows) -> np.ndarray:
-        return score_videos(
-            adapter,
-            text,
-            OneVideo(features),
-            np.zeros(len(windows), dtype=np.int64),
-            windows.rows,
-            settings.clips,
-            run.header.settings["strides"],
-            run.header.settings["stride_weights"],
-            settings.batch,
-            windows.first_row,
-        )
+        spans = RowSpans(np.zeros(len(windows), dtype=np.int64), windows.first_row, windows.rows)
+        return score_videos(adapter, text, OneVideo(features), spans, sampling, settings.batch_size)
 
     return score
 

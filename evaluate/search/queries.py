@@ -19,7 +19,7 @@ from featx.model.adapter import Adapter
 from featx.store.schema import Fingerprint
 
 if TYPE_CHECKING:
-    from featx.clip.images import Precision
+    from featx.clip.choices import Precision
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.features.sources import Part, Windows
+from featx.features.sources import PartSource, RowSpans, StoreSource
 from featx.scoring.clip_scores import encode_videos
 from featx.store.reader import FeatureStore
 
@@ -39,19 +39,16 @@ def rerank(
     place = {span: number for number, span in enumerate(spans)}
     ids = list(dict.fromkeys(video for video, _, _ in spans))
     number_of = {video: number for number, video in enumerate(ids)}
-    source = Part(
-        Windows(store, ids),
+    source = PartSource(
+        StoreSource(store, ids),
         np.array([number_of[video] for video, _, _ in spans]),
         np.array([first for _, first, _ in spans]),
     )
     encoded = encode_videos(
         run.adapter.to(device),
         source,
-        np.arange(len(spans)),
-        np.array([rows for _, _, rows in spans]),
-        clips,
-        run.header.settings["strides"],
-        run.header.settings["stride_weights"],
+        RowSpans.whole(np.array([rows for _, _, rows in spans])),
+        run.clip_sampling(clips),
         device,
     ).cpu()  # (S, clips, D)
     ranked = []

@@ -20,7 +20,8 @@ from torch import Tensor
 from featx.clip.load import LoadedClip
 from featx.clip.text_plan import CONTEXT_LENGTH
 from featx.errors import FeatxError
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 
 PROMPTS, POSITIONS, BLOCKS, CLIP = (
     "embedding.weight",

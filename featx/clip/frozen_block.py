@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from featx.clip.text_plan import Packed
+from featx.clip.text_plan import PackedTexts
 
 if TYPE_CHECKING:
     from clip.model import ResidualAttentionBlock
@@ -74,17 +74,17 @@ class FrozenBlock:
         self.up = affine(up.weight, up.bias, QUICK_GELU, QUICK_GELU)
         self.down = affine(down.weight, down.bias, 1 / QUICK_GELU)
 
-    def __call__(self, x: Tensor, packed: Packed) -> Tensor:
+    def __call__(self, x: Tensor, packed: PackedTexts) -> Tensor:
         """Returns (N, W) of (N, W)."""
         qkv = self.qkv(self._rows(x))
         return self._finish(x, attend(qkv, packed, self.heads))
 
-    def first(self, distinct: Tensor, packed: Packed) -> Tensor:
+    def first(self, distinct: Tensor, packed: PackedTexts) -> Tensor:
         """Returns (N, W) of the (U, W) distinct inputs: before attention, equal inputs are computed once."""
         qkv = gather_rows(self.qkv(self._rows(distinct)), packed.inputs)
         return self._finish(gather_rows(distinct, packed.inputs), attend(qkv, packed, self.heads))
 
-    def last(self, x: Tensor, packed: Packed) -> Tensor:
+    def last(self, x: Tensor, packed: PackedTexts) -> Tensor:
         """Returns (C, W), EOT's rows only: every row is a key and a value, but nothing else of it is read."""
         y = self._rows(x)
         query = self.q(gather_rows(y, packed.eot))  # (C, W)
@@ -105,7 +105,7 @@ def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
     return functional.embedding(rows, table)
 
 
-def attend(qkv: Tensor, packed: Packed, heads: int) -> Tensor:
+def attend(qkv: Tensor, packed: PackedTexts, heads: int) -> Tensor:
     """Attention within each text: (N, 3W) queries, keys and values of all rows to (N, W)."""
     shared, own = _split(qkv, packed)
     shared_query, shared_key, shared_value = _by_head(
@@ -120,7 +120,7 @@ def attend(qkv: Tensor, packed: Packed, heads: int) -> Tensor:
     return torch.cat([shared.transpose(1, 2).flatten(2).flatten(0, 1), own])
 
 
-def attend_from_eot(query: Tensor, kv: Tensor, packed: Packed, heads: int) -> Tensor:
+def attend_from_eot(query: Tensor, kv: Tensor, packed: PackedTexts, heads: int) -> Tensor:
     """Attention of EOT alone: (C, W) queries, (N, 2W) keys and values of all rows to (C, W)."""
     shared, own = _split(kv, packed)
     shared_key, shared_value = _by_head(shared, 2, packed.groups, heads)
@@ -139,16 +139,17 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
     unseen = torch.zeros(mask.shape, dtype=scores.dtype).masked_fill(~mask, -torch.inf)
-    return (scores + unseen).softmax(dim=-1) @ value
+    attended: Tensor = (scores + unseen).softmax(dim=-1) @ value
+    return attended
 
 
-def _split(rows: Tensor, packed: Packed) -> tuple[Tensor, Tensor]:
+def _split(rows: Tensor, packed: PackedTexts) -> tuple[Tensor, Tensor]:
     own = len(packed.slots)
     shared, own_rows = rows.split([len(rows) - own, own])
     return shared, own_rows
 
 
-def _to_grid(own: Tensor, packed: Packed) -> Tensor:
+def _to_grid(own: Tensor, packed: PackedTexts) -> Tensor:
     """Puts (N - P, F) own rows into the (C * S, F) grid; the empty slots at the end of a text are never seen."""
     slots = len(packed.eot) * len(packed.mask)
     return own.new_zeros(slots, own.shape[1]).index_copy(0, packed.slots, own)

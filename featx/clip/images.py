@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from featx.clip.choices import Precision
 from featx.clip.load import LoadedClip
 from featx.clip.preprocess import mean_and_deviation, normalise
 from featx.devices import full_fp32
 
-Precision = Literal["fp32", "bf16", "fp16"]
 # A CPU's matrix products treat the last few rows of a small matrix in another way and round otherwise: then a frame's
 # features would depend on how many others were at hand. With multiples of 16 they are equal to the bit (measured for
 # 1 and 2 threads, 5 to 64 frames; differences began below 12 frames that were no multiple of 4).
@@ -114,4 +113,5 @@ class ImageEncoder:
         return wait
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self._visual(normalise(pixels, self._mean_std).to(self._dtype)).float()
+        features: torch.Tensor = self._visual(normalise(pixels, self._mean_std).to(self._dtype)).float()
+        return features

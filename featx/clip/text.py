@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint as recompute
 
+from featx.clip.choices import Precision
 from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
 from featx.clip.text_plan import (
     NOT_A_PROMPT,
-    Layout,
-    Packed,
+    PackedTexts,
     TextPlan,
     group_plans,
     plan_texts,
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOT_A_PROMPT",
-    "Layout",
-    "Precision",
     "TextPlan",
     "TextTower",
     "group_plans",
@@ -39,8 +37,7 @@ __all__ = [
     "prompt_table_rows",
 ]
 
-Precision = Literal["fp32", "bf16", "fp16"]
-Step = Callable[[Tensor, Packed], Tensor]
+Step = Callable[[Tensor, PackedTexts], Tensor]
 REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -91,7 +88,8 @@ class TextTower:
             x = recompute(step, x, packed, use_reentrant=False) if self._checkpoint else step(x, packed)
         if self._half and x.requires_grad:
             _keep_gradients_in_range(inputs, x)
-        return (self._final.normalise(x) @ self._projection)[: len(plan)]  # (C, W) to (C, D)
+        features: Tensor = self._final.normalise(x) @ self._projection  # (C, W) to (C, D)
+        return features[: len(plan)]
 
 
 def _steps_of(blocks: list[FrozenBlock], compile: bool) -> list[Step]:

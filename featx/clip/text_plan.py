@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Layout = Literal["sequence", "positional"]
+from featx.clip.choices import Layout
+
 CONTEXT_LENGTH = 77
 NOT_A_PROMPT = -1
 BUCKETS = {"rows": 256, "slots": 8, "texts": 16}  # what sizes are rounded up to, where they must be few
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedTexts:
     """C texts as N rows without padding: the P positions that all share, then each text's own rows in turn.
 
     Only attention needs the texts beside each other: a grid of C x S slots, S the most own rows of a text. Texts in
@@ -51,13 +52,13 @@ class Packed:
     eot_mask: Tensor
     groups: int = 1
 
-    def to(self, device: torch.device | str) -> Packed:
+    def to(self, device: torch.device | str) -> PackedTexts:
         """Returns the same on another device."""
         there: dict[str, Any] = {
             name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
             for name, value in vars(self).items()
         }
-        return Packed(**there)
+        return PackedTexts(**there)
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,12 @@ class TextPlan:
         )
 
     @cached_property
-    def packed(self) -> Packed:
+    def packed(self) -> PackedTexts:
         """What a step gathers, on the plan's device."""
         with torch.inference_mode(False):  # what evaluation asked for first must serve training too
             return self._pack()
 
-    def _pack(self) -> Packed:
+    def _pack(self) -> PackedTexts:
         prefix = self.prefix
         own_lengths = self.eot + 1 - prefix  # (C,)
         longest = int(own_lengths.max())
@@ -132,7 +133,7 @@ class TextPlan:
         inputs = torch.stack([positions, rows_of(self.prompt_rows), rows_of(self.token_ids)])  # (3, N)
         (positions, prompt_rows, token_ids), which = torch.unique(inputs, dim=1, return_inverse=True)
         seen = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
-        packed = Packed(
+        packed = PackedTexts(
             token_ids=token_ids,
             prompt_rows=prompt_rows.clamp(min=0),
             is_prompt=(prompt_rows != NOT_A_PROMPT)[:, None],
@@ -147,7 +148,7 @@ class TextPlan:
         return (padded(packed) if self.in_buckets else packed).to(self.device)
 
 
-def padded(packed: Packed) -> Packed:
+def padded(packed: PackedTexts) -> PackedTexts:
     """Returns the same texts with all sizes rounded up to `BUCKETS`; the first C of the features are theirs.
 
     Further rows fill slots behind a text's EOT, where nobody sees them, and slots of texts that are not there.
@@ -166,7 +167,7 @@ def padded(packed: Packed) -> Packed:
     def pad(table: Tensor, more: int) -> Tensor:
         return torch.cat([table, table.new_zeros((more, *table.shape[1:]))])
 
-    return Packed(
+    return PackedTexts(
         token_ids=pad(packed.token_ids, inputs),
         prompt_rows=pad(packed.prompt_rows, inputs),
         is_prompt=pad(packed.is_prompt, inputs),

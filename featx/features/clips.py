@@ -10,9 +10,30 @@ on average only. Where that would be fewer than T entries, it is all rows. docs/
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 Numbers = int | np.ndarray
+CLIPS = 5  # of a video that is scored (method, section "Sampling")
+
+
+@dataclass(frozen=True)
+class ClipSampling:
+    """How clips are taken of a video.
+
+    Attributes:
+        frames: T, rows of a clip.
+        strides: Possible strides.
+        weights: How often each is drawn in training; need not sum to 1.
+        clips: K, clips of a video that is scored; training draws one at a time.
+    """
+
+    frames: int
+    strides: Sequence[int]
+    weights: Sequence[float]
+    clips: int = CLIPS
 
 
 def clip_rows(rows: Numbers, start: Numbers, stride: Numbers, phase: Numbers, clip_frames: int) -> np.ndarray:
@@ -29,7 +50,8 @@ def clip_rows(rows: Numbers, start: Numbers, stride: Numbers, phase: Numbers, cl
     first = np.where(entries == rows, 0, np.minimum(phase, rows - 1))
     wanted = np.asarray(start)[..., None] + np.arange(clip_frames)  # (..., T)
     spaced = wanted * (rows - 1 - first)[..., None] // np.maximum(entries - 1, 1)[..., None]
-    return np.minimum(first[..., None] + spaced, (rows - 1)[..., None])
+    placed: np.ndarray = np.minimum(first[..., None] + spaced, (rows - 1)[..., None])
+    return placed
 
 
 def entries_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarray:
@@ -41,59 +63,52 @@ def entries_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarra
 
 def starts_count(rows: Numbers, stride: Numbers, clip_frames: int) -> np.ndarray:
     """Returns how many starts a clip can have; the last window counts, a short video has one."""
-    return np.maximum(entries_count(rows, stride, clip_frames) - clip_frames, 0) + 1
+    count: np.ndarray = np.maximum(entries_count(rows, stride, clip_frames) - clip_frames, 0) + 1
+    return count
 
 
-def draw_clips(
-    rng: np.random.Generator, rows: np.ndarray, clip_frames: int, strides: list[int], weights: list[float]
-) -> np.ndarray:
+def draw_clips(rng: np.random.Generator, rows: np.ndarray, sampling: ClipSampling) -> np.ndarray:
     """Draws one training clip of each of B videos.
 
     Args:
         rng: Source of strides, phases and starts.
         rows: (B,) number of rows of each video.
-        clip_frames: T.
-        strides: Possible strides.
-        weights: How often each is drawn; need not sum to 1.
+        sampling: Frames, strides and how often each is drawn.
 
     Returns:
         (B, T) row indices within each video.
     """
-    stride = _strides_at(rng.random(len(rows)), strides, weights)
+    stride = _strides_at(rng.random(len(rows)), sampling)
     phase = (rng.random(len(rows)) * stride).astype(np.int64)
-    start = (rng.random(len(rows)) * starts_count(rows, stride, clip_frames)).astype(np.int64)
-    return clip_rows(rows, start, stride, phase, clip_frames)
+    start = (rng.random(len(rows)) * starts_count(rows, stride, sampling.frames)).astype(np.int64)
+    return clip_rows(rows, start, stride, phase, sampling.frames)
 
 
-def even_clips(
-    rows: Numbers, clip_frames: int, clips: int, strides: list[int], weights: list[float]
-) -> np.ndarray:
+def even_clips(rows: Numbers, sampling: ClipSampling) -> np.ndarray:
     """Spreads K clips over videos: strides as often as in training, phases over each stride, starts from first to last.
 
     Args:
         rows: N of a video, or (V,) of several.
-        clip_frames: T.
-        clips: K.
-        strides: Possible strides.
-        weights: How often each is drawn in training.
+        sampling: K clips of T frames, and the strides that training draws.
 
     Returns:
         (..., K, T) row indices; of a video with no more than T rows all clips are equal.
     """
+    clips = sampling.clips
     # The middles of K equal parts of the distribution, every other one first: large strides next to small ones.
     parts = np.array([*range(0, clips, 2), *range(1, clips, 2)])
-    stride = _strides_at((parts + 0.5) / clips, strides, weights)  # (K,)
+    stride = _strides_at((parts + 0.5) / clips, sampling)  # (K,)
     same = stride[:, None] == stride
     place = np.tril(same, -1).sum(axis=1)  # among the clips of this stride
     phase = ((place + 0.5) / same.sum(axis=1) * stride).astype(np.int64)
     rows = np.asarray(rows)[..., None]  # (..., 1)
     share = np.linspace(0, 1, clips) if clips > 1 else np.array([0.5])
-    start = np.rint(share * (starts_count(rows, stride, clip_frames) - 1)).astype(np.int64)
-    return clip_rows(np.broadcast_to(rows, start.shape), start, stride, phase, clip_frames)
+    start = np.rint(share * (starts_count(rows, stride, sampling.frames) - 1)).astype(np.int64)
+    return clip_rows(np.broadcast_to(rows, start.shape), start, stride, phase, sampling.frames)
 
 
-def _strides_at(quantiles: np.ndarray, strides: list[int], weights: list[float]) -> np.ndarray:
+def _strides_at(quantiles: np.ndarray, sampling: ClipSampling) -> np.ndarray:
     """Returns the strides at quantiles of their distribution, each in [0, 1)."""
-    up_to = np.cumsum(weights) / np.sum(weights)
+    up_to = np.cumsum(sampling.weights) / np.sum(sampling.weights)
     up_to[-1] = 1.0  # not a rounding error below it
-    return np.asarray(strides)[np.searchsorted(up_to, quantiles, side="right")]
+    return np.asarray(sampling.strides)[np.searchsorted(up_to, quantiles, side="right")]

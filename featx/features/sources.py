@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,15 +19,46 @@ SHARE_OF_FREE_MEMORY = 0.5
 BLOCK_BYTES = 256 * 2**20  # that are read at once on the way to where features are kept
 
 
+@dataclass(frozen=True)
+class RowSpans:
+    """Which rows of a source are looked at: whole videos, or windows of them.
+
+    Attributes:
+        videos: (M,) index of each one's video in the source; a video may stand there more than once.
+        first_rows: (M,) where each begins within its video.
+        rows: (M,) how many rows it has.
+    """
+
+    videos: np.ndarray
+    first_rows: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def whole(cls, rows: np.ndarray, videos: np.ndarray | None = None) -> RowSpans:
+        """Returns whole videos.
+
+        Args:
+            rows: (M,) rows of each.
+            videos: (M,) their indices in the source; without it they are all of its videos.
+        """
+        return cls(np.arange(len(rows)) if videos is None else videos, np.zeros_like(rows), rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, some: slice) -> RowSpans:
+        return RowSpans(self.videos[some], self.first_rows[some], self.rows[some])
+
+
 class Source(Protocol):
     """Features of V videos.
 
     Attributes:
-        where: Where they are, for people.
+        location: Where they are, for people.
         reads: Whether gathering waits for a disk.
     """
 
-    where: str
+    location: str
     reads: bool
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> Tensor:
@@ -34,7 +66,7 @@ class Source(Protocol):
         ...
 
 
-class Resident:
+class ResidentSource:
     """All rows of all videos in memory, or on a GPU."""
 
     reads = False
@@ -47,7 +79,7 @@ class Resident:
             ids: V video ids.
             device: Where they are kept.
         """
-        self.where = "memory" if device == "cpu" else device
+        self.location = "memory" if device == "cpu" else device
         fingerprint = store.header.fingerprint
         dtype = np.dtype(fingerprint.dtype)
         rows = [store.rows(video_id) for video_id in ids]
@@ -67,13 +99,14 @@ class Resident:
         """Returns (B, T, D) features, on the device that they are kept on."""
         index = torch.from_numpy((self._offsets[videos][:, None] + rows).ravel()).to(self._features.device)
         # six times faster than [index] in half
-        return self._features.index_select(0, index).unflatten(0, rows.shape)
+        features: Tensor = self._features.index_select(0, index).unflatten(0, rows.shape)
+        return features
 
 
-class Windows:
+class StoreSource:
     """Reads the part of each video that a clip spans, when it is asked for; safe to use from several threads."""
 
-    where = "the store"
+    location = "the store"
     reads = True
 
     def __init__(self, store: FeatureStore, ids: Sequence[str]) -> None:
@@ -89,7 +122,7 @@ class Windows:
         return torch.from_numpy(packed.features[index])
 
 
-class Part:
+class PartSource:
     """Some parts of the videos of a source that others share; their indices are their places among them."""
 
     def __init__(self, whole: Source, videos: np.ndarray, first_rows: np.ndarray) -> None:
@@ -100,7 +133,7 @@ class Part:
             videos: (V,) index there of the video that each is a part of.
             first_rows: (V,) where each begins within it.
         """
-        self.where = whole.where
+        self.location = whole.location
         self.reads = whole.reads
         self._whole = whole
         self._videos = videos
@@ -117,7 +150,7 @@ def open_parts(store: FeatureStore, parts: StoredParts, device: str) -> Source:
     rows = np.array([store.rows(video_id) for video_id in ids], dtype=np.int64)
     whole = open_source(store, ids, rows, device, budget_gib=None)
     place = {video_id: index for index, video_id in enumerate(ids)}
-    return Part(whole, np.array([place[video_id] for video_id in parts.stored]), parts.first_rows)
+    return PartSource(whole, np.array([place[video_id] for video_id in parts.stored]), parts.first_rows)
 
 
 def open_source(
@@ -147,14 +180,16 @@ def open_source(
         if kept is not None:
             return kept
     if needed <= (free_memory_bytes() // sharers if given is None else given):
-        return Resident(store, ids)
-    return Windows(store, ids)
+        return ResidentSource(store, ids)
+    return StoreSource(store, ids)
 
 
-def _keep_on_gpu(store: FeatureStore, ids: Sequence[str], device: str, left_bytes: int) -> Resident | None:
+def _keep_on_gpu(
+    store: FeatureStore, ids: Sequence[str], device: str, left_bytes: int
+) -> ResidentSource | None:
     """Returns features on a GPU, or None if they do not leave as much free as they should: others were given it too."""
     try:
-        kept = Resident(store, ids, device)
+        kept = ResidentSource(store, ids, device)
     except torch.OutOfMemoryError:
         return None
     return kept if torch.cuda.mem_get_info(device)[0] >= left_bytes else None

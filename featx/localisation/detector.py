@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from featx.localisation.detector_config import DetectorConfig
 from featx.localisation.local_attention import Convolution, LocalBlock
-from featx.model.learned_file import give_tensors, read_learned, write_learned
+from featx.model.learned_file import FileKind, give_tensors, read_learned, write_learned
 from featx.store.schema import Fingerprint
 
 SCHEMA_VERSION = 1
@@ -207,4 +207,4 @@ def load_detector(file: Path) -> tuple[Detector, DetectorHeader]:
 
 def _read(file: Path) -> tuple[DetectorHeader, dict[str, Tensor]]:
     command = "featx train --task proposals"
-    return read_learned(file, DetectorHeader, "featx_detector", SCHEMA_VERSION, "detector", command)
+    return read_learned(file, FileKind(DetectorHeader, "featx_detector", SCHEMA_VERSION, "detector", command))

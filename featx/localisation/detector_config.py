@@ -13,20 +13,35 @@ class DetectorConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grid_step_s: float | None = Field(None, gt=0)
-    grid_steps: int | None = Field(None, ge=1)
-    width: int = Field(512, ge=1)
-    heads: int = Field(4, ge=1)
-    levels: int = Field(6, ge=1)
-    stem: int = Field(2, ge=0)
-    window: int = Field(19, ge=1)
-    full_last: bool = False
-    reach: float = Field(4.0, gt=0)
-    normalise: Literal["none", "length", "standard"] = "standard"
+    grid_step_s: float | None = Field(
+        None, gt=0, description="Seconds of a step that the detector sees, such as 0.1333; for long videos."
+    )
+    grid_steps: int | None = Field(
+        None, ge=1, description="Instead of it: every video has so many steps, however long it is."
+    )
+    width: int = Field(512, ge=1, description="Of the detector.")
+    heads: int = Field(4, ge=1, description="Attention heads.")
+    levels: int = Field(6, ge=1, description="Of the pyramid; each has half the points of the one before.")
+    stem: int = Field(2, ge=0, description="Blocks before the pyramid.")
+    window: int = Field(19, ge=1, description="Points that a point attends to, itself in the middle.")
+    full_last: bool = Field(
+        False, description="On the last level every point attends to all (needs grid_steps)."
+    )
+    reach: float = Field(
+        4.0,
+        gt=0,
+        description="Steps to the farther end of the longest segments that the first level finds; each level doubles it.",
+    )
+    normalise: Literal["none", "length", "standard"] = Field(
+        "standard",
+        description="What is done to features first: nothing, unit length, or mean 0 and deviation 1 on the training videos.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> DetectorConfig:
-        if (self.grid_step_s is None) == (self.grid_steps is None):
+        if self.grid_steps is None and self.grid_step_s is None:
+            raise ValueError("give grid_step_s (seconds of a step) or grid_steps (steps of every video)")
+        if self.grid_steps is not None and self.grid_step_s is not None:
             raise ValueError("give either grid_step_s or grid_steps")
         if self.width % self.heads:
             raise ValueError(f"heads={self.heads} does not divide width={self.width}")

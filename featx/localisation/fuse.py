@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
+from featx.features.clips import ClipSampling
 from featx.features.dataset import rows_between
-from featx.features.sources import Source
+from featx.features.sources import RowSpans, Source
 from featx.localisation.detection_scores import ScoredDetections, score_detections, score_proposals
 from featx.localisation.ground_truth import GroundTruth
 from featx.localisation.metrics.intervals import Detections, join_detections
@@ -27,9 +28,7 @@ def class_probabilities(
     pts: np.ndarray,
     start_s: np.ndarray,
     end_s: np.ndarray,
-    clips: int,
-    strides: list[int],
-    stride_weights: list[float],
+    sampling: ClipSampling,
     proposals_at_once: int = VIDEOS_AT_ONCE,
 ) -> np.ndarray:
     """Says what each proposal of a video shows, as evaluation says it of whole videos.
@@ -42,27 +41,15 @@ def class_probabilities(
         pts: (N,) when its rows are shown, in seconds as the proposals are.
         start_s: (P,) begins of the proposals.
         end_s: (P,) ends.
-        clips: Clips of each proposal, evenly placed.
-        strides: Strides of the training.
-        stride_weights: How often each was drawn.
+        sampling: The clips of each proposal.
         proposals_at_once: Proposals that go through the adapter together.
 
     Returns:
         (P, C) float64 probabilities.
     """
     first_rows, rows = rows_between(pts, start_s, end_s)
-    return score_videos(
-        adapter,
-        text,
-        source,
-        np.full(len(rows), video, dtype=np.int64),
-        rows,
-        clips,
-        strides,
-        stride_weights,
-        proposals_at_once,
-        first_rows,
-    )
+    spans = RowSpans(np.full(len(rows), video, dtype=np.int64), first_rows, rows)
+    return score_videos(adapter, text, source, spans, sampling, proposals_at_once)
 
 
 def fuse(

@@ -7,56 +7,24 @@ weights are never in it. See docs/adapter.md.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
-from featx.clip.text import REDUCED, Layout, Precision, TextPlan, TextTower, plan_texts, prompt_table_rows
+from featx.clip.choices import Precision
+from featx.clip.text import REDUCED, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
-from featx.model.learned_file import give_tensors, read_learned, write_learned
+from featx.model.adapter_config import AdapterConfig
+from featx.model.learned_file import FileKind, give_tensors, read_learned, write_learned
 from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
 SCHEMA_VERSION = 1
 PROMPT_STD = 0.01
 TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
-PLAIN_TEMPLATE = "a video of a {}"
 ADAPTER_FILE = "adapter.safetensors"
-
-
-class AdapterConfig(BaseModel):
-    """What an adapter is made of; without ``positions`` those of a clip's frames are learned where there are layers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    task: Literal["recognition", "localisation", "retrieval"] = "recognition"
-    prompts: int = Field(16, ge=0, le=37)
-    layout: Layout = "sequence"
-    suffix: bool = True
-    layers: int = Field(2, ge=0, le=4)
-    positions: bool | None = None  # whether temporal positions are learned; never None once it is made
-    heads: int = Field(8, ge=1)
-    clip_frames: int = Field(16, ge=1)
-    template: str | None = None
-    background: str | None = None  # localisation: text of a further, last class, of which no detection is
-
-    @model_validator(mode="after")
-    def _positions_with_layers(self) -> AdapterConfig:
-        if self.positions is None:
-            self.positions = self.layers > 0
-        return self
-
-    def texts_of(self, classes: dict[str, str]) -> list[str]:
-        """Returns the texts that compete: those of the classes, and that of the background if there is one."""
-        return [*classes.values(), *([self.background] if self.background else [])]
-
-    def text_of(self, class_text: str) -> str:
-        """Returns the text that is encoded for a class: raw between prompts, else in the template; sentences are raw."""
-        raw = self.prompts or self.task == "retrieval"
-        template = self.template or ("{}" if raw else PLAIN_TEMPLATE)
-        return template.replace("{}", class_text)
 
 
 class AdapterHeader(BaseModel):
@@ -176,4 +144,5 @@ def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
 
 
 def _read(file: Path) -> tuple[AdapterHeader, dict[str, Tensor]]:
-    return read_learned(file, AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
+    kind = FileKind(AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
+    return read_learned(file, kind)

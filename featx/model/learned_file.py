@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -64,18 +65,27 @@ def kind_of(file: Path) -> str:
         return ""
 
 
-def read_learned(
-    file: Path, model: type[AnyHeader], version_key: str, version: int, what: str, made_with: str
-) -> tuple[AnyHeader, dict[str, Tensor]]:
-    """Reads a file; one without a digest, of a featx of before, is accepted with a note.
+@dataclass(frozen=True)
+class FileKind(Generic[AnyHeader]):
+    """A kind of file of what is learned.
 
-    Args:
-        file: The file.
-        model: Of the header.
-        version_key: Its schema version, by which the kind of file is known.
-        version: The one that is read.
-        what: What the file is called in messages, such as "adapter".
+    Attributes:
+        header: Model of its header.
+        version_key: Entry of the header by which the kind of file is known; its schema version.
+        version: The schema version that is read.
+        name: What the file is called in messages, such as "adapter".
         made_with: The command that makes one.
+    """
+
+    header: type[AnyHeader]
+    version_key: str
+    version: int
+    name: str
+    made_with: str
+
+
+def read_learned(file: Path, kind: FileKind[AnyHeader]) -> tuple[AnyHeader, dict[str, Tensor]]:
+    """Reads a file; one without a digest, of a featx of before, is accepted with a note.
 
     Returns:
         Its header, and its tensors, all of whose values are finite.
@@ -83,42 +93,34 @@ def read_learned(
     Raises:
         FeatxError: If the file is missing, another kind of file, or not as it was written.
     """
-    way_out = f"make {'it again' if file.exists() else 'one'} with {made_with}"
+    way_out = f"make {'it again' if file.exists() else 'one'} with {kind.made_with}"
     try:
         content = file.read_bytes()
         metadata = _described(content).get(METADATA, {})
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a safetensors file, or damaged"
-        raise FeatxError(f"{file}: cannot read the {what} ({reason}); {way_out}") from error
-    article = "an" if what[0] in "aeiou" else "a"
-    foreign = FeatxError(f"{file}: a safetensors file, but not {article} {what} of featx; {way_out}")
+        raise FeatxError(f"{file}: cannot read the {kind.name} ({reason}); {way_out}") from error
+    article = "an" if kind.name[0] in "aeiou" else "a"
+    foreign = FeatxError(f"{file}: a safetensors file, but not {article} {kind.name} of featx; {way_out}")
     if "featx" not in metadata:
         raise foreign
     if set(metadata) != {"featx"}:  # whatever else stands there was the digest
         check_digest(file, content, way_out)
     else:
         note_without(file)
-    header = _header(file, metadata["featx"], model, version_key, version, foreign, way_out)
-    return header, _tensors(file, content, what, way_out)
+    header = _header(file, metadata["featx"], kind, foreign, way_out)
+    return header, _tensors(file, content, kind.name, way_out)
 
 
-def _header(
-    file: Path,
-    text: str,
-    model: type[AnyHeader],
-    version_key: str,
-    version: int,
-    foreign: FeatxError,
-    way_out: str,
-) -> AnyHeader:
+def _header(file: Path, text: str, kind: FileKind[AnyHeader], foreign: FeatxError, way_out: str) -> AnyHeader:
     try:
         content = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise FeatxError(f"{file}: its header is not JSON ({error}); {way_out}") from error
-    if not isinstance(content, dict) or version_key not in content:
+    if not isinstance(content, dict) or kind.version_key not in content:
         raise foreign
-    check_version(file, content[version_key], version)
-    return validate(file, model, content, f"another version of featx made it: {way_out}", "header")
+    check_version(file, content[kind.version_key], kind.version)
+    return validate(file, kind.header, content, f"another version of featx made it: {way_out}", "header")
 
 
 def _tensors(file: Path, content: bytes, what: str, way_out: str) -> dict[str, Tensor]:

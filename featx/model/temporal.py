@@ -30,7 +30,8 @@ class Block(nn.Module):
         """Returns (B, T, D)."""
         y = self.ln_1(x)
         x = x + self.attn(y, y, y, need_weights=False)[0]
-        return x + self.mlp(self.ln_2(x))
+        more: Tensor = self.mlp(self.ln_2(x))
+        return x + more
 
     def mean(self, x: Tensor) -> Tensor:
         """Returns (B, D), the mean of `forward` over the frames.
@@ -40,7 +41,8 @@ class Block(nn.Module):
         y = self.ln_1(x)
         x = x + self.attn(y, y, y, need_weights=False)[0]
         into, activation, out_of = self.mlp
-        return x.mean(dim=1) + out_of(activation(into(self.ln_2(x))).mean(dim=1))
+        more: Tensor = out_of(activation(into(self.ln_2(x))).mean(dim=1))
+        return x.mean(dim=1) + more
 
 
 class TemporalTransformer(nn.Module):

@@ -13,7 +13,8 @@ from torch import nn
 
 from featx.clip.load import load_clip
 from featx.clip.text import TextTower
-from featx.model.adapter import Adapter, AdapterConfig, AdapterHeader, load_adapter, read_header, save_adapter
+from featx.model.adapter import Adapter, AdapterHeader, load_adapter, read_header, save_adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.store.schema import Fingerprint
 
 NAMES = ["run", "climb stairs", "a person who brushes hair"]

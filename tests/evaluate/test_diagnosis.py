@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from featx.evaluate.diagnose.prompt_words import names_of, nearest_words
 from featx.evaluate.report.confusion_picture import DARK, confusion_picture
-from featx.model.adapter import AdapterConfig
+from featx.model.adapter_config import AdapterConfig
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:

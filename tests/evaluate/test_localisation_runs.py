@@ -18,8 +18,8 @@ from featx.model.adapter import read_header
 from featx.scoring.results import read_results
 from featx.store.reader import FeatureStore
 
-SETTINGS = ["--task", "localisation", "--prompts", 2, "--layers", 0, "--steps", 40, "--batch", 16, "--strides", "1",
-            "--stride-weights", "1", "--rate", 0.02, "--clip-frames", 8, "--device", "cpu"]  # fmt: skip
+SETTINGS = ["--task", "localisation", "--prompts", 2, "--layers", 0, "--steps", 40, "--batch-size", 16, "--strides", "1",
+            "--stride-weights", "1", "--learning-rate", 0.02, "--clip-frames", 8, "--device", "cpu"]  # fmt: skip
 
 
 def words_of(world: Path) -> list[object]:
@@ -218,7 +218,7 @@ def test_timelines_are_drawn_with_frames_where_the_video_is(
 def test_predict_says_what_happens_when(segment_data, run, tmp_path, featx) -> None:
     detector = tmp_path / "detector"
     how = ["--grid-step-s", 0.1, "--width", 32, "--heads", 2, "--levels", 4, "--window", 7, "--stem", 0, "--steps", 60,
-           "--warmup", 5, "--batch", 4, "--rate", 3e-3, "--ema", 0.9, "--keep", 20, "--device", "cpu"]  # fmt: skip
+           "--warmup", 5, "--batch-size", 4, "--learning-rate", 3e-3, "--ema", 0.9, "--keep", 20, "--device", "cpu"]  # fmt: skip
     outcome = featx("train", "--task", "proposals", *words_of(segment_data), *how, "--to", detector)
     assert outcome.code == 0, outcome.err
     words = ["predict", "--store", segment_data / "features", "--adapter", run, "--device", "cpu"]

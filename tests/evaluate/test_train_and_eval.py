@@ -30,7 +30,7 @@ def train(order_data: Path, tmp_path: Path, featx):
             "--to",
             to,
         ]
-        outcome = featx(*base, "--steps", 120, "--rate", 1e-3, "--batch", 16, "--strides", "1,2",
+        outcome = featx(*base, "--steps", 120, "--learning-rate", 1e-3, "--batch-size", 16, "--strides", "1,2",
                         "--stride-weights", "1,1", *words)  # fmt: skip
         assert outcome.code == 0, outcome.err
         return to
@@ -181,7 +181,7 @@ def test_a_store_that_was_extended_still_fits(train, order_data: Path, tmp_path:
 def test_short_memory_changes_no_bit(order_data: Path, tmp_path: Path, featx, monkeypatch) -> None:
     """Where the texts would take more than there is, blocks are computed again, with a line."""
     words = ["train", "--store", order_data / "features", "--manifest", order_data / "manifest.jsonl", "--steps", 3,
-             "--prompts", 2, "--layers", 0, "--batch", 8, "--device", "cpu"]  # fmt: skip
+             "--prompts", 2, "--layers", 0, "--batch-size", 8, "--device", "cpu"]  # fmt: skip
     plenty = featx(*words, "--to", tmp_path / "plenty")
     monkeypatch.setattr("featx.train.adapter.learn.free_memory_bytes", lambda: 1000)
     short = featx(*words, "--to", tmp_path / "short")

@@ -33,9 +33,9 @@ from featx.video.ffmpeg import ffmpeg_path
 
 LATE_S = 10.0
 DETECTOR = ["--task", "proposals", "--grid-step-s", 0.125, "--width", 16, "--heads", 2, "--levels", 4, "--window", 5,
-            "--stem", 1, "--batch", 3, "--rate", 3e-3, "--warmup", 2, "--steps", 12, "--longest", 150,
+            "--stem", 1, "--batch-size", 3, "--learning-rate", 3e-3, "--warmup", 2, "--steps", 12, "--longest", 150,
             "--device", "cpu"]  # fmt: skip
-NAMER = ["--task", "localisation", "--prompts", 2, "--layers", 0, "--steps", 10, "--batch", 8, "--strides", "1",
+NAMER = ["--task", "localisation", "--prompts", 2, "--layers", 0, "--steps", 10, "--batch-size", 8, "--strides", "1",
          "--stride-weights", "1", "--clip-frames", 8, "--device", "cpu"]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Clips: those that the released code draws, as often; evaluation's never change and are such clips, spread out."""
 
 from collections import defaultdict
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.features.clips import clip_rows, draw_clips, even_clips, starts_count
+from featx.features.clips import ClipSampling, clip_rows, draw_clips, even_clips, starts_count
 
 ROWS = st.integers(1, 400)
 STRIDES = st.lists(st.integers(1, 8), min_size=1, max_size=4, unique=True)
-PAPER = [1, 2, 3, 4], [1, 1, 3, 1]
+PAPER = ClipSampling(16, [1, 2, 3, 4], [1, 1, 3, 1], clips=5)
 Clips = dict[tuple[int, ...], Fraction]
 
 
@@ -44,7 +45,7 @@ def released(rows: int, last_window: bool) -> Clips:
 @pytest.mark.parametrize("rows", [1, 9, 16, 17, 31, 32, 33, 40, 47, 48, 64, 93, 150])
 def test_training_clips_are_those_of_the_released_code_as_often(rows: int) -> None:
     expected, count = released(rows, last_window=True), 30_000
-    clips = draw_clips(np.random.default_rng(rows), np.full(count, rows), 16, *PAPER)
+    clips = draw_clips(np.random.default_rng(rows), np.full(count, rows), PAPER)
     found, counts = np.unique(clips, axis=0, return_counts=True)
     drawn = {tuple(int(row) for row in clip): int(n) for clip, n in zip(found, counts, strict=True)}
     assert drawn.keys() == expected.keys()
@@ -81,10 +82,8 @@ def test_the_strided_sequence_is_numpys_but_for_its_rounding() -> None:
 def test_drawn_clips_lie_within_their_videos(
     rows: list[int], strides: list[int], frames: int, seed: int
 ) -> None:
-    weights = [1.0] * len(strides)
-    drawn = [
-        draw_clips(np.random.default_rng(seed), np.array(rows), frames, strides, weights) for _ in range(2)
-    ]
+    sampling = ClipSampling(frames, strides, [1.0] * len(strides))
+    drawn = [draw_clips(np.random.default_rng(seed), np.array(rows), sampling) for _ in range(2)]
     np.testing.assert_array_equal(*drawn)
     assert drawn[0].shape == (len(rows), frames)
     assert (drawn[0] >= 0).all() and (drawn[0] < np.array(rows)[:, None]).all()
@@ -95,18 +94,19 @@ def test_drawn_clips_lie_within_their_videos(
 def test_even_clips_reach_from_the_first_phase_to_the_last_row(
     rows: int, frames: int, clips: int, strides: list[int]
 ) -> None:
-    placed = even_clips(rows, frames, clips, strides, [1.0] * len(strides))
+    sampling = ClipSampling(frames, strides, [1.0] * len(strides), clips)
+    placed = even_clips(rows, sampling)
     assert placed.shape == (clips, frames)
     assert (placed >= 0).all() and (placed < rows).all() and (np.diff(placed) >= 0).all()
     if clips > 1 and frames > 1:
         assert placed[0, 0] < max(strides) and placed[-1, -1] == rows - 1
-    several = even_clips(np.array([rows, rows + 7]), frames, clips, strides, [1.0] * len(strides))
+    several = even_clips(np.array([rows, rows + 7]), sampling)
     np.testing.assert_array_equal(several[0], placed)
 
 
 @pytest.mark.parametrize("rows", [1, 16, 20, 31, 40, 60, 93, 120, 200, 300])
 def test_even_clips_are_clips_of_the_training_and_see_more_than_drawn_ones(rows: int) -> None:
-    possible, placed = released(rows, last_window=True), even_clips(rows, 16, 5, *PAPER)
+    possible, placed = released(rows, last_window=True), even_clips(rows, PAPER)
     assert all(tuple(clip) in possible for clip in placed.tolist())
     shown = [sum(p for clip, p in possible.items() if row in clip) for row in range(rows)]
     expected = sum(1 - (1 - p) ** 5 for p in shown)  # rows that five drawn clips show
@@ -115,11 +115,15 @@ def test_even_clips_are_clips_of_the_training_and_see_more_than_drawn_ones(rows:
 
 def test_even_clips_by_hand() -> None:
     """Of strides 1, 2, 3, 3, 3, 4 five clips take those a tenth, three tenths, … of the way: 1, 2, 3, 3, 4."""
-    placed = even_clips(93, 16, 5, *PAPER)
+    placed = even_clips(93, PAPER)
     assert placed[:, 0].tolist() == [0, 12, 18, 45, 47]
     assert (placed[:, -1] - placed[:, 0]).tolist() == [15, 46, 61, 30, 45]  # strides 1, 3, 4, 2, 3
-    six = even_clips(1000, 16, 6, *PAPER)
+    six = even_clips(1000, replace(PAPER, clips=6))
     strides = np.rint((six[:, -1] - six[:, 0]) / 15).astype(int)
     assert sorted(strides.tolist()) == [1, 2, 3, 3, 3, 4]  # as often as in training
     assert len({*(six[strides == 3, 0] % 3)}) == 3
-    assert even_clips(30, 16, 3, *PAPER)[:, :2].tolist() == [[0, 1], [7, 8], [14, 15]]  # nothing else fits
+    assert even_clips(30, replace(PAPER, clips=3))[:, :2].tolist() == [
+        [0, 1],
+        [7, 8],
+        [14, 15],
+    ]  # nothing else fits

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from featx.features import sources
-from featx.features.clips import draw_clips
-from featx.features.sources import Resident, Windows, free_memory_bytes, open_source
+from featx.features.clips import ClipSampling, draw_clips
+from featx.features.sources import ResidentSource, StoreSource, free_memory_bytes, open_source
 from featx.store.reader import FeatureStore, PackedVideos
 
 
@@ -25,7 +25,7 @@ def clips_of(store: FeatureStore) -> tuple[list[str], np.ndarray, np.ndarray]:
     ids = [str(video_id) for video_id in rng.permutation(list(store))]
     videos = rng.integers(0, len(ids), 200)
     counts = np.array([store.rows(ids[video]) for video in videos])
-    return ids, videos, draw_clips(rng, counts, 16, [1, 2, 3, 4], [1, 1, 3, 1])
+    return ids, videos, draw_clips(rng, counts, ClipSampling(16, [1, 2, 3, 4], [1, 1, 3, 1]))
 
 
 def expected(store: FeatureStore) -> np.ndarray:
@@ -36,7 +36,7 @@ def expected(store: FeatureStore) -> np.ndarray:
 
 def test_clips_from_memory_are_the_videos_rows(store: FeatureStore) -> None:
     ids, videos, rows = clips_of(store)
-    found = Resident(store, ids).gather(videos, rows)
+    found = ResidentSource(store, ids).gather(videos, rows)
     assert found.dtype == torch.float16
     np.testing.assert_array_equal(found.numpy(), expected(store))
 
@@ -54,7 +54,7 @@ def test_features_are_read_in_blocks_of_whole_videos(store: FeatureStore, monkey
     monkeypatch.setattr(FeatureStore, "load", counted)
     longest = max(store.rows(video_id) for video_id in ids) * 128 * 2
     monkeypatch.setattr(sources, "BLOCK_BYTES", 3 * longest)
-    found = Resident(store, ids).gather(videos, rows)
+    found = ResidentSource(store, ids).gather(videos, rows)
     np.testing.assert_array_equal(found.numpy(), expected(store))
     assert len(read) > 2 and max(read) <= 4 * longest  # a block, and what of its last video is beyond it
     assert sum(read) == sum(store.rows(video_id) for video_id in ids) * 128 * 2
@@ -62,7 +62,7 @@ def test_features_are_read_in_blocks_of_whole_videos(store: FeatureStore, monkey
 
 def test_no_clips_are_none_wherever_they_would_come_from(store: FeatureStore) -> None:
     nothing = np.zeros(0, np.int64), np.zeros((0, 16), np.int64)
-    assert Resident(store, list(store)).gather(*nothing).shape == (0, 16, 128)
+    assert ResidentSource(store, list(store)).gather(*nothing).shape == (0, 16, 128)
 
 
 @pytest.mark.parametrize(("left", "where"), [(1.5, "cuda"), (0.9, "memory")])
@@ -78,22 +78,22 @@ def test_a_gpu_is_looked_at_again_when_features_are_on_it(
     with FakeTensorMode(allow_non_fake_inputs=True):
         source = open_source(store, ids, rows, "cuda", None)
         clips = source.gather(np.array([0, 1]), np.zeros((2, 16), np.int64))
-    assert source.where == where
+    assert source.location == where
     assert clips.device.type == where.replace("memory", "cpu") and clips.shape == (2, 16, 128)
 
 
 def test_clips_from_the_store_are_the_videos_rows(store: FeatureStore) -> None:
     ids, videos, rows = clips_of(store)
-    np.testing.assert_array_equal(Windows(store, ids).gather(videos, rows).numpy(), expected(store))
+    np.testing.assert_array_equal(StoreSource(store, ids).gather(videos, rows).numpy(), expected(store))
 
 
 def test_the_budget_decides(store: FeatureStore) -> None:
     ids = list(store)
     rows = np.array([store.rows(video_id) for video_id in ids])
     gib = rows.sum() * 128 * 2 / 2**30
-    assert open_source(store, ids, rows, "cpu", gib).where == "memory"
-    assert open_source(store, ids, rows, "cpu", gib * 0.99).where == "the store"
-    assert open_source(store, ids, rows, "cpu", None).where == "memory"
+    assert open_source(store, ids, rows, "cpu", gib).location == "memory"
+    assert open_source(store, ids, rows, "cpu", gib * 0.99).location == "the store"
+    assert open_source(store, ids, rows, "cpu", None).location == "memory"
     assert 0 < free_memory_bytes() < 2**50
 
 
@@ -109,7 +109,7 @@ def test_training_learns_the_same_from_the_store_as_from_memory(
         1,
         "--steps",
         40,
-        "--batch",
+        "--batch-size",
         8,
         "--validation",
         0.2,

@@ -37,9 +37,10 @@ from featx.manifest.episodes import (
     write_episodes,
 )
 from featx.manifest.videos import Header, Manifest, Video
-from featx.model.adapter import Adapter, AdapterConfig, AdapterHeader, load_adapter, save_adapter
+from featx.model.adapter import Adapter, AdapterHeader, load_adapter, save_adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.scoring.results import Item, Results, Videos, read_results, summarise, write_results
-from featx.train.adapter.episodes import Finished, read_finished, write_finished
+from featx.train.adapter.episodes import FinishedEpisode, read_finished, write_finished
 from featx.train.engine.checkpoint import Checkpoint, Checkpoints
 from featx.train.engine.summary import SUMMARY_FILE, Summary, read_summary, write_summary
 
@@ -133,7 +134,7 @@ def write_one_summary(folder: Path) -> Path:
 
 def write_one_episode(folder: Path) -> Path:
     item = Item(name="split_0", scored=9, metrics={"top1": 0.875})
-    write_finished(folder / "0000.json", Finished(item=item, missing=["c/1"], untrained=0))
+    write_finished(folder / "0000.json", FinishedEpisode(item=item, missing=["c/1"], untrained=0))
     return folder / "0000.json"
 
 

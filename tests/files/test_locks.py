@@ -47,7 +47,7 @@ def test_whatever_writes_into_a_locked_folder_is_refused(class_data: Path, tmp_p
 def test_a_run_keeps_its_lock_until_it_ends_and_no_longer(class_data: Path, tmp_path: Path, featx) -> None:
     to = tmp_path / "run"
     words = ["train", "--store", class_data / "features", "--manifest", class_data / "manifest.jsonl", "--to", to,
-             "--prompts", 1, "--layers", 0, "--batch", 4, "--steps", 100_000, "--checkpoint-steps", 1, "--device", "cpu"]  # fmt: skip
+             "--prompts", 1, "--layers", 0, "--batch-size", 4, "--steps", 100_000, "--checkpoint-steps", 1, "--device", "cpu"]  # fmt: skip
     first = subprocess.Popen([sys.executable, "-m", "featx", *map(str, words)], stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 120

@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featx.evaluate.run.window_scores import OneVideo
+from featx.features.clips import ClipSampling
+from featx.features.sources import RowSpans
 from featx.localisation.fuse import class_probabilities, fuse, within
 from featx.localisation.proposals_file import Proposals
 from featx.manifest.videos import Video
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.scoring.clip_scores import score_videos
 
 WIDTH, CLASSES = 16, 3
@@ -24,13 +27,14 @@ def test_a_proposal_is_classified_as_a_video_of_its_rows_alone() -> None:
     adapter = Adapter(AdapterConfig(prompts=1, layers=1, heads=2, clip_frames=4), 8, WIDTH)
     text = torch.nn.functional.normalize(torch.randn(CLASSES, WIDTH), dim=-1)
     start_s, end_s = np.array([0.0, 0.5, 1.0, 0.7]), np.array([9.0, 1.5, 1.0, 0.9])
-    how = (5, [1, 2], [1.0, 2.0])
-    got = class_probabilities(adapter, text, OneVideo(features), 0, pts, start_s, end_s, *how)
+    sampling = ClipSampling(4, [1, 2], [1.0, 2.0], clips=5)
+    got = class_probabilities(adapter, text, OneVideo(features), 0, pts, start_s, end_s, sampling)
     for row, start, end in zip(got, start_s, end_s, strict=True):
         shown = features[(pts >= start) & (pts < end)]
         if not len(shown):
             shown = features[[np.abs(pts - (start + end) / 2).argmin()]]
-        alone = score_videos(adapter, text, OneVideo(shown), np.zeros(1, int), np.array([len(shown)]), *how)
+        whole = RowSpans.whole(np.array([len(shown)]))
+        alone = score_videos(adapter, text, OneVideo(shown), whole, sampling)
         np.testing.assert_allclose(row, alone[0], rtol=1e-6)
 
 

@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from featx.errors import FeatxError
-from featx.model.adapter import Adapter, AdapterConfig, AdapterHeader, load_adapter, read_header, save_adapter
+from featx.model.adapter import Adapter, AdapterHeader, load_adapter, read_header, save_adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.store.schema import Fingerprint
 
 PRINT = Fingerprint(model="m", weights_sha256="0" * 64, input_size=64, width=64)

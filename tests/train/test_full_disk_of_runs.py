@@ -18,7 +18,7 @@ LEARNS = [
     0,
     "--steps",
     3,
-    "--batch",
+    "--batch-size",
     4,
     "--log-every",
     1,

@@ -15,15 +15,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from featx.clip.text import TextTower
-from featx.clip.text_plan import Packed, TextPlan
+from featx.clip.text_plan import PackedTexts, TextPlan
+from featx.features.clips import ClipSampling
+from featx.features.sources import RowSpans
 from featx.localisation.detector import Detector
 from featx.localisation.detector_config import DetectorConfig
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.scoring.clip_scores import encode_videos, pool_videos, score_videos
-from featx.train.adapter.joint_episodes import JoinedStep
+from featx.train.adapter.joint_episodes import JointStep
 from featx.train.adapter.loader import Batch, read_ahead
-from featx.train.adapter.sampler import Draw
-from featx.train.adapter.step import Step, TextSide
+from featx.train.adapter.sampler import ClipDraw
+from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.detector.loader import ProposalBatch
 from featx.train.detector.step import ProposalStep
 from featx.train.engine.ranks import Ranks
@@ -50,7 +53,9 @@ def backward(self: torch.Tensor, gradient: torch.Tensor | None = None) -> None:
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pack = TextPlan._pack
 
-    def packed(self: TextPlan) -> Packed:  # how many rows there are depends on numbers; it is done on the CPU
+    def packed(
+        self: TextPlan,
+    ) -> PackedTexts:  # how many rows there are depends on numbers; it is done on the CPU
         with unset_fake_temporarily():
             there = pack(replace(self, device="cpu"))
         return there.to(self.device)
@@ -72,8 +77,8 @@ def plan_of(adapter: Adapter) -> TextPlan:
         return replace(adapter.plan(NAMES), device="cuda")
 
 
-def draw() -> Draw:
-    return Draw(np.arange(2), np.zeros((2, 16), int), np.arange(3), np.array([0, 2]))
+def draw() -> ClipDraw:
+    return ClipDraw(np.arange(2), np.zeros((2, 16), int), np.arange(3), np.array([0, 2]))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
@@ -84,7 +89,7 @@ def test_a_step_of_an_adapter_stays_on_the_gpu(gpu, precision, prompts, layers, 
     ranks = Ranks(device="cuda")
     side = TextSide(adapter, tower, plan, WIDTH, ranks)
     clips = torch.zeros(2, 16, WIDTH, dtype=torch.float16, device="cuda")
-    step = Step(adapter, side, ranks, symmetric, Stopwatch("cpu"))
+    step = AdapterStep(adapter, side, ranks, symmetric, Stopwatch("cpu"))
     loss, right = step.gradients(Batch(draw(), [slice(0, 2)], [clips]))
     assert loss.device.type == right.device.type == "cuda"
     assert all(p.grad is not None and p.grad.device.type == "cuda" for p in adapter.parameters())
@@ -97,7 +102,7 @@ def test_a_step_of_several_episodes_stays_on_the_gpu(gpu, layers) -> None:
     (one, tower), (other, _) = made(config), made(config)
     plans = [plan_of(one), plan_of(other)]
     with unset_fake_temporarily():
-        step = JoinedStep(torch.nn.ModuleList([one, other]), plans, tower, False, Stopwatch("cpu"))
+        step = JointStep(torch.nn.ModuleList([one, other]), plans, tower, False, Stopwatch("cpu"))
     clips = torch.zeros(4, 16, WIDTH, device="cuda")
     drawn = replace(draw(), targets=np.array([0, 2, 1, 1]))
     loss, _ = step.gradients(Batch(drawn, [slice(0, 4)], [clips]))
@@ -130,14 +135,14 @@ def test_a_step_of_a_detector_stays_on_the_gpu(gpu, full_last: bool) -> None:
 class InMemory:
     """Features that come from a disk."""
 
-    where = "the store"
+    location = "the store"
     reads = True
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> torch.Tensor:
         return torch.zeros(*rows.shape, WIDTH, dtype=torch.float16)
 
 
-PLACED = np.arange(3), np.array([5, 40, 90]), 5, [1, 2], [1.0, 1.0]
+PLACED = RowSpans.whole(np.array([5, 40, 90])), ClipSampling(16, [1, 2], [1.0, 1.0], clips=5)
 
 
 @torch.no_grad()
@@ -155,7 +160,7 @@ def test_scoring_and_pooling_stay_on_the_gpu(gpu, layers) -> None:
 def test_no_videos_have_no_scores() -> None:
     """As of a rank where there are fewer videos than ranks."""
     adapter = Adapter(AdapterConfig(prompts=4, layers=1, heads=4), WIDTH, WIDTH)
-    nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), 5, [1, 2], [1.0, 1.0]
+    nothing = RowSpans.whole(np.zeros(0, np.int64)), PLACED[1]
     assert encode_videos(adapter, InMemory(), *nothing).shape == (0, 5, WIDTH)
     assert pool_videos(adapter, InMemory(), *nothing).shape == (0, WIDTH)
     assert score_videos(adapter, torch.zeros(3, WIDTH), InMemory(), *nothing).shape == (0, 3)

@@ -11,7 +11,7 @@ from synthetic import make_episodes
 
 from featx.manifest.videos import Manifest, read_manifest, write_manifest
 
-QUICK = ["--prompts", 1, "--layers", 0, "--steps", 2, "--batch", 4, "--device", "cpu"]
+QUICK = ["--prompts", 1, "--layers", 0, "--steps", 2, "--batch-size", 4, "--device", "cpu"]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_finished_detector(segment_data: Path, tmp_path: Path, featx) -> None:
     other = tmp_path / "other.jsonl"
     write_manifest(Manifest(manifest.header, videos, other))
     words = ["train", "--task", "proposals", "--steps", 2, "--warmup", 1, "--grid-step-s", 0.1, "--width", 8,
-             "--heads", 1, "--levels", 3, "--window", 3, "--stem", 0, "--batch", 2, "--schedule", "constant", "--device", "cpu"]  # fmt: skip
+             "--heads", 1, "--levels", 3, "--window", 3, "--stem", 0, "--batch-size", 2, "--schedule", "constant", "--device", "cpu"]  # fmt: skip
     check(featx, words, segment_data, other, tmp_path / "run", "list of videos was", 3)
 
 

@@ -16,8 +16,8 @@ from featx.scoring.results import read_results
 def recipe(class_data: Path, tmp_path: Path) -> Path:
     file = tmp_path / "recipe.toml"
     file.write_text(
-        f'store = "{class_data / "features"}"\nmanifest = "{class_data / "manifest.jsonl"}"\nsteps = 5\nbatch = 8\n'
-        'strides = [1]\nstride_weights = [1]\nrate = 1e-2\ndevice = "cpu"\n'
+        f'store = "{class_data / "features"}"\nmanifest = "{class_data / "manifest.jsonl"}"\nsteps = 5\nbatch_size = 8\n'
+        'strides = [1]\nstride_weights = [1]\nlearning_rate = 1e-2\ndevice = "cpu"\n'
     )
     return file
 
@@ -101,11 +101,11 @@ def test_localisation_learns_a_detector_and_an_adapter_for_each_class_split(
     data = f'store = "{segment_data / "features"}"\nmanifest = "{manifest}"\ndevice = "cpu"\n'
     recipe, detector = tmp_path / "recipe.toml", tmp_path / "detector.toml"
     recipe.write_text(
-        f'{data}task = "localisation"\nsteps = 5\nbatch = 8\nstrides = [1]\nstride_weights = [1]\nclip_frames = 8\n'
+        f'{data}task = "localisation"\nsteps = 5\nbatch_size = 8\nstrides = [1]\nstride_weights = [1]\nclip_frames = 8\n'
     )
     detector.write_text(
         f'{data}task = "proposals"\ngrid_step_s = 0.1\nwidth = 16\nheads = 2\nlevels = 4\nwindow = 5\nstem = 0\n'
-        "steps = 5\nwarmup = 1\nbatch = 2\nkeep = 20\nmin_score = 0\n"
+        "steps = 5\nwarmup = 1\nbatch_size = 2\nkeep = 20\nmin_score = 0\n"
     )
     words = ["manifest", "class-split", "--manifest", manifest, "--to", splits, "--seen", 0.5, "--splits", 2]
     assert featx(*words).code == 0

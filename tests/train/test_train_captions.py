@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from featx.features.clips import ClipSampling
 from featx.features.dataset import CaptionedVideos
 from featx.train.adapter.captions import CaptionSampler
 from featx.train.adapter.losses import loss_of
@@ -34,8 +35,8 @@ def make(
     videos: CaptionedVideos, batch: int, seed: int = 0, learned: np.ndarray | None = None
 ) -> CaptionSampler:
     some = np.arange(VIDEOS) if learned is None else learned
-    stream = ClipStream(seed, batch, some, videos.rows, 4, [1, 2], [1, 1])
-    return CaptionSampler(stream, batch, seed, videos)
+    stream = ClipStream(seed, batch, some, videos.rows, ClipSampling(4, [1, 2], [1, 1]))
+    return CaptionSampler(stream, videos)
 
 
 def said_of(videos: CaptionedVideos, video: int) -> set[int]:
@@ -119,7 +120,18 @@ def test_nothing_that_is_right_is_pushed_away() -> None:
     assert (gradient[1] == 0).all() and (gradient[2] != 0).any()
 
 
-WORDS = ["--task", "retrieval", "--layers", 1, "--strides", "1,2", "--stride-weights", "1,1", "--batch", 16]
+WORDS = [
+    "--task",
+    "retrieval",
+    "--layers",
+    1,
+    "--strides",
+    "1,2",
+    "--stride-weights",
+    "1,1",
+    "--batch-size",
+    16,
+]
 
 
 def test_validation_keeps_back_videos_and_long_sentences_are_counted(

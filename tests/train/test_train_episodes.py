@@ -15,7 +15,7 @@ from featx.manifest.videos import read_manifest
 from featx.model.adapter import read_header
 from featx.scoring.results import read_results
 
-SETTINGS = ["--prompts", 2, "--batch", 8, "--strides", "1,2", "--stride-weights", "1,1", "--rate", 0.01, "--device", "cpu"]  # fmt: skip
+SETTINGS = ["--prompts", 2, "--batch-size", 8, "--strides", "1,2", "--stride-weights", "1,1", "--learning-rate", 0.01, "--device", "cpu"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(class_data, episodes, tm
     thread.join()
     assert outcome.code == 130, outcome.err
     assert sorted(file.name for file in (run / "episodes").glob("*.json")) == ["0000.json", "0001.json"]
-    outcome = featx(*words(class_data, episodes, run, *more, "--rate", 0.5))
+    outcome = featx(*words(class_data, episodes, run, *more, "--learning-rate", 0.5))
     assert outcome.code == 2 and "rate was 0.01, is 0.5" in outcome.err
     outcome = featx(*words(class_data, episodes, run, *more))
     assert (

@@ -27,7 +27,7 @@ from featx.train.detector.targets import targets_of
 
 SMALL = [
     "--task", "proposals", "--grid-step-s", 0.12, "--width", 16, "--heads", 2, "--levels", 4, "--window", 5,
-    "--stem", 1, "--batch", 3, "--rate", 3e-3, "--warmup", 5, "--ema", 0.9, "--longest", 150, "--device", "cpu",
+    "--stem", 1, "--batch-size", 3, "--learning-rate", 3e-3, "--warmup", 5, "--ema", 0.9, "--longest", 150, "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def test_dry_run_counts_and_writes_nothing(world: Path, tmp_path: Path, featx) -
         (["--task", "recognition"], "--grid-step-s: task recognition has no such setting, proposals have"),
         (["--grid-steps", 20], "give either grid_step_s or grid_steps"),
         (["--window", 4], "window=4 must be odd"),
-        (["--devices", 9], "batch=3 is too small for devices=9"),
+        (["--devices", 9], "batch_size=3 is too small for devices=9"),
         (["--train-split", "none"], "no video in split 'none'"),
     ],
 )

@@ -14,8 +14,8 @@ import torch
 from test_train_step import NAMES, make
 
 from featx.errors import FeatxError
-from featx.train.adapter.sampler import Draw
-from featx.train.adapter.step import Step, TextSide
+from featx.train.adapter.sampler import ClipDraw
+from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.engine import launch
 from featx.train.engine.launch import in_ranks
 from featx.train.engine.ranks import Ranks, join_ranks
@@ -23,8 +23,8 @@ from featx.train.engine.stopwatch import Stopwatch
 
 # batch, classes and videos that two ranks cannot halve, a class list shorter than all classes, parts that add up
 UNEVEN = [
-    "--prompts", 2, "--layers", 1, "--batch", 7, "--accumulate", 2, "--strides", "1,2", "--stride-weights", "1,1",
-    "--rate", 1e-3, "--steps", 25, "--log-every", 1, "--validation", 0.3, "--validate-every", 10, "--device", "cpu",
+    "--prompts", 2, "--layers", 1, "--batch-size", 7, "--accumulate", 2, "--strides", "1,2", "--stride-weights", "1,1",
+    "--learning-rate", 1e-3, "--steps", 25, "--log-every", 1, "--validation", 0.3, "--validate-every", 10, "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_two_ranks_match_sentences_as_one_process_does(
     loss: str, caption_data: Path, tmp_path: Path, featx
 ) -> None:
     """Sentences of every step are others, and some are right for a clip although they are not its target."""
-    more = ["--task", "retrieval", "--loss", loss, "--batch", 31, "--steps", 12]
+    more = ["--task", "retrieval", "--loss", loss, "--batch-size", 31, "--steps", 12]
     assert featx(*words(caption_data, tmp_path / "one", *more)).code == 0
     outcome = featx(*words(caption_data, tmp_path / "two", *more, "--devices", 2))
     assert outcome.code == 0, outcome.err
@@ -90,15 +90,17 @@ def steps_of_one_rank(count: int) -> dict:
         assert ranks.count == count
         adapter, tower = make(prompts=2)
         text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, ranks)
-        step = Step(adapter, text_side, ranks, False, Stopwatch("cpu"))
+        step = AdapterStep(adapter, text_side, ranks, False, Stopwatch("cpu"))
         gradients = []
         for texts in ([0, 1, 2, 3, 4], [0, 2, 4]):
             rng = np.random.default_rng(0)
             clips = torch.from_numpy(rng.standard_normal((6, 4, 128)).astype(np.float32))
-            drawn = Draw(np.arange(6), np.zeros((6, 4), np.int64), np.array(texts), np.arange(6) % len(texts))
+            drawn = ClipDraw(
+                np.arange(6), np.zeros((6, 4), np.int64), np.array(texts), np.arange(6) % len(texts)
+            )
             from featx.train.adapter.loader import Batch
 
-            step.gradients(Batch(drawn, [slice(0, 6)], [clips[ranks.part(6)]]))
+            step.gradients(Batch(drawn, [slice(0, 6)], [clips[ranks.shard(6)]]))
             ranks.sum_gradients(list(adapter.parameters()), stop=False)
             gradients.append([parameter.grad.numpy().copy() for parameter in adapter.parameters()])
             adapter.zero_grad()
@@ -117,7 +119,7 @@ def test_each_rank_encodes_its_part_of_the_texts_and_the_gradients_add_up() -> N
 
 
 def test_more_ranks_than_texts_gather_nothing_from_some() -> None:
-    parts = [Ranks(rank, 3).part(2) for rank in range(3)]
+    parts = [Ranks(rank, 3).shard(2) for rank in range(3)]
     assert [part.stop - part.start for part in parts] == [1, 1, 0]
 
 
@@ -186,7 +188,18 @@ def leave_the_others_waiting() -> None:
 
 
 def test_a_rank_without_videos_to_validate_on_scores_none(caption_data: Path, tmp_path: Path, featx) -> None:
-    more = ["--task", "retrieval", "--batch", 31, "--steps", 4, "--validation", 0.001, "--validate-every", 2]
+    more = [
+        "--task",
+        "retrieval",
+        "--batch-size",
+        31,
+        "--steps",
+        4,
+        "--validation",
+        0.001,
+        "--validate-every",
+        2,
+    ]
     assert featx(*words(caption_data, tmp_path / "one", *more)).code == 0
     assert len((tmp_path / "one" / "validation.txt").read_text().splitlines()) == 1  # for two ranks
     outcome = featx(*words(caption_data, tmp_path / "two", *more, "--devices", 2))

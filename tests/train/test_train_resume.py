@@ -21,7 +21,7 @@ from featx.train.engine.checkpoint import Checkpoint, Checkpoints, read_checkpoi
 
 # everything that has a state: optimiser, schedule, running mean, best step, and a log line at every step
 STATEFUL = [
-    "--prompts", 2, "--layers", 1, "--batch", 8, "--strides", "1,2", "--stride-weights", "1,1", "--rate", 1e-3,
+    "--prompts", 2, "--layers", 1, "--batch-size", 8, "--strides", "1,2", "--stride-weights", "1,1", "--learning-rate", 1e-3,
     "--schedule", "cosine", "--warmup", 5, "--ema", 0.98, "--clip-norm", 1, "--validation", 0.2,
     "--validate-every", 20, "--log-every", 1, "--checkpoint-steps", 7, "--device", "cpu",
 ]  # fmt: skip
@@ -182,7 +182,7 @@ def test_another_number_of_threads_is_said(interrupted: Path, order_data: Path, 
 def test_other_settings_and_other_data_are_named(
     interrupted: Path, order_data: Path, tmp_path: Path, featx
 ) -> None:
-    outcome = featx(*command(order_data, interrupted, "--steps", 130, "--rate", 0.5))
+    outcome = featx(*command(order_data, interrupted, "--steps", 130, "--learning-rate", 0.5))
     assert outcome.code == 2
     assert "rate was 0.001, is 0.5; steps was 120, is 130" in outcome.err and "--fresh" in outcome.err
     fewer = tmp_path / "fewer.jsonl"
@@ -196,7 +196,7 @@ def test_other_settings_and_other_data_are_named(
     assert [line["step"] for line in log_of(interrupted)] == [1, 2, 3, 3]
 
 
-PLAIN = ["--prompts", 2, "--layers", 1, "--batch", 8, "--rate", 1e-3, "--warmup", 3, "--ema", 0.9, "--device", "cpu",
+PLAIN = ["--prompts", 2, "--layers", 1, "--batch-size", 8, "--learning-rate", 1e-3, "--warmup", 3, "--ema", 0.9, "--device", "cpu",
          "--validation", 0.2, "--validate-every", 10, "--log-every", 10]  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def test_a_finished_run_that_is_given_more_steps_is_the_longer_run(
     assert featx(*words, tmp_path / "long", "--steps", 30).code == 0
     assert featx(*words, tmp_path / "more", "--steps", 20).code == 0
     before = (tmp_path / "more" / "adapter.safetensors").read_bytes()
-    outcome = featx(*words, tmp_path / "more", "--steps", 30, "--rate", 2e-3)
+    outcome = featx(*words, tmp_path / "more", "--steps", 30, "--learning-rate", 2e-3)
     assert outcome.code == 2 and "rate was 0.001, is 0.002; steps was 20, is 30" in outcome.err
     outcome = featx(*words, tmp_path / "more", "--steps", 10)
     assert outcome.code == 2 and "steps was 20, is 10" in outcome.err
@@ -267,13 +267,13 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_step(
     order_data: Path, tmp_path: Path, featx
 ) -> None:
     run = tmp_path / "run"
-    outcome = featx(*command(order_data, run, "--steps", 50, "--rate", 1e38, "--clip-norm", 0))
-    assert outcome.code == 2 and "the loss is nan; lower --rate" in outcome.err
+    outcome = featx(*command(order_data, run, "--steps", 50, "--learning-rate", 1e38, "--clip-norm", 0))
+    assert outcome.code == 2 and "the loss is nan; lower --learning-rate" in outcome.err
     assert not (run / "adapter.safetensors").exists()
 
 
 # one update of it makes LayerNorm's weights infinite, while the loss, computed before it, is a number
-TOO_FAR = ["--steps", 1, "--rate", 3.4e37, "--weight-decay", 9.9, "--warmup", 0]
+TOO_FAR = ["--steps", 1, "--learning-rate", 3.4e37, "--weight-decay", 9.9, "--warmup", 0]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_last_update_that_makes_no_numbers_is_an_error_and_not_a_finished_run(
         outcome = featx(*words)
         assert outcome.code == 2, outcome.err
         assert "step 1: its update left numbers that are not finite ('temporal.blocks.0.ln_" in outcome.err
-        assert "lower --rate, or set --clip-norm 1" in outcome.err
+        assert "lower --learning-rate, or set --clip-norm 1" in outcome.err
         assert not [*run.rglob("*.safetensors")] and not (run / "summary.json").exists()
 
 

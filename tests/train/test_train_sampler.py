@@ -6,15 +6,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.train.adapter.sampler import Sampler, class_list, keep_back, order
+from featx.features.clips import ClipSampling
+from featx.train.adapter.sampler import ClassSampler, ClipStream, class_list, keep_back, order
 from featx.train.engine.schedule import rate_at
 
 
-def make(seed: int = 0, batch: int = 8, classes: int = 30, limit: int = 400) -> Sampler:
-    labels = np.arange(50) % classes
-    return Sampler(
-        seed, batch, np.arange(0, 50, 2), labels, np.arange(20, 70), classes, limit, 4, [1, 2, 3], [1, 2, 1]
-    )
+def make(seed: int = 0, batch: int = 8, classes: int = 30, limit: int = 400) -> ClassSampler:
+    sampling = ClipSampling(4, [1, 2, 3], [1, 2, 1])
+    clips = ClipStream(seed, batch, np.arange(0, 50, 2), np.arange(20, 70), sampling)
+    return ClassSampler(clips, np.arange(50) % classes, classes, limit)
 
 
 def test_a_step_does_not_depend_on_what_was_drawn_before() -> None:

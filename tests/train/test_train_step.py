@@ -9,12 +9,14 @@ from torch.nn import functional
 
 from featx.clip.load import load_clip
 from featx.clip.text import TextPlan, TextTower
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.features.clips import ClipSampling
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.train.adapter.loader import Batch, Loader
 from featx.train.adapter.losses import text_to_video
-from featx.train.adapter.sampler import Draw, Sampler
-from featx.train.adapter.step import Step, TextSide
-from featx.train.engine.ranks import Ranks, parts
+from featx.train.adapter.sampler import ClassSampler, ClipDraw, ClipStream
+from featx.train.adapter.step import AdapterStep, TextSide
+from featx.train.engine.ranks import Ranks, shards
 from featx.train.engine.stopwatch import Stopwatch
 
 NAMES = ["run", "climb stairs", "brush hair", "ride a bike", "smile"]
@@ -40,15 +42,15 @@ def make(prompts: int, seed: int = 0, layers: int = 1) -> tuple[Adapter, Countin
     return adapter, CountingTower(tiny.model)
 
 
-def draw(texts: list[int], seed: int = 0) -> tuple[Draw, torch.Tensor]:
+def draw(texts: list[int], seed: int = 0) -> tuple[ClipDraw, torch.Tensor]:
     rng = np.random.default_rng(seed)
     targets = rng.integers(0, len(texts), BATCH)
     rows = np.zeros((BATCH, FRAMES), dtype=np.int64)
     clips = torch.from_numpy(rng.standard_normal((BATCH, FRAMES, 128)).astype(np.float32))
-    return Draw(np.arange(BATCH), rows, np.array(texts), targets), clips
+    return ClipDraw(np.arange(BATCH), rows, np.array(texts), targets), clips
 
 
-def plain_loss(adapter, tower, drawn: Draw, clips, symmetric: bool) -> torch.Tensor:
+def plain_loss(adapter, tower, drawn: ClipDraw, clips, symmetric: bool) -> torch.Tensor:
     """The loss written the obvious way."""
     text = adapter.encode_texts(tower, adapter.plan([NAMES[index] for index in drawn.texts]))
     logits = adapter.encode_clips(clips) @ text.T / 0.07
@@ -73,8 +75,8 @@ def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, ac
     expected = torch.autograd.grad(expected_loss, list(adapter.parameters()))
     tower.encoded = []
     text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
-    slices = parts(BATCH, accumulate)
-    step = Step(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    slices = shards(BATCH, accumulate)
+    step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
     loss, _ = step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
     torch.testing.assert_close(loss, expected_loss.detach())
     for parameter, gradient in zip(adapter.parameters(), expected, strict=True):
@@ -90,8 +92,8 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
         plain_loss(adapter, tower, drawn, clips, symmetric), adapter.prompt_table
     )
     text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
-    slices = parts(BATCH, accumulate)
-    step = Step(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    slices = shards(BATCH, accumulate)
+    step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
     step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
     assert [name for name, _ in adapter.named_parameters()] == ["prompt_table"]
     torch.testing.assert_close(adapter.prompt_table.grad, expected, rtol=1e-4, atol=1e-6)
@@ -100,7 +102,7 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
 def test_plain_texts_are_encoded_once_in_a_run() -> None:
     adapter, tower = make(prompts=0)
     text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
-    step = Step(adapter, text_side, Ranks(), False, Stopwatch("cpu"))
+    step = AdapterStep(adapter, text_side, Ranks(), False, Stopwatch("cpu"))
     for texts in ([0, 1, 2], [2, 3, 4]):
         drawn, clips = draw(texts)
         step.gradients(Batch(drawn, [slice(0, BATCH)], [clips]))
@@ -116,15 +118,15 @@ def test_text_to_video_is_clips_second_half_where_each_text_has_one_clip() -> No
 
 @pytest.mark.parametrize(("count", "pieces"), [(7, 3), (3, 5), (64, 4), (1, 1), (5, 5)])
 def test_parts_are_even_and_whole(count: int, pieces: int) -> None:
-    sizes = [len(range(count)[part]) for part in parts(count, pieces)]
-    assert [index for part in parts(count, pieces) for index in range(count)[part]] == list(range(count))
+    sizes = [len(range(count)[part]) for part in shards(count, pieces)]
+    assert [index for part in shards(count, pieces) for index in range(count)[part]] == list(range(count))
     assert len(sizes) == pieces and max(sizes) - min(sizes) <= 1
 
 
 class Memory:
     """A source whose features say where they come from: (video, row)."""
 
-    where = "memory"
+    location = "memory"
     reads = False
 
     def gather(self, videos: np.ndarray, rows: np.ndarray) -> torch.Tensor:
@@ -134,9 +136,8 @@ class Memory:
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_the_loaders_of_all_ranks_together_give_the_whole_step(accumulate: int, count: int) -> None:
-    sampler = Sampler(
-        0, BATCH, np.arange(9), np.arange(9) % 3, np.full(9, 40), 3, 400, FRAMES, [1, 2], [1, 1]
-    )
+    clips = ClipStream(0, BATCH, np.arange(9), np.full(9, 40), ClipSampling(FRAMES, [1, 2], [1, 1]))
+    sampler = ClassSampler(clips, np.arange(9) % 3, 3, 400)
     streams: list[Iterator[Batch]] = [
         Loader(sampler, Memory(), Ranks(rank, count), accumulate, workers=2).batches(3, 12)
         for rank in range(count)

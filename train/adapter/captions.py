@@ -9,7 +9,7 @@ import numpy as np
 
 from featx.features.dataset import CaptionedVideos
 
-from .sampler import CAPTIONS, Clips, ClipStream, Draw
+from .sampler import CAPTIONS, ClipDraw, Clips, ClipStream
 
 
 @dataclass
@@ -21,34 +21,36 @@ class CaptionSampler:
 
     Attributes:
         clips: Says which clips each step sees.
-        batch: B.
-        seed: Of the captions that are drawn.
         captioned: The videos and their captions.
     """
 
     clips: ClipStream
-    batch: int
-    seed: int
     captioned: CaptionedVideos
 
     def __post_init__(self) -> None:
         self._first = self.captioned.first_captions
 
-    def draw(self, step: int) -> Draw:
+    @property
+    def batch(self) -> int:
+        """B, clips of a step."""
+        return self.clips.batch
+
+    def draw(self, step: int) -> ClipDraw:
         """Returns what step 1, 2, … sees."""
         clips = self.clips.draw(step)
         own = self.captioned.text_of[self._choose(clips)]  # (B,)
         texts, targets = np.unique(own, return_inverse=True)
-        return Draw(clips.videos, clips.rows, texts, targets, self._ignored(clips.videos, texts, targets))
+        return ClipDraw(clips.videos, clips.rows, texts, targets, self._ignored(clips.videos, texts, targets))
 
     def _choose(self, clips: Clips) -> np.ndarray:
         """Returns (B,) captions: in one pass over the videos each has the same one."""
         part = np.empty(len(clips.videos))  # of the way through the video's captions, from 0 to 1
         for number in np.unique(clips.passes):
             same = clips.passes == number
-            part[same] = _parts(self.seed, len(self.captioned), int(number))[clips.videos[same]]
+            part[same] = _parts(self.clips.seed, len(self.captioned), int(number))[clips.videos[same]]
         first, past = self._first[clips.videos], self._first[clips.videos + 1]
-        return first + (part * (past - first)).astype(np.int64)
+        chosen: np.ndarray = first + (part * (past - first)).astype(np.int64)
+        return chosen
 
     def _ignored(self, videos: np.ndarray, texts: np.ndarray, targets: np.ndarray) -> np.ndarray | None:
         """Returns (B, C) which texts are right for a clip beside its target; None if none is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from featx.clip.text import TextPlan
+from featx.model.adapter import Adapter
 
 FLOAT_BYTES = 4
 KEPT_WIDTHS = 9  # numbers a row and block that the backward pass needs, as multiples of W
@@ -66,15 +67,20 @@ def kept_bytes(plan: TextPlan, texts: int, size: TextSize) -> int:
     return int(FLOAT_BYTES * KEPT_WIDTHS * size.width * size.blocks * (plan.prefix + texts * own))
 
 
-def memory_bytes(
-    plan: TextPlan, size: TextSize, parameters: int, prompts: bool, clips: int, frames: int, layers: int
-) -> int:
+def memory_bytes(adapter: Adapter, plan: TextPlan, size: TextSize, clips: int) -> int:
     """Returns the memory of a step: learned numbers with gradient and moments, text tower, what backward needs.
 
     A frozen block keeps 9 W numbers a row (its input, queries, keys and values, the MLP's input and hidden layer); a
     learned one keeps about 20 D.
+
+    Args:
+        adapter: What is learned.
+        plan: Of the step's texts.
+        size: The text encoder.
+        clips: That go through the temporal Transformer together.
     """
+    config = adapter.config
     tower = size.blocks * 12 * size.width**2
-    text = KEPT_WIDTHS * size.width * size.blocks * len(plan.packed.inputs) if prompts else 0
-    temporal = clips * frames * size.feature_width * (20 * layers + 2)
-    return FLOAT_BYTES * (4 * parameters + tower + text + temporal)
+    text = KEPT_WIDTHS * size.width * size.blocks * len(plan.packed.inputs) if config.prompts else 0
+    temporal = clips * config.clip_frames * size.feature_width * (20 * config.layers + 2)
+    return FLOAT_BYTES * (4 * adapter.parameter_count() + tower + text + temporal)

@@ -27,7 +27,7 @@ STAND_IN_CLASSES = 51  # HMDB51's, where no manifest says how many
 
 
 @dataclass
-class Report:
+class DryRunReport:
     """What a dry run found.
 
     Attributes:
@@ -47,9 +47,9 @@ class Report:
             return None
 
 
-def dry_run(settings: TrainSettings) -> Report:
+def dry_run(settings: TrainSettings) -> DryRunReport:
     """Says what a run with these settings would be. Nothing is learned or written, and no weights are downloaded."""
-    report = Report()
+    report = DryRunReport()
     for name, value in settings.model_dump(mode="json").items():
         report.lines.append(f"{name} = {json.dumps(value)}")
     store = report.attempt(lambda: FeatureStore(settings.store))
@@ -76,10 +76,10 @@ def dry_run(settings: TrainSettings) -> Report:
     return report
 
 
-def _sentences(settings: TrainSettings, manifest: Manifest | None, report: Report) -> list[str]:
+def _sentences(settings: TrainSettings, manifest: Manifest | None, report: DryRunReport) -> list[str]:
     """Returns as many sentences as a step has, evenly taken from the training split; notes how many are too long."""
     if manifest is None:
-        return [f"{STAND_IN_SENTENCE} {number}" for number in range(settings.batch)]
+        return [f"{STAND_IN_SENTENCE} {number}" for number in range(settings.batch_size)]
     videos = [video for video in manifest.videos if video.split == settings.train_split]
     texts = list(dict.fromkeys(caption for video in videos for caption in video.captions))
     if not texts:
@@ -87,12 +87,12 @@ def _sentences(settings: TrainSettings, manifest: Manifest | None, report: Repor
         return [STAND_IN_SENTENCE]
     cut = len(plan_texts(texts, settings.prompts, settings.layout, settings.suffix).truncated)
     report.lines.append(
-        f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch} sentences of a batch"
+        f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch_size} sentences of a batch"
     )
-    return texts[:: max(len(texts) // settings.batch, 1)][: settings.batch]
+    return texts[:: max(len(texts) // settings.batch_size, 1)][: settings.batch_size]
 
 
-def _size(settings: TrainSettings, store: FeatureStore | None, report: Report) -> tuple[str, TextSize]:
+def _size(settings: TrainSettings, store: FeatureStore | None, report: DryRunReport) -> tuple[str, TextSize]:
     """Returns the CLIP's name and sizes: of a file or the tiny one from the weights, of OpenAI's from the table."""
     source = settings.model or (store.header.model_source if store else USUAL)
     name = store.header.fingerprint.model if store else source
@@ -113,7 +113,11 @@ def _size(settings: TrainSettings, store: FeatureStore | None, report: Report) -
 
 
 def _check_videos(
-    settings: TrainSettings, store: FeatureStore | None, manifest: Manifest, texts: list[str], report: Report
+    settings: TrainSettings,
+    store: FeatureStore | None,
+    manifest: Manifest,
+    texts: list[str],
+    report: DryRunReport,
 ) -> list[str]:
     """Notes which videos have no features; returns the texts of one adapter, which are an episode's where there are some."""
     if settings.episodes:
@@ -137,17 +141,17 @@ def _check_videos(
     return texts
 
 
-def _cost(settings: TrainSettings, model: str, size: TextSize, texts: list[str], report: Report) -> None:
+def _cost(
+    settings: TrainSettings, model: str, size: TextSize, texts: list[str], report: DryRunReport
+) -> None:
     adapter = report.attempt(lambda: Adapter(config_of(settings), size.width, size.feature_width))
     if adapter is None:
         return
     plan, learned = adapter.plan(texts), adapter.parameter_count()
     text = text_flops(plan, size) if settings.prompts else 0
-    temporal = temporal_flops(settings.batch, settings.clip_frames, size.feature_width, settings.layers)
-    clips = -(-settings.batch // settings.accumulate)
-    memory = memory_bytes(
-        plan, size, learned, settings.prompts > 0, clips, settings.clip_frames, settings.layers
-    )
+    temporal = temporal_flops(settings.batch_size, settings.clip_frames, size.feature_width, settings.layers)
+    clips = -(-settings.batch_size // settings.accumulate)
+    memory = memory_bytes(adapter, plan, size, clips)
     report.lines += [
         f"# {model}: W = {size.width}, D = {size.feature_width}; {len(texts)} texts, {len(plan.packed.inputs)} rows "
         f"in the text encoder, {len(plan.truncated)} texts cut",

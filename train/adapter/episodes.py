@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,17 +22,17 @@ from featx.model.adapter import ADAPTER_FILE, save_adapter
 from featx.scoring.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
 
 from ..engine.checkpoint import Checkpoints
-from ..engine.claims import claim, digest_of, digest_of_videos
-from ..engine.loop import Loop, Parts
+from ..engine.loop import Loop, LoopComponents
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_context import RunContext
 from ..engine.run_folder import EPISODES_FILE
-from ..engine.settings import MAY_CHANGE
+from ..engine.run_identity import digest_of, digest_of_videos, record_identity
 from ..engine.stopwatch import Stopwatch
-from .inputs import Basis, Inputs, prepare
-from .joint_episodes import JoinedSampler, JoinedStep
-from .learn import header_of, make_parts, make_sampler, must_recompute
+from .inputs import AdapterInputs, SharedResources, prepare
+from .joint_episodes import JointSampler, JointStep
+from .learn import header_of, make_components, make_sampler, must_recompute
 from .loader import Loader
-from .scoring import results_of, score
+from .scoring import SplitScores, results_of, score
 from .settings import TrainSettings
 
 FOLDER = "episodes"
@@ -42,7 +41,7 @@ TEXTS_TOGETHER = (
 )
 
 
-class Finished(BaseModel):
+class FinishedEpisode(BaseModel):
     """``RUN/episodes/0007.json``: an episode is finished when it is there.
 
     Attributes:
@@ -118,34 +117,35 @@ def train_episodes(
     """
     assert settings.episodes is not None
     with join_ranks(settings.device) as ranks, locked(run, "run"):
-        basis = Basis(settings)
-        episodes = read_episodes(settings.episodes, basis.manifest).episodes
+        shared = SharedResources(settings)
+        episodes = read_episodes(settings.episodes, shared.manifest).episodes
         if (run / ADAPTER_FILE).exists() or Checkpoints(run).files():
             raise FeatxError(f"{run}: holds a run without episodes; choose another --to")
         if fresh:
             clear(run)
-        _claim(settings, basis, episodes, run)
+        _record_identity(settings, shared, episodes, run)
         began, learned = time.monotonic(), 0
-        basis.hold(_stored(basis, episodes), settings, ranks)
+        shared.hold(_stored(shared, episodes), settings, ranks)
         for number, group in enumerate(groups(episodes, settings)):
             if all(_file(run, index).exists() for index in group):
                 continue
-            _learn(settings, basis, {index: episodes[index] for index in group}, run, number, ranks, say)
+            some = {index: episodes[index] for index in group}
+            _learn(settings, shared, some, RunContext(run, ranks, say), run / FOLDER / f"group-{number:04d}")
             learned += len(group)
             say(f"{run}: {group[-1] + 1} of {len(episodes)} episodes")
         finished = [read_finished(_file(run, index)) for index in range(len(episodes))]
-        results = _aggregate(settings, basis, episodes, finished, run)
+        results = _aggregate(settings, shared, episodes, finished, run)
         untrained = sum(one.untrained for one in finished) if results.learned_parameters else 0
         return Outcome(results, write_results(results, run), learned, time.monotonic() - began, untrained)
 
 
-def _stored(basis: Basis, episodes: list[Episode]) -> list[str]:
+def _stored(shared: SharedResources, episodes: list[Episode]) -> list[str]:
     """Returns the ids of the store's videos that episodes use, once."""
-    by_id = basis.manifest.by_id
+    by_id = shared.manifest.by_id
     ids = dict.fromkeys(
         by_id[one].stored_id for episode in episodes for one in [*episode.train, *episode.test]
     )
-    return [one for one in ids if one in basis.store]
+    return [one for one in ids if one in shared.store]
 
 
 def clear(run: Path) -> None:
@@ -172,15 +172,15 @@ def groups(episodes: list[Episode], settings: TrainSettings) -> Iterator[list[in
 
 def _learn(
     settings: TrainSettings,
-    basis: Basis,
+    shared: SharedResources,
     episodes: dict[int, Episode],
-    run: Path,
-    number: int,
-    ranks: Ranks,
-    say: Callable[[str], None],
+    context: RunContext,
+    folder: Path,
 ) -> None:
-    views = {index: episode_manifest(basis.manifest, episode) for index, episode in episodes.items()}
-    inputs = [prepare(settings, basis, view, TRAIN) for view in views.values()]
+    """Learns and scores some episodes together; ``folder`` holds their state meanwhile."""
+    ranks = context.ranks
+    views = {index: episode_manifest(shared.manifest, episode) for index, episode in episodes.items()}
+    inputs = [prepare(settings, shared, view, TRAIN) for view in views.values()]
     for index, one in zip(views, inputs, strict=True):
         unseen = set(range(len(one.manifest.labels))) - set(_labelled(one).labels.tolist())
         if unseen:
@@ -188,94 +188,97 @@ def _learn(
             raise FeatxError(
                 f"{settings.episodes}: episode '{episodes[index].name}': no training video of '{label}' has features"
             )
-    tests = {index: list_labelled(basis.store, view, TEST) for index, view in views.items()}
-    folder = run / FOLDER / f"group-{number:04d}"
+    tests = {index: list_labelled(shared.store, view, TEST) for index, view in views.items()}
     if inputs[0].adapter.parameter_count():
-        recompute = must_recompute(settings, inputs, ranks, say)
-        parts = (
-            make_parts(settings, inputs[0], ranks, recompute)
+        recompute = must_recompute(settings, inputs, context)
+        components = (
+            make_components(settings, inputs[0], ranks, recompute)
             if len(inputs) == 1
             else _joined(settings, inputs, ranks, recompute)
         )
-        identity = {"settings": _lasting(settings), "episodes": _digest(list(episodes.values()))}
-        loop = Loop(settings, parts, folder, identity, say)
+        identity = {"settings": settings.lasting(), "episodes": _digest(list(episodes.values()))}
+        loop = Loop(settings, components, folder, identity, context.say)
         loop.resume()
         loop.run()
-        parts.learned.load_state_dict(loop.chosen)
+        components.learned.load_state_dict(loop.chosen)
     for index, one in zip(views, inputs, strict=True):
-        _finish(settings, one, tests[index], run, index, episodes[index].name, ranks)
+        file = _file(context.folder, index)
+        _finish(settings, one, tests[index], episodes[index].name, file, ranks)
     Checkpoints(folder).clear()
 
 
-def _joined(settings: TrainSettings, inputs: list[Inputs], ranks: Ranks, recompute: bool) -> Parts:
-    basis = inputs[0].basis
+def _joined(
+    settings: TrainSettings, inputs: list[AdapterInputs], ranks: Ranks, recompute: bool
+) -> LoopComponents:
+    shared = inputs[0].shared
     adapters = nn.ModuleList([one.adapter for one in inputs]).to(ranks.device)
-    tower = basis.tower(ranks.device, settings.precision, settings.compile, recompute)
+    tower = shared.tower(ranks.device, settings.precision, settings.compile, recompute)
     watch = Stopwatch(ranks.device)
     everything = join([_labelled(one) for one in inputs])
     firsts = np.cumsum([0, *(len(one.videos) for one in inputs[:-1])])
-    sampler = JoinedSampler(
+    sampler = JointSampler(
         [make_sampler(settings, one) for one in inputs],
         [first + np.arange(len(one.videos)) for first, one in zip(firsts, inputs, strict=True)],
     )
     plans = [one.plan.to(ranks.device) for one in inputs]
-    return Parts(
+    return LoopComponents(
         learned=adapters,
-        step=JoinedStep(adapters, plans, tower, settings.loss == "symmetric", watch),
-        loader=Loader(sampler, basis.source(everything, settings, ranks), ranks, 1, settings.workers),
+        step=JointStep(adapters, plans, tower, settings.loss == "symmetric", watch),
+        loader=Loader(sampler, shared.source(everything, settings, ranks), ranks, 1, settings.workers),
         validator=None,
         ranks=ranks,
         watch=watch,
     )
 
 
-def _labelled(inputs: Inputs) -> LabelledVideos:
+def _labelled(inputs: AdapterInputs) -> LabelledVideos:
     assert isinstance(inputs.videos, LabelledVideos)  # episodes are for recognition
     return inputs.videos
 
 
 def _finish(
     settings: TrainSettings,
-    inputs: Inputs,
+    inputs: AdapterInputs,
     test: LabelledVideos,
-    run: Path,
-    index: int,
     name: str,
+    file: Path,
     ranks: Ranks,
 ) -> None:
     """Scores an episode and writes its files; the one that says that it is finished last."""
-    scored = score(inputs.adapter, inputs.basis, inputs.manifest, test, settings, ranks)
-    file = _file(run, index)
+    scored = score(inputs.adapter, inputs.shared, inputs.manifest, test, settings, ranks)
     if settings.keep_adapters and inputs.adapter.parameter_count():
         save_adapter(file.with_suffix(".safetensors"), inputs.adapter, header_of(settings, inputs))
     item = Item(name=name, scored=len(test), missing=len(test.missing), metrics=scored.metrics)
-    finished = Finished(item=item, missing=test.missing, untrained=len(inputs.videos.missing))
+    finished = FinishedEpisode(item=item, missing=test.missing, untrained=len(inputs.videos.missing))
     write_finished(file, finished)
 
 
 def _aggregate(
-    settings: TrainSettings, basis: Basis, episodes: list[Episode], finished: list[Finished], run: Path
+    settings: TrainSettings,
+    shared: SharedResources,
+    episodes: list[Episode],
+    finished: list[FinishedEpisode],
+    run: Path,
 ) -> Results:
     assert settings.episodes is not None
     items = [one.item for one in finished]
     metrics, spread = summarise(items)
-    ways, shots = ways_and_shots(episodes, basis.manifest)
-    view = episode_manifest(basis.manifest, episodes[0])
+    ways, shots = ways_and_shots(episodes, shared.manifest)
+    view = episode_manifest(shared.manifest, episodes[0])
     missing = dict.fromkeys(video_id for one in finished for video_id in one.missing)
     learned_labels = {label for episode in episodes for label in episode.classes}
     return results_of(
-        prepare(settings, basis, view, TRAIN).adapter,
-        basis,
+        prepare(settings, shared, view, TRAIN).adapter,
+        shared,
         view,
         settings,
+        SplitScores(Videos(scored=sum(item.scored for item in items), missing=sorted(missing)), metrics),
         run=str(run),
         split=settings.episodes.stem,
-        videos=Videos(scored=sum(item.scored for item in items), missing=sorted(missing)),
-        metrics=metrics,
         trained_on=TrainedOn(
-            data_set=basis.manifest.header.name,
+            data_set=shared.manifest.header.name,
             manifest=str(settings.manifest),
-            classes=[label for label in basis.manifest.labels if label in learned_labels],
+            classes=[label for label in shared.manifest.labels if label in learned_labels],
         ),
         few_shot=FewShot(episodes=str(settings.episodes), ways=ways, shots=shots),
         spread=spread,
@@ -283,22 +286,20 @@ def _aggregate(
     )
 
 
-def _claim(settings: TrainSettings, basis: Basis, episodes: list[Episode], run: Path) -> None:
+def _record_identity(
+    settings: TrainSettings, shared: SharedResources, episodes: list[Episode], run: Path
+) -> None:
     """Writes what the run is about into its folder, or refuses a folder that is about something else."""
     used = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
     now = {
-        "settings": _lasting(settings),
-        "features": basis.store.header.fingerprint.model_dump(),
-        "classes": basis.manifest.header.classes,
+        "settings": settings.lasting(),
+        "features": shared.store.header.fingerprint.model_dump(),
+        "classes": shared.manifest.header.classes,
         "episodes": len(episodes),
         "list of episodes": _digest(episodes),
-        "list of videos": digest_of_videos((basis.manifest.by_id[one] for one in used), basis.store),
+        "list of videos": digest_of_videos((shared.manifest.by_id[one] for one in used), shared.store),
     }
-    claim(run / EPISODES_FILE, "episodes learned", now)
-
-
-def _lasting(settings: TrainSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", exclude=MAY_CHANGE)
+    record_identity(run / EPISODES_FILE, "episodes learned", now)
 
 
 def _digest(episodes: list[Episode]) -> str:
@@ -309,12 +310,12 @@ def _file(run: Path, index: int) -> Path:
     return run / FOLDER / f"{index:04d}.json"
 
 
-def write_finished(file: Path, finished: Finished) -> None:
+def write_finished(file: Path, finished: FinishedEpisode) -> None:
     """Says that an episode is finished."""
     write_json(file, finished.model_dump(mode="json"))
 
 
-def read_finished(file: Path) -> Finished:
+def read_finished(file: Path) -> FinishedEpisode:
     """Reads what an episode scored.
 
     Raises:
@@ -322,7 +323,7 @@ def read_finished(file: Path) -> Finished:
     """
     way_out = "delete it, and the same command learns it again"
     try:
-        return Finished(**read_json(file, way_out))
+        return FinishedEpisode(**read_json(file, way_out))
     except ValidationError as error:
         reason = str(error).splitlines()[0]
         raise FeatxError(f"{file}: cannot read it ({reason}); {way_out}") from error

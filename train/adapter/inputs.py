@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from featx.clip.choices import Precision
 from featx.clip.load import LoadedClip
-from featx.clip.text import Precision, TextPlan, TextTower
+from featx.clip.text import TextPlan, TextTower
 from featx.errors import FeatxError
 from featx.features.dataset import (
     CaptionedVideos,
@@ -20,10 +21,11 @@ from featx.features.dataset import (
     list_labelled,
     load_clip_of,
 )
-from featx.features.sources import Part, Source, open_source
+from featx.features.sources import PartSource, Source, open_source
 from featx.manifest.class_lists import named_class_split, read_labels
 from featx.manifest.videos import Manifest, read_manifest
-from featx.model.adapter import Adapter, AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import AdapterConfig
 from featx.store.reader import FeatureStore
 
 from ..engine.ranks import Ranks
@@ -35,7 +37,7 @@ from .settings import TrainSettings
 BACKGROUND_TEXT = "background"
 
 
-class Basis:
+class SharedResources:
     """Store, manifest, CLIP, text tower and resident features: what a run needs and the next one can use again."""
 
     def __init__(self, settings: TrainSettings) -> None:
@@ -51,7 +53,7 @@ class Basis:
         self._towers: dict[tuple[object, ...], TextTower] = {}
         self._held: tuple[Source, dict[str, int]] | None = None
 
-    def for_classes(self, settings: TrainSettings) -> Basis:
+    def for_classes(self, settings: TrainSettings) -> SharedResources:
         """Returns the same for other seen classes: all that is open is shared.
 
         Raises:
@@ -92,15 +94,15 @@ class Basis:
         assert self._held is not None
         whole, place = self._held
         places = np.array([place[video_id] for video_id in videos.stored], dtype=np.int64)
-        return Part(whole, places, videos.first_rows)
+        return PartSource(whole, places, videos.first_rows)
 
 
 @dataclass(frozen=True)
-class Inputs:
+class AdapterInputs:
     """All that a run starts from, read and checked; nothing is written yet.
 
     Attributes:
-        basis: What other runs may share.
+        shared: What other runs may share.
         manifest: Labels, captions and splits; its classes are those that are learned.
         videos: The training split.
         kept_back: (V,) bool, the videos that validate.
@@ -108,7 +110,7 @@ class Inputs:
         plan: Where the texts (of classes, or sentences) and prompts go.
     """
 
-    basis: Basis
+    shared: SharedResources
     manifest: Manifest
     videos: LabelledVideos | CaptionedVideos
     kept_back: np.ndarray
@@ -152,19 +154,21 @@ def list_videos(
     return (list_captioned if settings.task == "retrieval" else list_labelled)(store, manifest, split)
 
 
-def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: str) -> Inputs:
+def prepare(
+    settings: TrainSettings, shared: SharedResources, manifest: Manifest, split: str
+) -> AdapterInputs:
     """Reads and checks what a run starts from.
 
     Args:
         settings: Of the run.
-        basis: What it may share with others.
-        manifest: What is learned, all of ``basis.manifest`` or an episode of it.
+        shared: What it may share with others.
+        manifest: What is learned, all of ``shared.manifest`` or an episode of it.
         split: That is learned from.
 
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together.
     """
-    videos = list_videos(settings, basis.store, manifest, split)
+    videos = list_videos(settings, shared.store, manifest, split)
     kept_back = _keep_back(videos, settings)
     if settings.validation and not kept_back.any():
         where = (
@@ -173,11 +177,11 @@ def prepare(settings: TrainSettings, basis: Basis, manifest: Manifest, split: st
             else f"split '{split}' has not"
         )
         raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
-    loaded = basis.loaded
+    loaded = shared.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
     plan = adapter.plan(texts_of(videos, manifest, adapter.config))
-    return Inputs(basis, manifest, videos, kept_back, adapter, plan)
+    return AdapterInputs(shared, manifest, videos, kept_back, adapter, plan)
 
 
 def _keep_back(videos: LabelledVideos | CaptionedVideos, settings: TrainSettings) -> np.ndarray:

@@ -20,11 +20,11 @@ from featx.model.adapter import TEMPERATURE, Adapter
 from ..engine.stopwatch import Stopwatch
 from .loader import Batch
 from .losses import loss_of, video_to_text
-from .sampler import Draw, Draws
+from .sampler import ClipDraw, StepSampler
 
 
 @dataclass
-class JoinedSampler:
+class JointSampler:
     """Draws E episodes' steps, one after another in a batch of E B clips.
 
     Attributes:
@@ -32,17 +32,19 @@ class JoinedSampler:
         places: Of each episode, (V,) the place of its videos among all that are held.
     """
 
-    samplers: Sequence[Draws]
+    samplers: Sequence[StepSampler]
     places: list[np.ndarray]
 
-    def __post_init__(self) -> None:
-        self.batch = sum(sampler.batch for sampler in self.samplers)
+    @property
+    def batch(self) -> int:
+        """E B, clips of a step."""
+        return sum(sampler.batch for sampler in self.samplers)
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> ClipDraw:
         """Returns what step 1, 2, … sees; targets and texts count within each episode."""
         draws = [sampler.draw(step) for sampler in self.samplers]
         videos = [place[draw.videos] for place, draw in zip(self.places, draws, strict=True)]
-        return Draw(
+        return ClipDraw(
             np.concatenate(videos),
             np.concatenate([draw.rows for draw in draws]),
             draws[0].texts,
@@ -50,7 +52,7 @@ class JoinedSampler:
         )
 
 
-class JoinedStep:
+class JointStep:
     """Computes the gradients of E adapters, each from its own clips and C texts."""
 
     def __init__(

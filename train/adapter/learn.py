@@ -16,9 +16,9 @@ from featx.features.sources import free_gpu_bytes, free_memory_bytes
 from featx.files.lock import locked
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
 
-from ..engine.claims import check_claim, digest_of
-from ..engine.loop import Loop, Parts, Progress
+from ..engine.loop import Loop, LoopComponents, RunProgress
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_context import RunContext
 from ..engine.run_folder import (
     EPISODES_FILE,
     MISSING_LIST,
@@ -28,18 +28,18 @@ from ..engine.run_folder import (
     last_of,
     list_videos,
 )
+from ..engine.run_identity import check_identity, digest_of
 from ..engine.score import Scorer
-from ..engine.settings import MAY_CHANGE
 from ..engine.stopwatch import Stopwatch
 from ..engine.summary import Summary, read_summary, write_summary
 from .captions import CaptionSampler
 from .cost import TextSize, kept_bytes
-from .inputs import Basis, Inputs, prepare
+from .inputs import AdapterInputs, SharedResources, prepare
 from .inputs import list_videos as inputs_videos
 from .loader import Loader
-from .sampler import ClipStream, Draws, Sampler
+from .sampler import ClassSampler, ClipStream, StepSampler
 from .settings import TrainSettings
-from .step import Step, TextSide
+from .step import AdapterStep, TextSide
 from .validation import RetrievalValidator, Validator
 
 
@@ -48,7 +48,7 @@ def train(
     run: Path,
     fresh: bool = False,
     say: Callable[[str], None] = print,
-    basis: Basis | None = None,
+    shared: SharedResources | None = None,
 ) -> Summary:
     """Trains an adapter and writes it into the run's folder; goes on where an interrupted run stopped.
 
@@ -57,7 +57,7 @@ def train(
         run: Its folder.
         fresh: Whether to throw away what is in the folder and start over.
         say: Prints a line for the user; only the first rank calls it.
-        basis: What runs before this one have opened.
+        shared: What runs before this one have opened.
 
     Raises:
         FeatxError: If store, manifest and CLIP do not belong together, or the folder holds another run.
@@ -68,16 +68,19 @@ def train(
             raise FeatxError(f"{run}: holds a run over episodes; choose another --to")
         if fresh and ranks.first:
             clear(run)
-        ranks.agree(None)  # nobody looks into the folder before it is cleared
-        finished, basis = ranks.agree((run / ADAPTER_FILE).exists()), basis or Basis(settings)
-        if finished and (summary := _finished(settings, run, basis)):
+        ranks.broadcast(None)  # nobody looks into the folder before it is cleared
+        finished, shared = ranks.broadcast((run / ADAPTER_FILE).exists()), shared or SharedResources(settings)
+        if finished and (summary := _finished(settings, run, shared)):
             return summary
-        inputs = prepare(settings, basis, basis.manifest, settings.train_split)
-        return _learn(settings, inputs, run, ranks, say if ranks.first else lambda line: None)
+        inputs = prepare(settings, shared, shared.manifest, settings.train_split)
+        return _learn(settings, inputs, RunContext(run, ranks, say if ranks.first else lambda line: None))
 
 
 def identity(
-    settings: TrainSettings, basis: Basis, videos: LabelledVideos | CaptionedVideos, classes: dict[str, str]
+    settings: TrainSettings,
+    shared: SharedResources,
+    videos: LabelledVideos | CaptionedVideos,
+    classes: dict[str, str],
 ) -> dict[str, Any]:
     """Returns what must be equal for a run to be gone on from, or to be the same: settings, features, classes, videos."""
     said: list[Any] = (
@@ -86,43 +89,42 @@ def identity(
         else [videos.labels.tolist()]
     )
     return {
-        "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
-        "features": basis.store.header.fingerprint.model_dump(),
+        "settings": settings.lasting(),
+        "features": shared.store.header.fingerprint.model_dump(),
         "classes": classes,
         "videos": len(videos),
         "list of videos": digest_of([videos.ids, *said, videos.first_rows.tolist(), videos.rows.tolist()]),
     }
 
 
-def _finished(settings: TrainSettings, run: Path, basis: Basis) -> Summary | None:
+def _finished(settings: TrainSettings, run: Path, shared: SharedResources) -> Summary | None:
     """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_header(run / ADAPTER_FILE), read_summary(run)
-    further = check_finished(run, header.settings, settings.model_dump(mode="json"))
-    videos = inputs_videos(settings, basis.store, basis.manifest, settings.train_split)
-    classes = {} if isinstance(videos, CaptionedVideos) else basis.manifest.header.classes
-    about = identity(settings, basis, videos, classes)
+    further = check_finished(run, header.settings, settings)
+    videos = inputs_videos(settings, shared.store, shared.manifest, settings.train_split)
+    classes = {} if isinstance(videos, CaptionedVideos) else shared.manifest.header.classes
+    about = identity(settings, shared, videos, classes)
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
     # Settings are compared above: with more steps they differ, and the rest still has to be the same.
-    check_claim(run, "a finished run", then | {"settings": about["settings"]}, about)
+    check_identity(run, "a finished run", then | {"settings": about["settings"]}, about)
     return None if further else summary
 
 
-def _learn(
-    settings: TrainSettings, inputs: Inputs, run: Path, ranks: Ranks, say: Callable[[str], None]
-) -> Summary:
+def _learn(settings: TrainSettings, inputs: AdapterInputs, context: RunContext) -> Summary:
+    run, ranks = context.folder, context.ranks
     kept_back = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
         list_videos(run / VALIDATION_LIST, [inputs.videos.ids[index] for index in kept_back])
         list_videos(run / MISSING_LIST, inputs.videos.missing)
     loop = None
-    about = identity(settings, inputs.basis, inputs.videos, inputs.classes)
+    about = identity(settings, inputs.shared, inputs.videos, inputs.classes)
     if inputs.adapter.parameter_count():
-        recompute = must_recompute(settings, [inputs], ranks, say)
-        loop = Loop(settings, make_parts(settings, inputs, ranks, recompute), run, about, say)
+        recompute = must_recompute(settings, [inputs], context)
+        loop = Loop(settings, make_components(settings, inputs, ranks, recompute), run, about, context.say)
         loop.resume()
         loop.run()
-    progress = loop.progress if loop else Progress()
+    progress = loop.progress if loop else RunProgress()
     summary = Summary(
         parameters=inputs.adapter.parameter_count(),
         steps=progress.step,
@@ -146,26 +148,25 @@ def _learn(
     return summary
 
 
-def must_recompute(
-    settings: TrainSettings, together: list[Inputs], ranks: Ranks, say: Callable[[str], None]
-) -> bool:
+def must_recompute(settings: TrainSettings, together: list[AdapterInputs], context: RunContext) -> bool:
     """Tells whether the text encoder's blocks are computed again in the backward pass: asked for, or memory is short.
 
     What is learned is the same, bit for bit on a CPU. A step encodes the texts of all that is learned ``together``.
     """
     if settings.recompute or not settings.prompts:
         return settings.recompute
-    loaded, device = together[0].basis.loaded, ranks.device
+    ranks = context.ranks
+    loaded, device = together[0].shared.loaded, ranks.device
     size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
     texts = needed = 0
     for inputs in together:
-        most = settings.batch if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
+        most = settings.batch_size if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit
         count = -(-min(most, len(inputs.plan)) // ranks.count)
         texts, needed = texts + count, needed + kept_bytes(inputs.plan, count, size)
     free = free_gpu_bytes(device) if device.startswith("cuda") else free_memory_bytes() // ranks.neighbours
     if needed <= free:
         return False
-    say(
+    context.say(
         f"{texts} texts a step would keep about {needed / 2**30:.1f} GiB for the backward pass, of {free / 2**30:.1f} GiB "
         "(half of what is free): the text encoder's blocks are computed again instead (--recompute: the same result, a "
         "third more work); --class-limit makes it less"
@@ -173,15 +174,17 @@ def must_recompute(
     return True
 
 
-def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks, recompute: bool = False) -> Parts:
+def make_components(
+    settings: TrainSettings, inputs: AdapterInputs, ranks: Ranks, recompute: bool = False
+) -> LoopComponents:
     """Returns what the loop of a run is made of; ``recompute`` as `must_recompute` says."""
     videos, device = inputs.videos, ranks.device
     adapter, kept = inputs.adapter.to(device), np.flatnonzero(inputs.kept_back)
-    tower = inputs.basis.tower(device, settings.precision, settings.compile, recompute or settings.recompute)
+    tower = inputs.shared.tower(device, settings.precision, settings.compile, recompute or settings.recompute)
     watch = Stopwatch(device)
-    source = inputs.basis.source(videos, settings, ranks)
+    source = inputs.shared.source(videos, settings, ranks)
     plan = replace(inputs.plan.to(device), in_buckets=settings.compile and _texts_vary(settings, inputs))
-    text_side = TextSide(adapter, tower, plan, inputs.basis.loaded.width, ranks)
+    text_side = TextSide(adapter, tower, plan, inputs.shared.loaded.width, ranks)
     validator: Scorer
     if isinstance(videos, CaptionedVideos):
         validator = RetrievalValidator(kept, videos, source, settings, ranks, text_side)
@@ -189,9 +192,9 @@ def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks, recompute:
         validator = Validator(
             kept, videos.labels[kept], videos.rows[kept], source, settings, ranks, text_side
         )
-    return Parts(
+    return LoopComponents(
         learned=adapter,
-        step=Step(adapter, text_side, ranks, settings.loss == "symmetric", watch),
+        step=AdapterStep(adapter, text_side, ranks, settings.loss == "symmetric", watch),
         loader=Loader(make_sampler(settings, inputs), source, ranks, settings.accumulate, settings.workers),
         validator=validator if len(kept) else None,
         ranks=ranks,
@@ -199,25 +202,24 @@ def make_parts(settings: TrainSettings, inputs: Inputs, ranks: Ranks, recompute:
     )
 
 
-def _texts_vary(settings: TrainSettings, inputs: Inputs) -> bool:
+def _texts_vary(settings: TrainSettings, inputs: AdapterInputs) -> bool:
     """Tells whether steps compare with texts of their own, not all with the same ones."""
     return isinstance(inputs.videos, CaptionedVideos) or len(inputs.texts) > settings.class_limit
 
 
-def make_sampler(settings: TrainSettings, inputs: Inputs) -> Draws:
+def make_sampler(settings: TrainSettings, inputs: AdapterInputs) -> StepSampler:
     """Returns what says which clips and texts each step sees."""
     videos = inputs.videos
     learned = np.flatnonzero(~inputs.kept_back)
-    clips = settings.clip_frames, settings.strides, settings.stride_weights
+    clips = ClipStream(settings.seed, settings.batch_size, learned, videos.rows, settings.clip_sampling)
     if isinstance(videos, CaptionedVideos):
-        stream = ClipStream(settings.seed, settings.batch, learned, videos.rows, *clips)
-        return CaptionSampler(stream, settings.batch, settings.seed, videos)
-    return Sampler(
-        settings.seed, settings.batch, learned, videos.labels, videos.rows, len(inputs.plan), settings.class_limit, *clips
-    )  # fmt: skip
+        return CaptionSampler(clips, videos)
+    return ClassSampler(clips, videos.labels, len(inputs.plan), settings.class_limit)
 
 
-def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None, summary: Summary) -> None:
+def _save(
+    settings: TrainSettings, inputs: AdapterInputs, run: Path, loop: Loop | None, summary: Summary
+) -> None:
     """Writes the files of a finished run; the adapter last, because it is what says that the run is finished."""
     header = header_of(settings, inputs)
     if loop:
@@ -231,12 +233,12 @@ def _save(settings: TrainSettings, inputs: Inputs, run: Path, loop: Loop | None,
     save_adapter(run / ADAPTER_FILE, inputs.adapter, header)
 
 
-def header_of(settings: TrainSettings, inputs: Inputs) -> AdapterHeader:
+def header_of(settings: TrainSettings, inputs: AdapterInputs) -> AdapterHeader:
     """Returns what is written beside the learned tensors."""
     return AdapterHeader(
         config=inputs.adapter.config,
-        fingerprint=inputs.basis.store.header.fingerprint,
-        model_source=inputs.basis.loaded.source,
+        fingerprint=inputs.shared.store.header.fingerprint,
+        model_source=inputs.shared.loaded.source,
         classes=inputs.classes,
         data_set=inputs.manifest.header.name,
         settings=settings.model_dump(mode="json"),

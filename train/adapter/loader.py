@@ -15,8 +15,8 @@ from torch import Tensor
 from featx.devices import use_gpu
 from featx.features.sources import Source
 
-from ..engine.ranks import Ranks, parts
-from .sampler import Draw, Draws
+from ..engine.ranks import Ranks, shards
+from .sampler import ClipDraw, StepSampler
 
 STEPS_AHEAD_OF_EACH_WORKER = 2
 Read = TypeVar("Read")
@@ -32,7 +32,7 @@ class Batch:
         clips: This rank's clips of each part, (b, T, D).
     """
 
-    draw: Draw
+    draw: ClipDraw
     slices: list[slice]
     clips: list[Tensor]
 
@@ -40,13 +40,15 @@ class Batch:
 class Loader:
     """Turns draws into batches on the device."""
 
-    def __init__(self, sampler: Draws, source: Source, ranks: Ranks, accumulate: int, workers: int) -> None:
+    def __init__(
+        self, sampler: StepSampler, source: Source, ranks: Ranks, accumulate: int, workers: int
+    ) -> None:
         self._sampler = sampler
         self.source = source
         self._device = ranks.device
         self._workers = workers
-        self._slices = parts(sampler.batch, accumulate)
-        own = [ranks.part(s.stop - s.start) for s in self._slices]
+        self._slices = shards(sampler.batch, accumulate)
+        own = [ranks.shard(s.stop - s.start) for s in self._slices]
         self._own = np.concatenate(
             [np.arange(s.start + o.start, s.start + o.stop) for s, o in zip(self._slices, own, strict=True)]
         )
@@ -58,12 +60,12 @@ class Loader:
         for draw, clips in read_ahead(self._read, first, last, workers, self._device):
             yield self._to_device(draw, clips)
 
-    def _read(self, step: int) -> tuple[Draw, Tensor]:
+    def _read(self, step: int) -> tuple[ClipDraw, Tensor]:
         draw = self._sampler.draw(step)
         clips = self.source.gather(draw.videos[self._own], draw.rows[self._own])  # (b, T, D)
         return draw, clips.pin_memory() if self._device != "cpu" and clips.device.type == "cpu" else clips
 
-    def _to_device(self, draw: Draw, clips: Tensor) -> Batch:
+    def _to_device(self, draw: ClipDraw, clips: Tensor) -> Batch:
         clips = clips.to(self._device, non_blocking=True)
         return Batch(draw, self._slices, list(torch.split(clips, self._sizes)))
 

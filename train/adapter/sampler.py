@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from featx.features.clips import draw_clips
+from featx.features.clips import ClipSampling, draw_clips
 
 # Every kind of draw has a stream of its own: drawing more of one never moves another.
 ORDER, CLIPS, CLASSES, VALIDATION, CAPTIONS, BACKGROUND = range(6)
@@ -16,7 +16,7 @@ STEPS_TOGETHER = 32
 
 
 @dataclass(frozen=True)
-class Draw:
+class ClipDraw:
     """One step's clips, and the texts that they are compared with.
 
     Attributes:
@@ -34,55 +34,17 @@ class Draw:
     ignored: np.ndarray | None = None
 
 
-class Draws(Protocol):
-    """Says what each step sees; ``batch`` is B."""
+class StepSampler(Protocol):
+    """Says what each step sees."""
 
-    batch: int
-
-    def draw(self, step: int) -> Draw:
-        """Returns what step 1, 2, … sees."""
+    @property
+    def batch(self) -> int:
+        """B, clips of a step."""
         ...
 
-
-@dataclass
-class Sampler:
-    """Draws the steps of a recognition run.
-
-    Attributes:
-        seed: Of everything drawn.
-        batch: B.
-        videos: Indices of the videos that are learned from.
-        labels: (V,) class of every video, also of those that are not learned from.
-        row_counts: (V,) rows of every video.
-        classes: C, all classes.
-        class_limit: Above this many classes, a step sees the batch's and random others.
-        clip_frames: T.
-        strides: Possible strides.
-        stride_weights: How often each is drawn.
-    """
-
-    seed: int
-    batch: int
-    videos: np.ndarray
-    labels: np.ndarray
-    row_counts: np.ndarray
-    classes: int
-    class_limit: int
-    clip_frames: int
-    strides: list[int]
-    stride_weights: list[float]
-
-    def __post_init__(self) -> None:
-        self._clips = ClipStream(
-            self.seed, self.batch, self.videos, self.row_counts, self.clip_frames, self.strides, self.stride_weights
-        )  # fmt: skip
-
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> ClipDraw:
         """Returns what step 1, 2, … sees."""
-        clips = self._clips.draw(step)
-        labels = self.labels[clips.videos]
-        texts = class_list([self.seed, CLASSES, step], labels, self.classes, self.class_limit)
-        return Draw(clips.videos, clips.rows, texts, np.searchsorted(texts, labels))
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,27 +62,25 @@ class Clips:
     passes: np.ndarray
 
 
+@dataclass
 class ClipStream:
-    """Which clips each step sees, whatever they are compared with: shuffled passes over the videos."""
+    """Which clips each step sees, whatever they are compared with: shuffled passes over the videos.
 
-    def __init__(
-        self,
-        seed: int,
-        batch: int,
-        videos: np.ndarray,
-        row_counts: np.ndarray,
-        clip_frames: int,
-        strides: list[int],
-        stride_weights: list[float],
-    ) -> None:
-        """Takes what `Sampler` has."""
-        self._seed = seed
-        self._batch = batch
-        self._videos = videos
-        self._row_counts = row_counts
-        self._clip_frames = clip_frames
-        self._strides = strides
-        self._stride_weights = stride_weights
+    Attributes:
+        seed: Of everything drawn.
+        batch: B, clips of a step.
+        videos: Indices of the videos that are learned from.
+        row_counts: (V,) rows of every video, also of those that are not learned from.
+        sampling: How a clip is taken of a video.
+    """
+
+    seed: int
+    batch: int
+    videos: np.ndarray
+    row_counts: np.ndarray
+    sampling: ClipSampling
+
+    def __post_init__(self) -> None:
         self._drawn = self._draw_together(0)
 
     def draw(self, step: int) -> Clips:
@@ -129,20 +89,47 @@ class ClipStream:
         drawn = self._drawn  # several threads may ask: each goes on with the one that it looked at
         if drawn[0] != number:
             drawn = self._drawn = self._draw_together(number)
-        own = slice(place * self._batch, (place + 1) * self._batch)
+        own = slice(place * self.batch, (place + 1) * self.batch)
         clips = drawn[1]
         return Clips(clips.videos[own], clips.rows[own], clips.passes[own])
 
     def _draw_together(self, number: int) -> tuple[int, Clips]:
         """Draws the clips of `STEPS_TOGETHER` steps at once: for small models it is NumPy's calls that cost."""
-        count = STEPS_TOGETHER * self._batch
+        count = STEPS_TOGETHER * self.batch
         first = number * count
-        videos = self._videos[order(self._seed, len(self._videos), first, count)]
-        rng = np.random.default_rng([self._seed, CLIPS, number])
-        rows = draw_clips(
-            rng, self._row_counts[videos], self._clip_frames, self._strides, self._stride_weights
-        )
-        return number, Clips(videos, rows, np.arange(first, first + count) // len(self._videos))
+        videos = self.videos[order(self.seed, len(self.videos), first, count)]
+        rng = np.random.default_rng([self.seed, CLIPS, number])
+        rows = draw_clips(rng, self.row_counts[videos], self.sampling)
+        return number, Clips(videos, rows, np.arange(first, first + count) // len(self.videos))
+
+
+@dataclass(frozen=True)
+class ClassSampler:
+    """Draws the steps of a run that tells classes apart.
+
+    Attributes:
+        clips: Says which clips each step sees.
+        labels: (V,) class of every video, also of those that are not learned from.
+        classes: C, all classes.
+        class_limit: Above this many classes, a step sees the batch's and random others.
+    """
+
+    clips: ClipStream
+    labels: np.ndarray
+    classes: int
+    class_limit: int
+
+    @property
+    def batch(self) -> int:
+        """B, clips of a step."""
+        return self.clips.batch
+
+    def draw(self, step: int) -> ClipDraw:
+        """Returns what step 1, 2, … sees."""
+        clips = self.clips.draw(step)
+        labels = self.labels[clips.videos]
+        texts = class_list([self.clips.seed, CLASSES, step], labels, self.classes, self.class_limit)
+        return ClipDraw(clips.videos, clips.rows, texts, np.searchsorted(texts, labels))
 
 
 def order(seed: int, videos: int, first: int, count: int) -> np.ndarray:

@@ -3,54 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ..engine.settings import LearnSettings
+from featx.clip.choices import Precision
+from featx.features.clips import ClipSampling
+from featx.model.adapter_config import AdapterConfig
+from featx.settings import MAY_CHANGE
+
+from ..engine.settings import SAME_IN_ALL_CELLS, LearnSettings
 
 RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
 
 
-class TrainSettings(LearnSettings):
+class TrainSettings(AdapterConfig, LearnSettings):
     """Everything that decides an adapter. Defaults are the paper's settings for HMDB51 (16+X+16, 2 layers)."""
 
-    task: Literal["recognition", "localisation", "retrieval"] = Field(
+    task: Annotated[Literal["recognition", "localisation", "retrieval"], SAME_IN_ALL_CELLS] = Field(
         "recognition",
         description="What is learned: to name videos, to name segments of videos, to match sentences, or (proposals) to find "
         "segments.",
     )
-    model: str | None = Field(
+    model: Annotated[str | None, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         None, description="CLIP whose text encoder is used, when it is not where the store says."
     )
 
-    # what is learned
-    prompts: int = Field(
-        16,
-        ge=0,
-        le=37,
-        description="k: prompt vectors before and again after the class name or sentence; 0: none. Retrieval: 4 if not given.",
-    )
-    layout: Literal["sequence", "positional"] = Field(
-        "sequence", description="Prompt layout: the paper's, or that of the authors' released code."
-    )
-    suffix: bool = Field(
-        True, description="Prompts after the class name too (k+X+k); without, k+X+0, a step is much cheaper."
-    )
-    layers: int = Field(2, ge=0, le=4, description="Layers of the temporal Transformer; 0: none.")
-    positions: bool | None = Field(
-        None,
-        description="Learned positions of a clip's frames in time; if not said, only with layers: without either a video "
-        "is the plain mean of its frames.",
-    )
-    heads: int = Field(8, ge=1, description="Attention heads of the temporal Transformer.")
-    template: str | None = Field(
-        None,
-        description="Text around a class name, such as 'a video of a {}'; without prompts that one is the default.",
-    )
-
     # clips
-    clip_frames: int = Field(16, ge=1, description="T: rows of a clip.")
     strides: list[int] = Field(
         [1, 2, 3, 4], description="Strides that a training clip may have, such as 1,2,3,4."
     )
@@ -71,22 +50,22 @@ class TrainSettings(LearnSettings):
     class_limit: int = Field(
         400, ge=2, description="Above this many classes, a step sees the batch's and random others."
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
+    precision: Precision = Field(
         "fp32",
         description="Of the frozen text encoder's matrix products; what is learned stays fp32. bf16 is faster on a GPU "
         "and on a CPU with bf16 instructions.",
     )
-    compile: bool = Field(
+    compile: Annotated[bool, MAY_CHANGE] = Field(
         False, description="Let torch.compile fuse the text encoder; costs a minute at the start."
     )
-    recompute: bool = Field(
+    recompute: Annotated[bool, MAY_CHANGE] = Field(
         False,
         description="Compute the text encoder's blocks again in the backward pass instead of keeping them: less "
         "memory, about a third more work. Done by itself where half of the free memory would not do.",
     )
 
     # localisation
-    proposals: Path | None = Field(
+    proposals: Annotated[Path | None, MAY_CHANGE] = Field(
         None,
         description="Localisation: also learn from these proposals (of featx propose on the training split): of the class "
         "of the segment that they overlap, or background.",
@@ -100,23 +79,23 @@ class TrainSettings(LearnSettings):
     background_share: float = Field(
         0.25, ge=0, lt=1, description="Share of what is learned from that is background."
     )
-    background: str | None = Field(
-        None,
-        description="Text of the background, a class of its own that no detection is of; with --proposals 'background' is "
-        "the default.",
-    )
 
     # few-shot episodes
-    episodes: Path | None = Field(
+    episodes: Annotated[Path | None, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         None,
         description="Few-shot: episodes file (.jsonl); each is learned and scored on its own, splits do not matter.",
     )
     episodes_together: int = Field(
         0, ge=0, description="Episodes whose steps are done together; 0: as many as pays (docs/training.md)."
     )
-    keep_adapters: bool = Field(
+    keep_adapters: Annotated[bool, MAY_CHANGE] = Field(
         True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
     )
+
+    @property
+    def clip_sampling(self) -> ClipSampling:
+        """How clips are taken, in training and where videos are scored."""
+        return ClipSampling(self.clip_frames, self.strides, self.stride_weights)
 
     @model_validator(mode="after")
     def _as_retrieval_needs(self) -> TrainSettings:
@@ -127,12 +106,6 @@ class TrainSettings(LearnSettings):
                 raise ValueError(f"{name} is about classes; leave it out, or task=retrieval")
         if "prompts" not in self.model_fields_set:
             self.prompts = RETRIEVAL_PROMPTS
-        return self
-
-    @model_validator(mode="after")
-    def _positions_with_layers(self) -> TrainSettings:
-        if self.positions is None:
-            self.positions = self.layers > 0
         return self
 
     @model_validator(mode="after")
@@ -153,8 +126,8 @@ class TrainSettings(LearnSettings):
             )
         if self.episodes and self.devices > 1:
             raise ValueError("episodes are learned by one process; leave out devices")
-        if self.batch < self.accumulate * self.devices:
+        if self.batch_size < self.accumulate * self.devices:
             raise ValueError(
-                f"batch={self.batch} is too small for accumulate={self.accumulate}, devices={self.devices}"
+                f"batch_size={self.batch_size} is too small for accumulate={self.accumulate}, devices={self.devices}"
             )
         return self

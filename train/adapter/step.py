@@ -34,7 +34,7 @@ class TextSide:
         self._tower = tower
         self._plan = plan
         self._count = len(plan)
-        self._own_of_all = self._choose(np.arange(self._count)[ranks.part(self._count)])
+        self._own_of_all = self._choose(np.arange(self._count)[ranks.shard(self._count)])
         self._width = feature_width
         self._ranks = ranks
         self._fixed: Tensor | None = None
@@ -55,7 +55,7 @@ class TextSide:
         """Takes the gradient that ``features`` have collected back to the prompts, through this rank's part."""
         if self._own is not None and self._own.requires_grad:
             assert features.grad is not None
-            self._own.backward(features.grad[self._ranks.part(len(features))])
+            self._own.backward(features.grad[self._ranks.shard(len(features))])
         self._own = None
 
     @torch.no_grad()
@@ -72,7 +72,7 @@ class TextSide:
         return torch.cat([self._ranks.gather(self._encode(adapter, part), len(part)) for part in parts])
 
     def _encode(self, adapter: Adapter, texts: np.ndarray) -> Tensor:
-        own = texts[self._ranks.part(len(texts))]
+        own = texts[self._ranks.shard(len(texts))]
         if not len(own):  # more ranks than texts
             return torch.zeros(0, self._width, device=self._ranks.device)
         plan = self._own_of_all if len(texts) == self._count else self._choose(own)
@@ -82,7 +82,7 @@ class TextSide:
         return self._plan.choose(texts)
 
 
-class Step:
+class AdapterStep:
     """Computes gradients; it has no state of its own."""
 
     def __init__(
@@ -145,5 +145,5 @@ class Step:
             return loss.detach(), right
         for part, size, clip_part, gradient in zip(own, sizes, clips, video.grad.split(sizes), strict=True):
             again = part if keep else self._adapter.encode_clips(clip_part)
-            again.backward(gradient[self._ranks.part(size)])
+            again.backward(gradient[self._ranks.shard(size)])
         return loss.detach(), right

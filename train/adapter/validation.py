@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from featx.features.dataset import CaptionedVideos
-from featx.features.sources import Source
+from featx.features.sources import RowSpans, Source
 from featx.metrics.recognition import top_k
 from featx.metrics.retrieval import corpus, plain, text_to_video
 from featx.model.adapter import TEMPERATURE, Adapter
@@ -19,8 +19,6 @@ from ..engine.ranks import Ranks
 from ..engine.score import Score
 from .settings import TrainSettings
 from .step import TextSide
-
-CLIPS = 5  # as in evaluation
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,9 @@ class Validator:
         """Returns the score of an adapter against all class texts."""
         assert isinstance(adapter, Adapter)
         text = self.text_side.all_features(adapter)  # (C, D)
-        part = self.ranks.part(len(self.videos))
-        settings = self.settings
-        own = score_videos(
-            adapter, text, self.source, self.videos[part], self.rows[part], CLIPS, settings.strides, settings.stride_weights
-        )  # fmt: skip
+        part = self.ranks.shard(len(self.videos))
+        spans = RowSpans.whole(self.rows[part], self.videos[part])
+        own = score_videos(adapter, text, self.source, spans, self.settings.clip_sampling)
         gathered = self.ranks.gather(torch.from_numpy(own).to(self.ranks.device), len(self.videos))
         scores = gathered.cpu().numpy()  # (V, C)
         true = scores[np.arange(len(scores)), self.labels]
@@ -84,13 +80,12 @@ class RetrievalValidator:
     def score(self, adapter: nn.Module) -> Score:
         """Returns R@1 of the sentences among the videos kept back, and the loss of the videos among the sentences."""
         assert isinstance(adapter, Adapter)
-        captioned, settings = self.captioned, self.settings
+        captioned = self.captioned
         texts, own = np.unique(captioned.text_of[captioned.first_captions[self.videos]], return_inverse=True)
         text = self.text_side.features(adapter, texts)  # (C, D)
-        part = self.videos[self.ranks.part(len(self.videos))]
-        pooled = pool_videos(
-            adapter, self.source, part, captioned.rows[part], CLIPS, settings.strides, settings.stride_weights, self.ranks.device
-        )  # fmt: skip
+        part = self.videos[self.ranks.shard(len(self.videos))]
+        spans = RowSpans.whole(captioned.rows[part], part)
+        pooled = pool_videos(adapter, self.source, spans, self.settings.clip_sampling, self.ranks.device)
         video = self.ranks.gather(pooled, len(self.videos))  # (V, D)
         of = corpus(text.cpu().numpy(), video.cpu().numpy(), own, np.arange(len(self.videos)))
         found = text_to_video(of, plain(of))

@@ -12,7 +12,7 @@ from featx.manifest.videos import Manifest, read_manifest
 from featx.store.reader import FeatureStore
 
 from ..adapter.cost import FLOAT_BYTES
-from ..adapter.dry_run import Report
+from ..adapter.dry_run import DryRunReport
 from ..adapter.inputs import choose_seen
 from .inputs import list_videos
 from .settings import ProposalSettings, config_of
@@ -20,9 +20,9 @@ from .settings import ProposalSettings, config_of
 USUAL_WIDTH = 512  # of ViT-B/16's features, where there is no store to ask
 
 
-def dry_run_proposals(settings: ProposalSettings) -> Report:
+def dry_run_proposals(settings: ProposalSettings) -> DryRunReport:
     """Says what a run with these settings would be. Nothing is learned or written."""
-    report = Report()
+    report = DryRunReport()
     for name, value in settings.model_dump(mode="json").items():
         report.lines.append(f"{name} = {json.dumps(value)}")
     store = report.attempt(lambda: FeatureStore(settings.store))
@@ -39,23 +39,23 @@ def dry_run_proposals(settings: ProposalSettings) -> Report:
     width = store.header.fingerprint.width if store else USUAL_WIDTH
     with torch.device("meta"):  # shapes only: counting costs nothing
         detector = Detector(config_of(settings), width)
-        features = torch.zeros(settings.batch, longest, width)
+        features = torch.zeros(settings.batch_size, longest, width)
         counter = FlopCounterMode(display=False)
         with counter:
-            levels = detector(features, torch.ones(settings.batch, longest, dtype=torch.bool))
+            levels = detector(features, torch.ones(settings.batch_size, longest, dtype=torch.bool))
             sum(level.logits.sum() + level.distances.sum() for level in levels).backward()
     learned = detector.parameter_count()
     points = sum(-(-longest // stride) for stride in detector.config.strides)
     report.lines += [
         f"# {learned:,} learned parameters, {4 * learned * FLOAT_BYTES / 2**20:,.0f} MiB with gradient and moments",
-        f"# a step of {settings.batch} videos of {longest} steps ({points} points): "
+        f"# a step of {settings.batch_size} videos of {longest} steps ({points} points): "
         f"{counter.get_total_flops() / 1e9:.1f} GFLOP",
     ]
     return report
 
 
 def _look_at_videos(
-    settings: ProposalSettings, store: FeatureStore, manifest: Manifest, report: Report
+    settings: ProposalSettings, store: FeatureStore, manifest: Manifest, report: DryRunReport
 ) -> int | None:
     """Notes how many videos there are; returns the steps of the longest training sequence."""
     found = report.attempt(lambda: list_videos(store, manifest, settings))

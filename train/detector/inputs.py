@@ -19,7 +19,6 @@ from featx.store.reader import FeatureStore
 
 from ..adapter.inputs import choose_seen
 from ..adapter.sampler import keep_back
-from ..engine.settings import MAY_CHANGE
 from .settings import ProposalSettings, config_of
 
 
@@ -154,7 +153,7 @@ def identity(settings: ProposalSettings, inputs: ProposalInputs) -> dict[str, An
         ]
     ).encode()
     return {
-        "settings": settings.model_dump(mode="json", exclude=MAY_CHANGE),
+        "settings": settings.lasting(),
         "features": inputs.store.header.fingerprint.model_dump(),
         "classes": inputs.manifest.header.classes,
         "videos": len(inputs.videos),

@@ -11,9 +11,9 @@ import torch
 from featx.files.lock import locked
 from featx.localisation.detector import DETECTOR_FILE, DetectorHeader, read_detector_header, save_detector
 
-from ..engine.claims import check_claim
-from ..engine.loop import Loop, Parts
+from ..engine.loop import Loop, LoopComponents
 from ..engine.ranks import Ranks, join_ranks
+from ..engine.run_context import RunContext
 from ..engine.run_folder import (
     MISSING_LIST,
     VALIDATION_LIST,
@@ -22,6 +22,7 @@ from ..engine.run_folder import (
     last_of,
     list_videos,
 )
+from ..engine.run_identity import check_identity
 from ..engine.stopwatch import Stopwatch
 from ..engine.summary import Summary, read_summary, write_summary
 from .inputs import ProposalInputs, identity, prepare
@@ -51,37 +52,37 @@ def train_proposals(
     with join_ranks(settings.device) as ranks, locked(run, "run", ranks.first):
         if fresh and ranks.first:
             clear(run)
-        ranks.agree(None)  # nobody looks into the folder before it is cleared
-        if ranks.agree((run / DETECTOR_FILE).exists()) and (summary := _finished(settings, run)):
+        ranks.broadcast(None)  # nobody looks into the folder before it is cleared
+        if ranks.broadcast((run / DETECTOR_FILE).exists()) and (summary := _finished(settings, run)):
             return summary
-        return _learn(settings, prepare(settings), run, ranks, say if ranks.first else lambda line: None)
+        context = RunContext(run, ranks, say if ranks.first else lambda line: None)
+        return _learn(settings, prepare(settings), context)
 
 
 def _finished(settings: ProposalSettings, run: Path) -> Summary | None:
     """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_detector_header(run / DETECTOR_FILE), read_summary(run)
-    further = check_finished(run, header.settings, settings.model_dump(mode="json"))
+    further = check_finished(run, header.settings, settings)
     about = identity(settings, prepare(settings))
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
     # Settings are compared above: with more steps they differ, and the rest still has to be the same.
-    check_claim(run, "a finished run", then | {"settings": about["settings"]}, about)
+    check_identity(run, "a finished run", then | {"settings": about["settings"]}, about)
     return None if further else summary
 
 
-def _learn(
-    settings: ProposalSettings, inputs: ProposalInputs, run: Path, ranks: Ranks, say: Callable[[str], None]
-) -> Summary:
+def _learn(settings: ProposalSettings, inputs: ProposalInputs, context: RunContext) -> Summary:
+    run, ranks = context.folder, context.ranks
     kept = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
         list_videos(run / VALIDATION_LIST, [inputs.videos[index].id for index in kept])
         list_videos(run / MISSING_LIST, inputs.missing)
     if inputs.idle:
-        say(
+        context.say(
             f"{len(inputs.idle)} videos show nothing that is learned and are left out, '{inputs.idle[0]}' first"
         )
     about = identity(settings, inputs)
-    loop = Loop(settings, make_parts(settings, inputs, ranks), run, about, say)
+    loop = Loop(settings, make_components(settings, inputs, ranks), run, about, context.say)
     loop.resume()
     loop.run()
     progress = loop.progress
@@ -107,7 +108,7 @@ def _learn(
     return summary
 
 
-def make_parts(settings: ProposalSettings, inputs: ProposalInputs, ranks: Ranks) -> Parts:
+def make_components(settings: ProposalSettings, inputs: ProposalInputs, ranks: Ranks) -> LoopComponents:
     """Returns what the loop of a run is made of."""
     detector = inputs.detector.to(ranks.device)
     source = StepSource(inputs.store, inputs.videos, settings.feature_memory_gib, ranks.neighbours)
@@ -120,7 +121,7 @@ def make_parts(settings: ProposalSettings, inputs: ProposalInputs, ranks: Ranks)
     step = ProposalStep(detector, ranks, settings.label_smoothing, settings.loss_weight, watch)
     sampler = PartSampler(
         settings.seed,
-        settings.batch,
+        settings.batch_size,
         inputs.videos,
         learned,
         settings.longest,
@@ -128,7 +129,7 @@ def make_parts(settings: ProposalSettings, inputs: ProposalInputs, ranks: Ranks)
         settings.drop_path,
     )
     kept = np.flatnonzero(inputs.kept_back)
-    return Parts(
+    return LoopComponents(
         learned=detector,
         step=step,
         loader=ProposalLoader(

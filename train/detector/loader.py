@@ -14,7 +14,7 @@ from featx.localisation.detector_config import DetectorConfig
 from ..adapter.loader import read_ahead
 from ..engine.ranks import Ranks
 from .inputs import GridVideo
-from .sampler import SHORTEST_CUT, Draw, PartSampler, cut
+from .sampler import SHORTEST_CUT, PartDraw, PartSampler, cut
 from .source import StepSource
 from .targets import Targets, targets_of
 
@@ -58,7 +58,7 @@ class ProposalLoader:
         self._sampler = sampler
         self._config = config
         self._centre_radius = centre_radius
-        self._own = ranks.part(sampler.batch)
+        self._own = ranks.shard(sampler.batch)
         self._device = ranks.device
         self._workers = workers
 
@@ -72,12 +72,12 @@ class ProposalLoader:
         videos = self._sampler.videos
         all_targets = targets_of_parts(self._config, videos, draw, self._centre_radius)
         learning = max(int(sum(targets.score.sum() for targets in all_targets)), 1)
-        mine = Draw(draw.videos[own], draw.first[own], draw.steps[own], draw.keep[:, own])
+        mine = PartDraw(draw.videos[own], draw.first[own], draw.steps[own], draw.keep[:, own])
         return pad(self.source, mine, all_targets[own], learning, self._config, self._device)
 
 
 def targets_of_parts(
-    config: DetectorConfig, videos: Sequence[GridVideo], draw: Draw, centre_radius: float
+    config: DetectorConfig, videos: Sequence[GridVideo], draw: PartDraw, centre_radius: float
 ) -> list[Targets]:
     """Returns what the points of each part of a draw should say."""
     found = []
@@ -91,7 +91,7 @@ def targets_of_parts(
 
 def pad(
     source: StepSource,
-    draw: Draw,
+    draw: PartDraw,
     targets: Sequence[Targets],
     learning: int,
     config: DetectorConfig,

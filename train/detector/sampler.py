@@ -16,7 +16,7 @@ SHORTEST_CUT = 0.5  # a segment of which less is left is no longer learned: Acti
 
 
 @dataclass(frozen=True)
-class Draw:
+class PartDraw:
     """One step's parts of videos.
 
     Attributes:
@@ -54,14 +54,14 @@ class PartSampler:
     branches: int
     drop_path: float
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> PartDraw:
         """Returns what step 1, 2, … sees."""
         chosen = self.learned[order(self.seed, len(self.learned), (step - 1) * self.batch, self.batch)]
         rng = np.random.default_rng([self.seed, PARTS, step])
         first, steps = np.array([self._part(rng, self.videos[video]) for video in chosen]).T
         paths = np.random.default_rng([self.seed, PATHS, step]).random((self.branches, self.batch))
         keep = (paths >= self.drop_path) / (1 - self.drop_path)
-        return Draw(chosen, first, steps, keep.astype(np.float32))
+        return PartDraw(chosen, first, steps, keep.astype(np.float32))
 
     def _part(self, rng: np.random.Generator, video: GridVideo) -> tuple[int, int]:
         """Draws a part that holds the middle of one of the segments."""
@@ -85,4 +85,5 @@ def cut(spans: np.ndarray, first: int, steps: int, least: float) -> np.ndarray:
     """
     left = np.clip(spans, first - 0.5, first + steps - 0.5)  # the outer edges of its steps
     length, before = left[:, 1] - left[:, 0], spans[:, 1] - spans[:, 0]
-    return left[(length > 0) & (length >= least * before)] - first
+    kept: np.ndarray = left[(length > 0) & (length >= least * before)] - first
+    return kept

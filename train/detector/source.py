@@ -20,7 +20,7 @@ class StepSource:
     """Features of the steps of some videos; safe to use from several threads.
 
     Attributes:
-        where: Where they are, for people.
+        location: Where they are, for people.
         reads: Whether asking waits for a disk.
     """
 
@@ -42,7 +42,7 @@ class StepSource:
         needed = steps * fingerprint.width * np.dtype(fingerprint.dtype).itemsize
         allowed = free_memory_bytes() // sharers if budget_gib is None else int(budget_gib * 2**30)
         self.reads = needed > allowed
-        self.where = "the store" if self.reads else "memory"
+        self.location = "the store" if self.reads else "memory"
         self._kept = (
             []
             if self.reads

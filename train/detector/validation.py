@@ -17,7 +17,7 @@ from ..engine.ranks import Ranks
 from ..engine.score import Score
 from .inputs import GridVideo
 from .loader import pad, targets_of_parts
-from .sampler import Draw
+from .sampler import PartDraw
 from .settings import ProposalSettings
 from .source import StepSource
 from .step import ProposalStep
@@ -50,7 +50,7 @@ class RecallValidator:
         """Returns average recall (tIoU .5:.05:.95) with `keep` proposals of a video, and the loss on whole videos."""
         detector = adapter
         assert isinstance(detector, Detector)
-        own = self.kept[self.ranks.part(len(self.kept))]
+        own = self.kept[self.ranks.shard(len(self.kept))]
         rows = [self._score_video(detector, int(index)) for index in own]
         table = torch.tensor(rows, dtype=torch.float64, device=self.ranks.device).reshape(len(own), 3)
         recalls, segments, losses = self.ranks.gather(table, len(self.kept)).cpu().numpy().T
@@ -74,7 +74,7 @@ class RecallValidator:
 
     def _loss(self, detector: Detector, index: int) -> float:
         steps = min(self.videos[index].grid.steps, self.settings.longest)
-        whole = Draw(np.array([index]), np.array([0]), np.array([steps]), np.ones((0, 1), np.float32))
+        whole = PartDraw(np.array([index]), np.array([0]), np.array([steps]), np.ones((0, 1), np.float32))
         config = detector.config
         targets = targets_of_parts(config, self.videos, whole, self.settings.centre_radius)
         learning = max(int(targets[0].score.sum()), 1)

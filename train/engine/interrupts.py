@@ -9,8 +9,8 @@ from typing import Any
 from featx.signals import STOPPING
 
 
-class StopWhenAsked:
-    """While it is entered, the first signal only sets ``asked``."""
+class GracefulStop:
+    """While it is entered, the first signal only sets ``requested``."""
 
     def __init__(self, one_of_several: bool) -> None:
         """Prepares for one of several ranks, or for the only process.
@@ -21,14 +21,14 @@ class StopWhenAsked:
         """
         self._one_of_several = one_of_several
         self._before: dict[int, Any] = {}
-        self.asked = False
+        self.requested = False
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self.asked and not self._one_of_several:
+        if self.requested and not self._one_of_several:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
-    def __enter__(self) -> StopWhenAsked:
+    def __enter__(self) -> GracefulStop:
         if threading.current_thread() is not threading.main_thread():
             return self  # signals never arrive there
         for number in STOPPING:

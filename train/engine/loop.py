@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from featx.errors import FeatxError, Interrupted
-from featx.output.progress import Progress as ShownProgress
+from featx.output.progress import Progress
 
 from .checkpoint import Checkpoint, Checkpoints, optimiser_tensors, restore_optimiser
-from .interrupts import StopWhenAsked
+from .interrupts import GracefulStop
 from .ranks import Ranks
+from .run_identity import differing, may_go_further, some_of, with_current_names
 from .run_log import RunLog
 from .schedule import rate_at
 from .score import Score, Scorer
@@ -26,7 +27,7 @@ from .stopwatch import Stopwatch
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """How far a run has come.
 
     Attributes:
@@ -46,11 +47,11 @@ class Progress:
     ended_early: bool = False
 
 
-class Step(Protocol):
+class TrainingStep(Protocol):
     """Computes the gradients of what is learned."""
 
     def gradients(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Leaves the gradients in the parameters; returns the loss, and how right it was (`Parts.measure`)."""
+        """Leaves the gradients in the parameters; returns the loss, and how right it was (`LoopComponents.measure`)."""
         ...
 
     def clip(self, norm: float) -> None:
@@ -58,17 +59,17 @@ class Step(Protocol):
         ...
 
 
-class Where(Protocol):
-    """Where features are kept, for people."""
+class FeatureSource(Protocol):
+    """Says where features are kept, for people."""
 
-    where: str
+    location: str
 
 
-class Batches(Protocol):
-    """Gives each step what its `Step` wants to see."""
+class BatchLoader(Protocol):
+    """Gives each step what its `TrainingStep` wants to see."""
 
     @property
-    def source(self) -> Where:
+    def source(self) -> FeatureSource:
         """Features."""
         ...
 
@@ -78,7 +79,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
-class Parts:
+class LoopComponents:
     """What a loop is made of.
 
     Attributes:
@@ -88,12 +89,12 @@ class Parts:
         validator: Chooses the best step; None to take the last.
         ranks: That learn together.
         watch: Measures.
-        measure: What `Step.gradients` returns beside the loss, for the log.
+        measure: What `TrainingStep.gradients` returns beside the loss, for the log.
     """
 
     learned: nn.Module
-    step: Step
-    loader: Batches
+    step: TrainingStep
+    loader: BatchLoader
     validator: Scorer | None
     ranks: Ranks
     watch: Stopwatch
@@ -106,7 +107,7 @@ class Loop:
     def __init__(
         self,
         settings: LearnSettings,
-        parts: Parts,
+        components: LoopComponents,
         run: Path,
         identity: dict[str, Any],
         say: Callable[[str], None],
@@ -115,24 +116,24 @@ class Loop:
 
         Args:
             settings: Of the run.
-            parts: What it is made of.
+            components: What it is made of.
             run: The run's folder.
             identity: What a checkpoint must have been made with to be gone on from.
             say: Prints a line for the user.
         """
         self._settings = settings
-        self._parts = parts
+        self._components = components
         self._run = run
         self._identity = identity
         self._say = say
         self._checkpoints = Checkpoints(run)
         self._optimiser = torch.optim.AdamW(
-            parts.learned.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+            components.learned.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self._mean = copy.deepcopy(parts.learned) if settings.ema else None
+        self._mean = copy.deepcopy(components.learned) if settings.ema else None
         self._best: dict[str, Tensor] = {}
         self._unchecked: list[tuple[int, Tensor]] = []  # losses that nobody has looked at yet
-        self.progress = Progress()
+        self.progress = RunProgress()
 
     @property
     def last(self) -> dict[str, Tensor]:
@@ -147,16 +148,16 @@ class Loop:
     @property
     def shares(self) -> dict[str, float]:
         """Each phase's share of the steps' time."""
-        return self._parts.watch.shares()
+        return self._components.watch.shares()
 
     @property
     def features_in(self) -> str:
         """Where the features are kept."""
-        return self._parts.loader.source.where
+        return self._components.loader.source.location
 
     @property
     def _evaluated(self) -> nn.Module:
-        return self._mean or self._parts.learned
+        return self._mean or self._components.learned
 
     def resume(self) -> None:
         """Goes on from the newest whole checkpoint, if there is one.
@@ -164,12 +165,12 @@ class Loop:
         Raises:
             FeatxError: If it belongs to a run with other settings or data.
         """
-        ranks = self._parts.ranks
+        ranks = self._components.ranks
         found = self._checkpoints.newest(self._say) if ranks.first else None
-        record, tensors = ranks.agree((found.record, found.tensors) if found else (None, None))
+        record, tensors = ranks.broadcast((found.record, found.tensors) if found else (None, None))
         if record is None:
             return
-        then = record["identity"]
+        then = with_current_names(record["identity"])
         if may_go_further(then["settings"], self._identity["settings"]):
             then = {**then, "settings": {**then["settings"], "steps": self._settings.steps}}
         differences = differing(then, self._identity)
@@ -179,16 +180,16 @@ class Loop:
                 "again, choose another --to, or start over with --fresh"
             )
         checkpoint = Checkpoint(record, tensors)
-        self._parts.learned.load_state_dict(checkpoint.under("adapter"))
+        self._components.learned.load_state_dict(checkpoint.under("adapter"))
         restore_optimiser(self._optimiser, checkpoint.under("optimiser"))
         if self._mean is not None:
             self._mean.load_state_dict(checkpoint.under("mean"))
         self._best = checkpoint.under("best")
         progress = record["progress"]
-        self.progress = Progress(
+        self.progress = RunProgress(
             **progress | {"best": Score(**progress["best"]) if progress["best"] else None}
         )
-        self._parts.watch.seconds = record["phases"]
+        self._components.watch.seconds = record["phases"]
         self._say(f"{self._run}: going on after step {self.progress.step} of {self._settings.steps}")
         threads = torch.get_num_threads()
         if record.get("threads", threads) != threads:  # files of before do not say
@@ -204,30 +205,32 @@ class Loop:
             Interrupted: After Ctrl-C or SIGTERM; the state is saved.
             FeatxError: If the loss, or what is learned, is no longer a number.
         """
-        settings, parts, progress = self._settings, self._parts, self.progress
+        settings, components, progress = self._settings, self._components, self.progress
         if progress.step:
             self._check_weights()
         if progress.ended_early or progress.step == settings.steps:
             return
-        log = RunLog(self._run, progress.step) if parts.ranks.first else None
+        log = RunLog(self._run, progress.step) if components.ranks.first else None
         saved_at, began = time.monotonic(), time.monotonic() - progress.seconds
-        batches = parts.loader.batches(progress.step + 1, settings.steps)
-        quiet = settings.quiet or not parts.ranks.first
+        batches = components.loader.batches(progress.step + 1, settings.steps)
+        quiet = settings.quiet or not components.ranks.first
         try:
             with (
-                StopWhenAsked(parts.ranks.count > 1) as stop,
-                ShownProgress(str(self._run), settings.steps, "steps", quiet, done=progress.step) as shown,
+                GracefulStop(components.ranks.count > 1) as stop,
+                Progress(str(self._run), settings.steps, "steps", quiet, done=progress.step) as shown,
             ):
                 for step in range(progress.step + 1, settings.steps + 1):
-                    parts.watch.begin(step)
-                    with parts.watch.phase("loader"):
+                    components.watch.begin(step)
+                    with components.watch.phase("loader"):
                         batch = next(batches)
-                    loss, accuracy = parts.step.gradients(batch)
-                    with parts.watch.phase("exchange"):
-                        stopping = parts.ranks.sum_gradients(list(parts.learned.parameters()), stop.asked)
-                    with parts.watch.phase("optimiser"):
+                    loss, accuracy = components.step.gradients(batch)
+                    with components.watch.phase("exchange"):
+                        stopping = components.ranks.sum_gradients(
+                            list(components.learned.parameters()), stop.requested
+                        )
+                    with components.watch.phase("optimiser"):
                         rate = self._update(step)
-                    parts.watch.end()
+                    components.watch.end()
                     self._unchecked.append((step, loss))
                     progress.step, progress.seconds = step, time.monotonic() - began
                     if step % settings.log_every == 0 or step in (1, settings.steps):
@@ -236,9 +239,11 @@ class Loop:
                             self._write_line(log, step, loss.item(), accuracy.item(), rate)
                     if shown.is_due:
                         shown.show(step, f"loss {loss.item():.4g}")
-                    if parts.validator and (step % settings.validate_every == 0 or step == settings.steps):
+                    if components.validator and (
+                        step % settings.validate_every == 0 or step == settings.steps
+                    ):
                         self._check_numbers()
-                        self._validate(parts.validator, log)
+                        self._validate(components.validator, log)
                     due = settings.checkpoint_steps and step % settings.checkpoint_steps == 0
                     if due or stopping or time.monotonic() - saved_at >= settings.checkpoint_seconds:
                         self._check_numbers()
@@ -267,18 +272,18 @@ class Loop:
             self._checkpoints.clear()
 
     def _update(self, step: int) -> float:
-        settings, parts = self._settings, self._parts
-        rate = rate_at(step, settings.rate, settings.steps, settings.warmup, settings.schedule)
+        settings, components = self._settings, self._components
+        rate = rate_at(step, settings.learning_rate, settings.steps, settings.warmup, settings.schedule)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         if settings.clip_norm:
-            parts.step.clip(settings.clip_norm)
+            components.step.clip(settings.clip_norm)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._mean is not None:
             decay = min(settings.ema, step / (step + 9))  # the first steps' mean would be the random start
             with torch.no_grad():
-                for mean, value in zip(self._mean.parameters(), parts.learned.parameters(), strict=True):
+                for mean, value in zip(self._mean.parameters(), components.learned.parameters(), strict=True):
                     mean.lerp_(value, 1 - decay)
         return rate
 
@@ -289,12 +294,12 @@ class Loop:
         for (step, loss), good in zip(losses, finite, strict=True):
             if not good:
                 raise FeatxError(
-                    f"step {step}: the loss is {loss.item()}; lower --rate, or set --clip-norm 1"
+                    f"step {step}: the loss is {loss.item()}; lower --learning-rate, or set --clip-norm 1"
                 )
         self._check_weights()
 
     def _check_weights(self) -> None:
-        modules = [self._parts.learned, *([] if self._mean is None else [self._mean])]
+        modules = [self._components.learned, *([] if self._mean is None else [self._mean])]
         tensors = [(name, value) for module in modules for name, value in module.state_dict().items()]
         finite = torch.stack([value.isfinite().all() for _, value in tensors]).tolist()
         broken = sorted({name for (name, _), good in zip(tensors, finite, strict=True) if not good})
@@ -302,13 +307,15 @@ class Loop:
             names = some_of([f"'{name}'" for name in broken], most=3)
             raise FeatxError(
                 f"step {self.progress.step}: its update left numbers that are not finite ({names}), and nothing of it is "
-                "saved; lower --rate, or set --clip-norm 1"
+                "saved; lower --learning-rate, or set --clip-norm 1"
             )
 
     def _write_line(self, log: RunLog, step: int, loss: float, accuracy: float, rate: float) -> None:
-        shares = {f"share_{name}": share for name, share in self._parts.watch.shares().items()}
+        shares = {f"share_{name}": share for name, share in self._components.watch.shares().items()}
         seconds = round(self.progress.seconds, 3)
-        log.write(step, loss=loss, **{self._parts.measure: accuracy}, rate=rate, seconds=seconds, **shares)
+        log.write(
+            step, loss=loss, **{self._components.measure: accuracy}, rate=rate, seconds=seconds, **shares
+        )
 
     def _validate(self, validator: Scorer, log: RunLog | None) -> None:
         progress, adapter = self.progress, self._evaluated
@@ -324,7 +331,7 @@ class Loop:
 
     def _save(self) -> None:
         groups = {
-            "adapter": self._parts.learned.state_dict(),
+            "adapter": self._components.learned.state_dict(),
             "optimiser": optimiser_tensors(self._optimiser),
             "mean": self._mean.state_dict() if self._mean is not None else {},
             "best": self._best,
@@ -333,31 +340,7 @@ class Loop:
         record = {
             "identity": self._identity,
             "progress": asdict(self.progress),
-            "phases": self._parts.watch.seconds,
+            "phases": self._components.watch.seconds,
             "threads": torch.get_num_threads(),
         }
         self._checkpoints.save(self.progress.step, Checkpoint(record, tensors))
-
-
-def may_go_further(then: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Tells whether settings ask for more steps than there were, and their rates do not depend on how many there are."""
-    more = then.get("steps", 0) < now.get("steps", 0)
-    return more and now.get("schedule") != "cosine"  # it falls to 0 over all steps
-
-
-def differing(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Returns ``name: then, now`` for every entry that differs, those of nested dictionaries by their own names."""
-    differences = []
-    for name in sorted(then.keys() | now.keys()):
-        before, after = then.get(name), now.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            differences += differing(before, after)
-        elif before != after:
-            differences.append(f"{name} was {before}, is {after}")
-    return differences
-
-
-def some_of(differences: list[str], most: int = 5) -> str:
-    """Returns the first differences as one phrase, and how many there are more."""
-    more = len(differences) - most
-    return "; ".join(differences[:most]) + (f"; and {more} more" if more > 0 else "")

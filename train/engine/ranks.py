@@ -31,7 +31,7 @@ class LostRank(FeatxError):
     """Another rank is gone: what this one says of it is not the reason."""
 
 
-def parts(count: int, pieces: int) -> list[slice]:
+def shards(count: int, pieces: int) -> list[slice]:
     """Divides ``count`` things into consecutive parts that differ by one at most, the larger ones first."""
     small, more = divmod(count, pieces)
     bounds = [piece * small + min(piece, more) for piece in range(pieces + 1)]
@@ -52,9 +52,9 @@ class Ranks:
         """Whether this rank is the one that writes files."""
         return self.rank == 0
 
-    def part(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """Returns this rank's part of ``count`` things."""
-        return parts(count, self.count)[self.rank]
+        return shards(count, self.count)[self.rank]
 
     def gather(self, own: Tensor, count: int) -> Tensor:
         """Puts the ranks' parts of (count, ...) together again, without a gradient."""
@@ -67,7 +67,7 @@ class Ranks:
         with self._contact():
             dist.all_gather_into_tensor(all_padded, padded)
         each = all_padded.split(longest)
-        return torch.cat([each[rank][: p.stop - p.start] for rank, p in enumerate(parts(count, self.count))])
+        return torch.cat([each[rank][: p.stop - p.start] for rank, p in enumerate(shards(count, self.count))])
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter], stop: bool) -> bool:
         """Adds up the ranks' gradients, in place; whether any rank wants to stop travels along.
@@ -87,7 +87,7 @@ class Ranks:
             parameter.grad = total.view_as(parameter)
         return bool(flag.item())
 
-    def agree(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Returns the first rank's value, on every rank."""
         if self.count == 1:
             return value

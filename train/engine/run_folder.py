@@ -10,10 +10,11 @@ from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.localisation.detector import DETECTOR_FILE
 from featx.model.adapter import ADAPTER_FILE
+from featx.settings import MAY_CHANGE
 
 from .checkpoint import Checkpoints
-from .loop import differing, may_go_further, some_of
-from .settings import MAY_CHANGE
+from .run_identity import differing, may_go_further, some_of
+from .settings import LearnSettings
 
 VALIDATION_LIST = "validation.txt"
 EPISODES_FILE = "episodes.json"  # says that a folder holds a run over episodes, and which
@@ -42,33 +43,29 @@ def list_videos(file: Path, ids: list[str]) -> None:
         file.unlink(missing_ok=True)
 
 
-def goes_further(run: Path, then: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Tells whether a finished run is only to be given more steps, and has kept what it can go on from.
-
-    Args:
-        run: The folder.
-        then: Settings that its run had.
-        now: Those that are asked for.
-    """
-    known = [name for name in then.keys() | now.keys() if name not in MAY_CHANGE and name != "steps"]
-    same = all(then.get(name) == now.get(name) for name in known)
-    return same and may_go_further(then, now) and bool(Checkpoints(run).files())
-
-
-def check_finished(run: Path, then: dict[str, Any], now: dict[str, Any]) -> bool:
+def check_finished(run: Path, then: dict[str, Any], settings: LearnSettings) -> bool:
     """Refuses a folder that holds a finished run with other settings; tells whether it is to be given more steps.
 
+    It can be given more where it has kept what it can go on from.
+
     Args:
         run: The folder.
         then: Settings that its run had.
-        now: Those that are asked for.
+        settings: Those that are asked for.
 
     Raises:
         FeatxError: Naming the differences.
     """
-    if goes_further(run, then, now):
+    ignored = settings.marked(MAY_CHANGE)
+    before, now = (
+        {name: value for name, value in some.items() if name not in ignored}
+        for some in (settings.with_current_names(then), settings.model_dump(mode="json"))
+    )
+    differences = differing(before, now)
+    if differences == differing({"steps": before.get("steps")}, {"steps": now["steps"]}) and (
+        may_go_further(before, now) and Checkpoints(run).files()
+    ):
         return True
-    differences = differing(*({k: v for k, v in some.items() if k not in MAY_CHANGE} for some in (then, now)))
     if differences:
         raise FeatxError(
             f"{run}: holds a finished run with other settings ({some_of(differences)}); choose another --to, or "

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from featx.settings import Settings
+from featx.settings import MAY_CHANGE, Mark, Settings
 
 from .schedule import Schedule
+
+SAME_IN_ALL_CELLS = Mark("no grid of a sweep may change it")
+OF_ONE_RUN = Mark("the runs of one cell of a sweep differ in it")
 
 
 class LearnSettings(Settings):
     """What every task has: data, optimiser, choice of the best step, and how it runs."""
 
+    former_names: ClassVar = {"batch": "batch_size", "rate": "learning_rate"}
+
     # what is learned from
-    store: Path = Field(description="Feature store, made by featx extract.")
-    manifest: Path = Field(description="Manifest with labels and splits (.jsonl).")
-    train_split: str = Field("train", description="Split of the manifest that is learned from.")
-    class_split: Path | None = Field(
+    store: Annotated[Path, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
+        description="Feature store, made by featx extract."
+    )
+    manifest: Annotated[Path, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
+        description="Manifest with labels and splits (.jsonl)."
+    )
+    train_split: Annotated[str, SAME_IN_ALL_CELLS] = Field(
+        "train", description="Split of the manifest that is learned from."
+    )
+    class_split: Annotated[Path | None, SAME_IN_ALL_CELLS, OF_ONE_RUN] = Field(
         None, description="Open-set: class-splits file (.jsonl); only its seen classes are learned."
     )
-    class_split_name: str | None = Field(None, description="Which of its splits, such as split_0.")
-    seen_list: Path | None = Field(
+    class_split_name: Annotated[str | None, SAME_IN_ALL_CELLS, OF_ONE_RUN] = Field(
+        None, description="Which of its splits, such as split_0."
+    )
+    seen_list: Annotated[Path | None, SAME_IN_ALL_CELLS] = Field(
         None, description="Instead of it: text file of the classes that are learned, one a line."
     )
 
     # how it is learned
     steps: int = Field(1100, ge=1, description="Optimiser steps.")
-    batch: int = Field(64, ge=1, description="Clips in a step, over all devices.")
-    rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
+    batch_size: int = Field(64, ge=1, description="Clips in a step, over all devices.")
+    learning_rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
     schedule: Schedule = Field(
         "constant",
         description="The learning rate after warm-up: constant, down to 0 along a cosine, or that of the authors' released "
@@ -44,7 +58,9 @@ class LearnSettings(Settings):
         lt=1,
         description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
     )
-    seed: int = Field(0, ge=0, description="Seed of everything random.")
+    seed: Annotated[int, SAME_IN_ALL_CELLS, OF_ONE_RUN] = Field(
+        0, ge=0, description="Seed of everything random."
+    )
 
     # which step's adapter is kept
     validation: float = Field(
@@ -62,25 +78,35 @@ class LearnSettings(Settings):
     )
 
     # how it runs: nothing below changes what is learned, but for rounding
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
-    devices: int = Field(
+    device: Annotated[str, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
+        "auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one."
+    )
+    devices: Annotated[int, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         1, ge=1, description="Processes, each with a GPU of its own (or a share of the CPU)."
     )
-    feature_memory_gib: float | None = Field(
+    feature_memory_gib: Annotated[float | None, MAY_CHANGE] = Field(
         None, ge=0, description="Memory that features may take; without it half of what is free."
     )
-    workers: int = Field(
+    workers: Annotated[int, MAY_CHANGE] = Field(
         2, ge=1, description="Threads that read features ahead when they do not fit in memory."
     )
-    log_every: int = Field(20, ge=1, description="Steps between two lines of the log.")
-    checkpoint_steps: int = Field(0, ge=0, description="Steps between two checkpoints; 0: by time only.")
-    checkpoint_seconds: float = Field(300.0, gt=0, description="Seconds between two checkpoints.")
-    keep_state: bool = Field(
+    log_every: Annotated[int, MAY_CHANGE] = Field(20, ge=1, description="Steps between two lines of the log.")
+    checkpoint_steps: Annotated[int, MAY_CHANGE] = Field(
+        0, ge=0, description="Steps between two checkpoints; 0: by time only."
+    )
+    checkpoint_seconds: Annotated[float, MAY_CHANGE] = Field(
+        300.0, gt=0, description="Seconds between two checkpoints."
+    )
+    keep_state: Annotated[bool, MAY_CHANGE] = Field(
         True,
         description="Keep the last step's state, so that a finished run can be given more steps: three times the size of "
         "what is learned. Not in sweeps, where it has to be asked for.",
     )
-    quiet: bool = Field(False, description="Show no progress.")
+    quiet: Annotated[bool, MAY_CHANGE] = Field(False, description="Show no progress.")
+
+    def lasting(self) -> dict[str, Any]:
+        """Returns what must be the same for a run to be the same, as JSON."""
+        return self.model_dump(mode="json", exclude=self.marked(MAY_CHANGE))
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> LearnSettings:
@@ -95,10 +121,3 @@ class LearnSettings(Settings):
         if self.warmup >= self.steps:
             raise ValueError(f"warmup={self.warmup} must be less than steps={self.steps}")
         return self
-
-
-# An interrupted run may go on with other values of these; where the data lie is compared by content instead.
-MAY_CHANGE = {
-    "store", "manifest", "episodes", "proposals", "keep_adapters", "model", "device", "devices", "feature_memory_gib", "workers", "compile", "recompute",
-    "log_every", "checkpoint_steps", "checkpoint_seconds", "keep_state", "quiet",
-}  # fmt: skip

@@ -20,7 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 @with_options(TrainSettings)
-def sweep(
+def sweep(  # typer makes an option of every parameter
     recipe: Annotated[
         Path,
         typer.Argument(
@@ -60,7 +60,7 @@ def sweep(
 
     An interrupted sweep goes on when the same command is given again, and a folder may be given further cells.
     """
-    from .run import read_grid
+    from .plan import GivenSettings, ProposalSource, SweepPlan, read_grid
     from .run import sweep as run_sweep
 
     if not grid and class_splits is None:
@@ -75,19 +75,9 @@ def sweep(
         cells = read_grid([*(grid or []), *(more or [])])
         shared, of_detector = find_recipe(recipe, "RECIPE"), find_recipe(detector, "--detector")
         assert shared is not None
-        found = run_sweep(
-            shared,
-            options,
-            set or [],
-            cells,
-            seeds,
-            split,
-            to,
-            say,
-            class_splits,
-            of_detector,
-            test_proposals,
-        )
+        given = GivenSettings(shared, options, set or [])
+        source = ProposalSource(of_detector, test_proposals)
+        found = run_sweep(SweepPlan(given, cells, seeds, split, source, class_splits), to, say)
     kind = "open-set" if class_splits is not None else "ablation"
     if found[0].localisation is not None:
         kind = "localisation-open" if class_splits is not None else "localisation-closed"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from featx.errors import FeatxError
 from featx.features.dataset import StoredParts, known_pts, present_videos, row_reader, timed_rows
 from featx.localisation.detector import DETECTOR_FILE, Detector, load_detector
 from featx.localisation.fuse import class_probabilities
@@ -31,87 +28,57 @@ from featx.model.adapter import Adapter
 from featx.scoring.results import Videos
 from featx.settings import gather
 
-from ..adapter.inputs import Basis
+from ..adapter.inputs import SharedResources
+from ..adapter.scoring import SplitScores
 from ..adapter.settings import TrainSettings
-from ..adapter.validation import CLIPS
 from ..detector.learn import train_proposals
 from ..detector.settings import ProposalSettings
-from ..engine.claims import digest_of_videos
 from ..engine.ranks import Ranks
+from ..engine.run_context import RunContext
+from ..engine.run_identity import digest_of_videos
+from .plan import SweepPlan
 
 RULE = "official"
 EVERYTHING = "all"  # name of the detector that has learned all classes
 
 
-@dataclass(frozen=True)
-class ProposalSource:
-    """Where the proposals of a sweep come from: one of the two.
-
-    Attributes:
-        recipe: Of a detector, which is learned on the same classes as the adapters, once for each class split.
-        given: A proposals file, or `featx.localisation.proposals_file.GROUND_TRUTH`.
-        folder: Of the sweep; detectors and what they propose lie in its ``detectors/``.
-    """
-
-    recipe: Path | None
-    given: str | None
-    folder: Path
-
-    @property
-    def used(self) -> bool:
-        """Whether the sweep is about localisation."""
-        return self.recipe is not None or self.given is not None
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What an adapter scored: videos, metrics, and the further fields of `Results`."""
-
-    videos: Videos
-    metrics: dict[str, float]
-    about: dict[str, Any]
-
-
 def score_localisation(
     adapter: Adapter,
-    basis: Basis,
+    shared: SharedResources,
     asked: Manifest,
-    split: str,
-    source: ProposalSource,
     settings: TrainSettings,
-    ranks: Ranks,
-    say: Callable[[str], None],
-) -> Scored:
-    """Scores an adapter on a split as `featx eval` does.
+    plan: SweepPlan,
+    context: RunContext,
+) -> SplitScores:
+    """Scores an adapter on the sweep's split as `featx eval` does.
 
     Args:
         adapter: What was learned.
-        basis: What it was learned with.
+        shared: What it was learned with.
         asked: Manifest of the classes that are scored.
-        split: That is scored.
-        source: Of the proposals.
         settings: Of the run.
-        ranks: This process.
-        say: Prints a line for the user.
+        plan: Of the sweep: split and proposals.
+        context: Of the sweep.
 
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
-    truth, missing = stored_truth(basis.store, asked, split)
+    source, split, ranks = plan.proposals, plan.split, context.ranks
+    truth, missing = stored_truth(shared.store, asked, split)
     videos = [asked.by_id[video_id] for video_id in truth.video_ids]
-    given = source.given or str(_propose(source, basis, split, settings, ranks, say))
+    given = source.given or str(_propose(plan, shared, settings, context))
     flag = "--test-proposals" if source.given else "--detector"
-    proposals, _ = choose_proposals(given, flag, basis.store, truth)
-    score = _scorer(adapter, basis, asked, videos, settings, ranks)
+    proposals, _ = choose_proposals(given, flag, shared.store, truth)
+    score = _scorer(adapter, shared, asked, videos, settings, ranks)
     named = name_and_score(videos, proposals, score, truth, given, flag, PROPOSAL_WEIGHT, TOP_CLASSES, RULE)
-    return Scored(
+    return SplitScores(
         Videos(scored=len(videos), missing=missing), named.metrics, {"localisation": named.protocol}
     )
 
 
 def _scorer(
     adapter: Adapter,
-    basis: Basis,
+    shared: SharedResources,
     asked: Manifest,
     videos: list[Video],
     settings: TrainSettings,
@@ -120,53 +87,47 @@ def _scorer(
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
         plan = adapter.plan(adapter.config.texts_of(asked.header.classes)).to(ranks.device)
-        text = adapter.encode_texts(basis.tower(ranks.device), plan)  # (C, D)
+        text = adapter.encode_texts(shared.tower(ranks.device), plan)  # (C, D)
     stored = list(dict.fromkeys(video.stored_id for video in videos))
-    rows = np.array([basis.store.rows(one) for one in stored], dtype=np.int64)
-    source = basis.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
+    rows = np.array([shared.store.rows(one) for one in stored], dtype=np.int64)
+    source = shared.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
     place = {video_id: index for index, video_id in enumerate(stored)}
 
     def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-        pts = known_pts(basis.store, video.stored_id, asked) - video.part_start_s
-        how = CLIPS, settings.strides, settings.stride_weights
-        return class_probabilities(adapter, text, source, place[video.stored_id], pts, start_s, end_s, *how)
+        pts = known_pts(shared.store, video.stored_id, asked) - video.part_start_s
+        number, sampling = place[video.stored_id], settings.clip_sampling
+        return class_probabilities(adapter, text, source, number, pts, start_s, end_s, sampling)
 
     return score
 
 
-def _propose(
-    source: ProposalSource,
-    basis: Basis,
-    split: str,
-    settings: TrainSettings,
-    ranks: Ranks,
-    say: Callable[[str], None],
-) -> Path:
+def _propose(plan: SweepPlan, shared: SharedResources, settings: TrainSettings, context: RunContext) -> Path:
     """Returns the proposals file of a split, of a detector that has learned the same classes; makes both if need be."""
-    assert source.recipe is not None
+    recipe, split, ranks, say = plan.proposals.recipe, plan.split, context.ranks, context.say
+    assert recipe is not None
     name = settings.class_split_name or EVERYTHING
-    folder = source.folder / "detectors" / name
+    folder = context.folder / "detectors" / name
     file = folder / f"proposals-{split}.json"
     same = {
         key: getattr(settings, key)
         for key in ("store", "manifest", "class_split", "class_split_name", "device")
     }
-    asked = gather(ProposalSettings, source.recipe, same, [])
+    asked = gather(ProposalSettings, recipe, same, [])
     train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
-    present, missing = present_videos(basis.store, basis.whole, split)
+    present, missing = present_videos(shared.store, shared.whole, split)
     made_of = {
         "detector": hashlib.sha256((folder / DETECTOR_FILE).read_bytes()).hexdigest(),
-        "list of videos": digest_of_videos(present, basis.store),
+        "list of videos": digest_of_videos(present, shared.store),
     }
     if not file.exists() or read_proposals(file).header.settings != made_of:
         detector, header = load_detector(folder / DETECTOR_FILE)
         found = {
-            video.id: _of_video(detector.to(ranks.device), basis, video, asked, ranks.device)
+            video.id: _of_video(detector.to(ranks.device), shared, video, asked, ranks.device)
             for video in present
         }
         about = ProposalsHeader(
             made_by=str(folder),
-            data_set=basis.whole.header.name,
+            data_set=shared.whole.header.name,
             split=split,
             fingerprint=header.fingerprint,
             settings=made_of,
@@ -178,20 +139,7 @@ def _propose(
 
 
 def _of_video(
-    detector: Detector, basis: Basis, video: Video, settings: ProposalSettings, device: str
+    detector: Detector, shared: SharedResources, video: Video, settings: ProposalSettings, device: str
 ) -> Proposals:
-    first, pts = timed_rows(basis.store, basis.whole, video)
-    return propose_rows(detector, row_reader(basis.store, video, first), pts, settings, device)
-
-
-def check_source(source: ProposalSource, settings: TrainSettings) -> None:
-    """Refuses a sweep whose proposals cannot be had, before anything is learned.
-
-    Raises:
-        FeatxError: Naming the flag.
-    """
-    if settings.task != "localisation":
-        if source.recipe or source.given:
-            raise FeatxError("--detector and --test-proposals: are for task=localisation")
-    elif (source.recipe is None) == (source.given is None):
-        raise FeatxError("task=localisation: give either --detector RECIPE or --test-proposals FILE")
+    first, pts = timed_rows(shared.store, shared.whole, video)
+    return propose_rows(detector, row_reader(shared.store, video, first), pts, settings, device)

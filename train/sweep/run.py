@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from featx.errors import FeatxError, nearest
+from featx.errors import FeatxError
 from featx.features.dataset import list_labelled
 from featx.files.atomic import write_atomically
 from featx.files.digest import read_json, write_json
@@ -19,81 +18,31 @@ from featx.manifest.videos import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.output.formats import csv_text
 from featx.scoring.results import Item, Results, TrainedOn, Videos, summarise, write_results
-from featx.settings import gather
+from featx.settings import MAY_CHANGE
 
-from ..adapter.inputs import Basis
+from ..adapter.inputs import SharedResources
 from ..adapter.learn import train
 from ..adapter.scoring import results_of, score
 from ..adapter.settings import TrainSettings
-from ..engine.claims import check_claim, digest_of, digest_of_videos
-from ..engine.ranks import Ranks, join_ranks
-from ..engine.settings import MAY_CHANGE
-from .localisation import ProposalSource, check_source, score_localisation
+from ..engine.ranks import join_ranks
+from ..engine.run_context import RunContext
+from ..engine.run_identity import check_identity, digest_of, digest_of_videos
+from ..engine.settings import OF_ONE_RUN
+from .localisation import score_localisation
+from .plan import Cell, SweepPlan, SweepRun, check_source, name_of
 
-# What all cells share, or what --seeds is for.
-FIXED = {
-    "task", "store", "manifest", "train_split", "class_split", "class_split_name", "seen_list", "episodes", "model",
-    "seed", "device", "devices",
-}  # fmt: skip
-Cell = dict[str, str]
-OF_RUNS = {"seed", "class_split", "class_split_name"}  # what the runs of a cell differ in
 TABLE_FILE = "sweep.csv"
 SWEEP_FILE = "sweep.json"  # what all cells are about
 WAY_OUT = "choose another --to"
 
 
-def read_grid(words: list[str]) -> list[Cell]:
-    """Returns the cells of ``key=value,value`` words: every combination, the last key changing fastest.
-
-    Raises:
-        FeatxError: For a key that is not a setting or that no grid may change, or without values.
-    """
-    axes: list[list[tuple[str, str]]] = []
-    for word in words:
-        key, equals, values = word.partition("=")
-        if key not in TrainSettings.model_fields:
-            raise FeatxError(f"--grid {word}: unknown key '{key}'{nearest(key, TrainSettings.model_fields)}")
-        if key in FIXED:
-            raise FeatxError(f"--grid {word}: {key} is the same in all cells; see --seeds and --set")
-        some = list(dict.fromkeys(value for value in values.split(",") if value))
-        if not equals or not some or key in [axis[0][0] for axis in axes]:
-            raise FeatxError(f"--grid {word}: must be key=value,value, each key once")
-        axes.append([(key, value) for value in some])
-    return [dict(cell) for cell in product(*axes)]
-
-
-def name_of(cell: Cell) -> str:
-    """Returns the name of a cell's folder and of its results' variant."""
-    return ",".join(f"{key}={value}" for key, value in cell.items())
-
-
-def sweep(
-    recipe: Path,
-    options: dict[str, Any],
-    sets: list[str],
-    cells: list[Cell],
-    seeds: int,
-    split: str,
-    folder: Path,
-    say: Callable[[str], None],
-    class_splits: Path | None = None,
-    detector: Path | None = None,
-    test_proposals: str | None = None,
-) -> list[Results]:
+def sweep(plan: SweepPlan, folder: Path, say: Callable[[str], None]) -> list[Results]:
     """Learns and scores every cell with every seed; what an interrupted sweep finished is taken as it is.
 
     Args:
-        recipe: TOML file.
-        options: Command-line options, as for `featx train`.
-        sets: Words of ``--set``; a cell's values win over them.
-        cells: See `read_grid`.
-        seeds: Each cell is learned with seeds 0, 1, … ``seeds - 1``.
-        split: That is scored.
+        plan: What is learned and scored.
         folder: Gets a folder for each cell and seed, a results file for each cell, and `TABLE_FILE` with all cells.
         say: Prints a line for the user.
-        class_splits: Open-set: each cell is learned on the seen classes of each of these splits and scored on the unseen.
-        detector: Localisation: recipe of the detector whose proposals are scored, learned on the same classes.
-        test_proposals: Localisation: instead of it a file of proposals, or ``ground-truth``.
 
     Returns:
         One results a cell, the means over its seeds and class splits.
@@ -101,102 +50,66 @@ def sweep(
     Raises:
         FeatxError: As `featx train`; every cell's settings are checked before the first is learned.
     """
-    first = _settings(recipe, options, sets, cells[0], 0)
+    first, source = plan.first(), plan.proposals
     if first.task == "retrieval":
         raise FeatxError("featx sweep: scores classes; learn runs of task=retrieval one by one")
     if first.episodes or first.devices > 1:
         raise FeatxError("featx sweep: learns on a split and in one process; leave out episodes and devices")
-    source = ProposalSource(detector, test_proposals, folder)
     check_source(source, first)
     whole = read_manifest(first.manifest)
-    names = [one.name for one in read_class_splits(class_splits, whole).splits] if class_splits else []
-    runs = [
-        _runs(recipe, options, sets, cell, seeds, folder / name_of(cell), class_splits, names)
-        for cell in cells
-    ]
+    splits = read_class_splits(plan.class_splits, whole).splits if plan.class_splits else []
+    names = [one.name for one in splits]
+    runs = [plan.runs_of(cell, folder / name_of(cell), names) for cell in plan.cells]
     found = []
     with locked(folder, "sweep"), join_ranks(first.device) as ranks:
-        basis = Basis(first)
-        about = {
-            "scored split": split,
-            "class splits": digest_of(class_splits.read_text(encoding="utf-8")) if class_splits else None,
-            "proposals": source.given or ("of a detector" if source.recipe else None),
-        }
-        _claim(first, basis, cells, split, about, folder)
-        basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
-        for cell, of_cell in zip(cells, runs, strict=True):
-            results = _cell(cell, of_cell, basis, split, source, ranks, say)
+        context, shared = RunContext(folder, ranks, say), SharedResources(first)
+        _record_identity(plan, first, shared, folder)
+        shared.hold(_stored(shared, {first.train_split, plan.split}), first, ranks)
+        for cell, of_cell in zip(plan.cells, runs, strict=True):
+            results = _cell(plan, name_of(cell), of_cell, shared, context)
             write_results(results, folder)
             found.append(results)
             metric, words = ("average_map", "average mAP") if source.used else ("top1", "top-1")
             mean, std = results.metrics[metric], results.spread[metric].std
             plus_minus = "" if std is None else f" ± {100 * std:.1f}"
             say(f"{folder / name_of(cell)}: {words} {100 * mean:.1f}%{plus_minus} ({len(of_cell)} runs)")
-        write_atomically(folder / TABLE_FILE, _table(cells, found).encode())
+        write_atomically(folder / TABLE_FILE, _table(plan.cells, found).encode())
     return found
 
 
-def _claim(
-    first: TrainSettings, basis: Basis, cells: list[Cell], split: str, about: dict[str, Any], folder: Path
-) -> None:
+def _record_identity(plan: SweepPlan, first: TrainSettings, shared: SharedResources, folder: Path) -> None:
     """Refuses a folder whose cells are about other data, or differ in more than what the grids say."""
-    file = folder / SWEEP_FILE
+    file, split, source = folder / SWEEP_FILE, plan.split, plan.proposals
+    class_splits = plan.class_splits.read_text(encoding="utf-8") if plan.class_splits else None
     known = read_json(file, WAY_OUT).get("grid", []) if file.exists() else []
-    grid = sorted({*known, *(cells[0] if cells else {})})
-    of_cells = {*grid, *OF_RUNS, *MAY_CHANGE}
+    grid = sorted({first.current_name(name) for name in [*known, *plan.cells[0]]})
+    of_cells = {*grid, *first.marked(OF_ONE_RUN), *first.marked(MAY_CHANGE)}
     now = {
         "settings": first.model_dump(mode="json", exclude=of_cells),
-        "features": basis.store.header.fingerprint.model_dump(),
-        "classes": basis.whole.header.classes,
-        **about,
+        "features": shared.store.header.fingerprint.model_dump(),
+        "classes": shared.whole.header.classes,
+        "scored split": split,
+        "class splits": None if class_splits is None else digest_of(class_splits),
+        "proposals": source.given or ("of a detector" if source.recipe else None),
         "list of videos": digest_of_videos(
-            (video for video in basis.whole.videos if video.split in (first.train_split, split)), basis.store
+            (video for video in shared.whole.videos if video.split in (first.train_split, split)),
+            shared.store,
         ),
     }
     if file.exists():
         then = read_json(file, WAY_OUT)
-        settings = {name: value for name, value in then["settings"].items() if name not in of_cells}
-        check_claim(
+        named_now = first.with_current_names(then["settings"])
+        settings = {name: value for name, value in named_now.items() if name not in of_cells}
+        check_identity(
             folder, "a sweep", then | {"settings": settings, "grid": grid}, now | {"grid": grid}, WAY_OUT
         )
     write_json(file, {**now, "grid": grid}, indent=2)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One of the runs that a cell is the mean of."""
-
-    name: str
-    folder: Path
-    settings: TrainSettings
-
-
-def _runs(
-    recipe: Path,
-    options: dict[str, Any],
-    sets: list[str],
-    cell: Cell,
-    seeds: int,
-    folder: Path,
-    class_splits: Path | None,
-    names: list[str],
-) -> list[_Run]:
-    runs = []
-    for name in names or [""]:
-        own = [f"class_split={class_splits}", f"class_split_name={name}"] if name else []
-        for seed in range(seeds):
-            settings = _settings(recipe, options, [*sets, *own], cell, seed)
-            of_split = folder / name if name else folder
-            words = [name] if name else []
-            words += [f"seed {seed}"] if seeds > 1 or not name else []
-            runs.append(_Run(" ".join(words), of_split / f"seed-{seed}", settings))
-    return runs
-
-
-def _stored(basis: Basis, splits: set[str]) -> list[str]:
+def _stored(shared: SharedResources, splits: set[str]) -> list[str]:
     """Returns the ids of the store's videos that belong to some splits, once."""
-    ids = dict.fromkeys(video.stored_id for video in basis.whole.videos if video.split in splits)
-    return [one for one in ids if one in basis.store]
+    ids = dict.fromkeys(video.stored_id for video in shared.whole.videos if video.split in splits)
+    return [one for one in ids if one in shared.store]
 
 
 def _table(cells: list[Cell], found: list[Results]) -> str:
@@ -211,23 +124,10 @@ def _table(cells: list[Cell], found: list[Results]) -> str:
     return csv_text(rows)
 
 
-def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell, seed: int) -> TrainSettings:
-    words = [f"{key}={value}" for key, value in cell.items()]
-    return gather(TrainSettings, recipe, options, [*sets, *words, f"seed={seed}"])
-
-
 def _cell(
-    cell: Cell,
-    runs: list[_Run],
-    basis: Basis,
-    split: str,
-    source: ProposalSource,
-    ranks: Ranks,
-    say: Callable[[str], None],
+    plan: SweepPlan, variant: str, runs: list[SweepRun], shared: SharedResources, context: RunContext
 ) -> Results:
-    results = [
-        _learn_and_score(run, basis.for_classes(run.settings), split, source, ranks, say) for run in runs
-    ]
+    results = [_learn_and_score(plan, run, shared.for_classes(run.settings), context) for run in runs]
     items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
     metrics, spread = summarise(items)
     missing = dict.fromkeys(one for result in results for one in result.videos.missing)
@@ -238,8 +138,8 @@ def _cell(
     )
     class_split = runs[0].settings.class_split
     about = {
-        "run": str(source.folder),
-        "variant": name_of(cell),
+        "run": str(context.folder),
+        "variant": variant,
         "videos": total,
         "class_split": f"{class_split}#{len({run.settings.class_split_name for run in runs})} splits"
         if class_split
@@ -248,41 +148,38 @@ def _cell(
     return results[-1].model_copy(update={**about, "metrics": metrics, "spread": spread, "items": items})
 
 
-def _learn_and_score(
-    run: _Run, basis: Basis, split: str, source: ProposalSource, ranks: Ranks, say: Callable[[str], None]
-) -> Results:
+def _learn_and_score(plan: SweepPlan, run: SweepRun, shared: SharedResources, context: RunContext) -> Results:
     settings = run.settings
-    train(settings, run.folder, say=say, basis=basis)
+    train(settings, run.folder, say=context.say, shared=shared)
     adapter, header = load_adapter(run.folder / ADAPTER_FILE)
-    if header.classes != basis.manifest.header.classes:
+    if header.classes != shared.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
-    asked = basis.manifest
+    asked = shared.manifest
     about: dict[str, Any] = {}
     if settings.class_split:
-        chosen = named_class_split(settings.class_split, settings.class_split_name, basis.whole)
-        asked = basis.whole.only(chosen.unseen)
+        chosen = named_class_split(settings.class_split, settings.class_split_name, shared.whole)
+        asked = shared.whole.only(chosen.unseen)
         about = {"class_set": "unseen", "class_split": f"{settings.class_split}#{chosen.name}"}
     if settings.task == "localisation":
-        localised = score_localisation(adapter, basis, asked, split, source, settings, ranks, say)
-        of_videos, metrics, about = localised.videos, localised.metrics, about | localised.about
+        scored = score_localisation(adapter, shared, asked, settings, plan, context)
     else:
-        scored = score(adapter, basis, asked, list_labelled(basis.store, asked, split), settings, ranks)
-        of_videos, metrics = scored.videos, scored.metrics
-    left_out = len(basis.whole.split(split)) - len(asked.split(split)) if settings.class_split else 0
+        videos = list_labelled(shared.store, asked, plan.split)
+        scored = score(adapter, shared, asked, videos, settings, context.ranks)
+    whole = shared.whole.split(plan.split)
+    left_out = len(whole) - len(asked.split(plan.split)) if settings.class_split else 0
     results = results_of(
         adapter,
-        basis,
+        shared,
         asked,
         settings,
+        replace(scored, videos=scored.videos.model_copy(update={"left_out": left_out})),
         run=str(run.folder),
-        split=split,
-        videos=of_videos.model_copy(update={"left_out": left_out}),
-        metrics=metrics,
+        split=plan.split,
         trained_on=TrainedOn(
-            data_set=basis.manifest.header.name,
+            data_set=shared.manifest.header.name,
             manifest=str(settings.manifest),
             split=settings.train_split,
-            classes=basis.manifest.labels,
+            classes=shared.manifest.labels,
         ),
         **about,
     )

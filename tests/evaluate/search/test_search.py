@@ -17,7 +17,7 @@ from PIL import Image
 from stores import make_store, video
 from synthetic import CLASSES, text_features, tiny_fingerprint
 
-from featx.features.clips import even_clips
+from featx.features.clips import ClipSampling, even_clips
 from featx.model.adapter import load_adapter
 from featx.store.reader import FeatureStore
 from featx.store.schema import VideoFeatures, VideoInfo
@@ -123,7 +123,8 @@ def test_an_adapter_scores_as_in_evaluation(class_data: Path, made_run, featx) -
     store = FeatureStore(class_data / "features")
 
     def scored(video_id: str, first: int, rows: int, text: torch.Tensor) -> float:
-        placed = even_clips(rows, 16, 5, header.settings["strides"], header.settings["stride_weights"])
+        settings = header.settings
+        placed = even_clips(rows, ClipSampling(16, settings["strides"], settings["stride_weights"], clips=5))
         clips = torch.from_numpy(store[video_id].features[first + placed]).float()
         with torch.no_grad():
             return float((adapter.eval().encode_clips(clips) @ text).mean())
