@@ -1,38 +1,23 @@
-"""Scoring what was learned as `featx eval` does, and the results that are means of several such scores."""
+"""Scoring what was learned as `featx eval` does, and what results say of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from featx.features.dataset import LabelledVideos
 from featx.manifest.videos import Manifest
-from featx.metrics.recognition import recognition_metrics
 from featx.model.adapter import Adapter
 from featx.scoring.clip_scores import score_videos
-from featx.scoring.results import Results, TrainedOn, Videos
+from featx.scoring.compose import Measurement, ScoredData, ScoredModel, measure_recognition
+from featx.scoring.results import TrainedOn
 
 from ..engine.ranks import Ranks
 from .inputs import Basis
 from .settings import TrainSettings
 from .validation import CLIPS
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What an adapter scored on some videos.
-
-    Attributes:
-        videos: How many were scored, and which were missing.
-        metrics: As in `Results`.
-    """
-
-    videos: Videos
-    metrics: dict[str, float]
 
 
 def score(
@@ -42,7 +27,7 @@ def score(
     videos: LabelledVideos,
     settings: TrainSettings,
     ranks: Ranks,
-) -> Scored:
+) -> Measurement:
     """Scores an adapter on videos, against the classes of a manifest."""
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
@@ -54,57 +39,48 @@ def score(
     scores = score_videos(
         adapter, text, source, np.arange(len(videos)), videos.rows, CLIPS, settings.strides, settings.stride_weights
     )  # fmt: skip
-    return Scored(
-        Videos(scored=len(videos), missing=videos.missing), recognition_metrics(scores, videos.labels)
-    )
+    return measure_recognition(scores, videos)
 
 
-def results_of(
-    adapter: Adapter,
-    basis: Basis,
-    manifest: Manifest,
-    settings: TrainSettings,
-    *,
-    run: str,
-    split: str,
-    videos: Videos,
-    metrics: dict[str, float],
-    trained_on: TrainedOn | None,
-    **more: Any,
-) -> Results:
-    """Returns results of an adapter, or of several of one kind.
+def scored_model(adapter: Adapter, run: Path, basis: Basis, trained_on: TrainedOn) -> ScoredModel:
+    """Returns what results say of an adapter, or of several of one kind.
 
     Args:
         adapter: One of them.
-        basis: What they were scored with.
-        manifest: Whose classes competed.
-        settings: They were learned with.
         run: Folder of the results.
-        split: That was scored.
-        videos: How many were scored.
-        metrics: Of them.
-        trained_on: What was learned from.
-        more: Other fields of `Results`.
+        basis: What they were learned with.
+        trained_on: What they learned from.
     """
     learned = adapter.parameter_count()
-    plan = adapter.plan(list(manifest.header.classes.values()))
-    return Results(
-        task=settings.task,
-        run=run,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    return ScoredModel(
+        run=str(run),
         method="adapter" if learned else "zero-shot",
         config=adapter.config.model_dump(),
         learned_parameters=learned,
-        data_set=manifest.header.name,
-        manifest=str(settings.manifest),
-        store=str(settings.store),
+        fingerprint=basis.store.header.fingerprint,
+        trained_on=trained_on if learned else None,
+    )
+
+
+def scored_data(
+    adapter: Adapter, basis: Basis, manifest: Manifest, split: str, unseen_of: str | None = None
+) -> ScoredData:
+    """Returns what results say of what an adapter was scored on.
+
+    Args:
+        adapter: Whose texts may be too long.
+        basis: What it was scored with.
+        manifest: Whose classes competed.
+        split: That was scored.
+        unseen_of: The class split whose unseen classes they are; None if they are all.
+    """
+    return ScoredData(
+        store=basis.store,
+        manifest=manifest,
         split=split,
         clips=CLIPS,
         classes=len(manifest.labels),
-        truncated_texts=len(plan.truncated),
-        trained_on=trained_on if learned else None,
-        fingerprint=basis.store.header.fingerprint.model_dump(),
-        videos=videos,
-        metrics=metrics,
-        **more,
+        class_set="unseen" if unseen_of else "all",
+        class_split=unseen_of,
+        truncated_texts=len(adapter.plan(list(manifest.header.classes.values())).truncated),
     )

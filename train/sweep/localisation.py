@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +14,14 @@ from featx.errors import FeatxError
 from featx.features.dataset import StoredParts, known_pts, present_videos, row_reader, timed_rows
 from featx.localisation.detector import DETECTOR_FILE, Detector, load_detector
 from featx.localisation.fuse import class_probabilities
-from featx.localisation.named_proposals import choose_proposals, name_and_score, stored_truth
+from featx.localisation.named_proposals import (
+    DetectionRules,
+    SpanScorer,
+    choose_proposals,
+    name_and_score,
+    open_split,
+)
 from featx.localisation.proposals_file import (
-    PROPOSAL_WEIGHT,
-    TOP_CLASSES,
     Proposals,
     ProposalsFile,
     ProposalsHeader,
@@ -28,7 +31,7 @@ from featx.localisation.proposals_file import (
 from featx.localisation.propose import propose_rows
 from featx.manifest.videos import Manifest, Video
 from featx.model.adapter import Adapter
-from featx.scoring.results import Videos
+from featx.scoring.compose import Measurement
 from featx.settings import gather
 
 from ..adapter.inputs import Basis
@@ -39,7 +42,6 @@ from ..detector.settings import ProposalSettings
 from ..engine.claims import digest_of_videos
 from ..engine.ranks import Ranks
 
-RULE = "official"
 EVERYTHING = "all"  # name of the detector that has learned all classes
 
 
@@ -64,62 +66,53 @@ class ProposalSource:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What an adapter scored: videos, metrics, and the further fields of `Results`."""
+class SweepSetup:
+    """What the runs of a sweep share.
 
-    videos: Videos
-    metrics: dict[str, float]
-    about: dict[str, Any]
+    Attributes:
+        basis: What they are learned and scored with; its manifest has the classes that are learned.
+        split: That is scored.
+        source: Of the proposals.
+        ranks: This process.
+        say: Prints a line for the user.
+    """
+
+    basis: Basis
+    split: str
+    source: ProposalSource
+    ranks: Ranks
+    say: Callable[[str], None]
 
 
 def score_localisation(
-    adapter: Adapter,
-    basis: Basis,
-    asked: Manifest,
-    split: str,
-    source: ProposalSource,
-    settings: TrainSettings,
-    ranks: Ranks,
-    say: Callable[[str], None],
-) -> Scored:
+    adapter: Adapter, manifest: Manifest, settings: TrainSettings, setup: SweepSetup
+) -> Measurement:
     """Scores an adapter on a split as `featx eval` does.
 
     Args:
         adapter: What was learned.
-        basis: What it was learned with.
-        asked: Manifest of the classes that are scored.
-        split: That is scored.
-        source: Of the proposals.
+        manifest: Of the classes that are scored.
         settings: Of the run.
-        ranks: This process.
-        say: Prints a line for the user.
+        setup: On what it is scored.
 
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
-    truth, missing = stored_truth(basis.store, asked, split)
-    videos = [asked.by_id[video_id] for video_id in truth.video_ids]
-    given = source.given or str(_propose(source, basis, split, settings, ranks, say))
-    flag = "--test-proposals" if source.given else "--detector"
-    proposals, _ = choose_proposals(given, flag, basis.store, truth)
-    score = _scorer(adapter, basis, asked, videos, settings, ranks)
-    named = name_and_score(videos, proposals, score, truth, given, flag, PROPOSAL_WEIGHT, TOP_CLASSES, RULE)
-    return Scored(
-        Videos(scored=len(videos), missing=missing), named.metrics, {"localisation": named.protocol}
-    )
+    split = open_split(setup.basis.store, manifest, setup.split)
+    given = setup.source.given
+    file, flag = (given, "--test-proposals") if given else (str(_propose(setup, settings)), "--detector")
+    proposals = choose_proposals(file, flag, split)
+    score = _scorer(adapter, manifest, split.videos, settings, setup)
+    return name_and_score(split, proposals, score, DetectionRules()).measured
 
 
 def _scorer(
-    adapter: Adapter,
-    basis: Basis,
-    asked: Manifest,
-    videos: list[Video],
-    settings: TrainSettings,
-    ranks: Ranks,
-) -> Callable[[Video, np.ndarray, np.ndarray], np.ndarray]:
+    adapter: Adapter, manifest: Manifest, videos: list[Video], settings: TrainSettings, setup: SweepSetup
+) -> SpanScorer:
+    basis, ranks = setup.basis, setup.ranks
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
-        plan = adapter.plan(adapter.config.texts_of(asked.header.classes)).to(ranks.device)
+        plan = adapter.plan(adapter.config.texts_of(manifest.header.classes)).to(ranks.device)
         text = adapter.encode_texts(basis.tower(ranks.device), plan)  # (C, D)
     stored = list(dict.fromkeys(video.stored_id for video in videos))
     rows = np.array([basis.store.rows(one) for one in stored], dtype=np.int64)
@@ -127,22 +120,16 @@ def _scorer(
     place = {video_id: index for index, video_id in enumerate(stored)}
 
     def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-        pts = known_pts(basis.store, video.stored_id, asked) - video.part_start_s
+        pts = known_pts(basis.store, video.stored_id, manifest) - video.part_start_s
         how = CLIPS, settings.strides, settings.stride_weights
         return class_probabilities(adapter, text, source, place[video.stored_id], pts, start_s, end_s, *how)
 
     return score
 
 
-def _propose(
-    source: ProposalSource,
-    basis: Basis,
-    split: str,
-    settings: TrainSettings,
-    ranks: Ranks,
-    say: Callable[[str], None],
-) -> Path:
+def _propose(setup: SweepSetup, settings: TrainSettings) -> Path:
     """Returns the proposals file of a split, of a detector that has learned the same classes; makes both if need be."""
+    source, basis, split, ranks = setup.source, setup.basis, setup.split, setup.ranks
     assert source.recipe is not None
     name = settings.class_split_name or EVERYTHING
     folder = source.folder / "detectors" / name
@@ -151,8 +138,8 @@ def _propose(
         key: getattr(settings, key)
         for key in ("store", "manifest", "class_split", "class_split_name", "device")
     }
-    asked = gather(ProposalSettings, source.recipe, same, [])
-    train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
+    learned = gather(ProposalSettings, source.recipe, same, [])
+    train_proposals(learned, folder, say=setup.say)  # of a finished one it only checks the settings
     present, missing = present_videos(basis.store, basis.whole, split)
     made_of = {
         "detector": hashlib.sha256((folder / DETECTOR_FILE).read_bytes()).hexdigest(),
@@ -161,7 +148,7 @@ def _propose(
     if not file.exists() or read_proposals(file).header.settings != made_of:
         detector, header = load_detector(folder / DETECTOR_FILE)
         found = {
-            video.id: _of_video(detector.to(ranks.device), basis, video, asked, ranks.device)
+            video.id: _of_video(detector.to(ranks.device), basis, video, learned, ranks.device)
             for video in present
         }
         about = ProposalsHeader(
@@ -173,7 +160,7 @@ def _propose(
             missing=missing,
         )
         write_proposals(file, ProposalsFile(about, found))
-        say(f"{file}: proposals of {len(found)} videos")
+        setup.say(f"{file}: proposals of {len(found)} videos")
     return file
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,18 @@ from featx.manifest.episodes import read_class_splits
 from featx.manifest.videos import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.output.formats import csv_text
-from featx.scoring.results import Item, Results, TrainedOn, Videos, summarise, write_results
+from featx.scoring.compose import measure_items, results_of
+from featx.scoring.results import Item, Results, TrainedOn, write_results
 from featx.settings import gather
 
 from ..adapter.inputs import Basis
 from ..adapter.learn import train
-from ..adapter.scoring import results_of, score
+from ..adapter.scoring import score, scored_data, scored_model
 from ..adapter.settings import TrainSettings
 from ..engine.claims import check_claim, digest_of, digest_of_videos
-from ..engine.ranks import Ranks, join_ranks
+from ..engine.ranks import join_ranks
 from ..engine.settings import MAY_CHANGE
-from .localisation import ProposalSource, check_source, score_localisation
+from .localisation import ProposalSource, SweepSetup, check_source, score_localisation
 
 # What all cells share, or what --seeds is for.
 FIXED = {
@@ -124,8 +125,9 @@ def sweep(
         }
         _claim(first, basis, cells, split, about, folder)
         basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
+        setup = SweepSetup(basis, split, source, ranks, say)
         for cell, of_cell in zip(cells, runs, strict=True):
-            results = _cell(cell, of_cell, basis, split, source, ranks, say)
+            results = _cell(cell, of_cell, setup)
             write_results(results, folder)
             found.append(results)
             metric, words = ("average_map", "average mAP") if source.used else ("top1", "top-1")
@@ -163,7 +165,7 @@ def _claim(
 
 
 @dataclass(frozen=True)
-class _Run:
+class _CellRun:
     """One of the runs that a cell is the mean of."""
 
     name: str
@@ -180,7 +182,7 @@ def _runs(
     folder: Path,
     class_splits: Path | None,
     names: list[str],
-) -> list[_Run]:
+) -> list[_CellRun]:
     runs = []
     for name in names or [""]:
         own = [f"class_split={class_splits}", f"class_split_name={name}"] if name else []
@@ -189,7 +191,7 @@ def _runs(
             of_split = folder / name if name else folder
             words = [name] if name else []
             words += [f"seed {seed}"] if seeds > 1 or not name else []
-            runs.append(_Run(" ".join(words), of_split / f"seed-{seed}", settings))
+            runs.append(_CellRun(" ".join(words), of_split / f"seed-{seed}", settings))
     return runs
 
 
@@ -216,75 +218,54 @@ def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell
     return gather(TrainSettings, recipe, options, [*sets, *words, f"seed={seed}"])
 
 
-def _cell(
-    cell: Cell,
-    runs: list[_Run],
-    basis: Basis,
-    split: str,
-    source: ProposalSource,
-    ranks: Ranks,
-    say: Callable[[str], None],
-) -> Results:
+def _cell(cell: Cell, runs: list[_CellRun], setup: SweepSetup) -> Results:
     results = [
-        _learn_and_score(run, basis.for_classes(run.settings), split, source, ranks, say) for run in runs
+        _learn_and_score(run, replace(setup, basis=setup.basis.for_classes(run.settings))) for run in runs
     ]
     items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
-    metrics, spread = summarise(items)
     missing = dict.fromkeys(one for result in results for one in result.videos.missing)
-    total = Videos(
-        scored=sum(item.scored for item in items),
-        missing=list(missing),
-        left_out=sum(result.videos.left_out for result in results),
-    )
+    measured = measure_items(items, missing).with_left_out(sum(one.videos.left_out for one in results))
     class_split = runs[0].settings.class_split
+    splits = len({run.settings.class_split_name for run in runs})
     about = {
-        "run": str(source.folder),
+        "run": str(setup.source.folder),
         "variant": name_of(cell),
-        "videos": total,
-        "class_split": f"{class_split}#{len({run.settings.class_split_name for run in runs})} splits"
-        if class_split
-        else None,
+        "videos": measured.videos,
+        "class_split": f"{class_split}#{splits} splits" if class_split else None,
+        "metrics": measured.metrics,
+        "spread": measured.spread,
+        "items": measured.items,
     }
-    return results[-1].model_copy(update={**about, "metrics": metrics, "spread": spread, "items": items})
+    return results[-1].model_copy(update=about)
 
 
-def _learn_and_score(
-    run: _Run, basis: Basis, split: str, source: ProposalSource, ranks: Ranks, say: Callable[[str], None]
-) -> Results:
-    settings = run.settings
-    train(settings, run.folder, say=say, basis=basis)
+def _learn_and_score(run: _CellRun, setup: SweepSetup) -> Results:
+    settings, basis, split = run.settings, setup.basis, setup.split
+    train(settings, run.folder, say=setup.say, basis=basis)
     adapter, header = load_adapter(run.folder / ADAPTER_FILE)
     if header.classes != basis.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
-    asked = basis.manifest
-    about: dict[str, Any] = {}
+    manifest, unseen_of, left_out = basis.manifest, None, 0
     if settings.class_split:
         chosen = named_class_split(settings.class_split, settings.class_split_name, basis.whole)
-        asked = basis.whole.only(chosen.unseen)
-        about = {"class_set": "unseen", "class_split": f"{settings.class_split}#{chosen.name}"}
+        manifest, unseen_of = basis.whole.only(chosen.unseen), f"{settings.class_split}#{chosen.name}"
+        left_out = len(basis.whole.split(split)) - len(manifest.split(split))
     if settings.task == "localisation":
-        localised = score_localisation(adapter, basis, asked, split, source, settings, ranks, say)
-        of_videos, metrics, about = localised.videos, localised.metrics, about | localised.about
+        measured = score_localisation(adapter, manifest, settings, setup)
     else:
-        scored = score(adapter, basis, asked, list_labelled(basis.store, asked, split), settings, ranks)
-        of_videos, metrics = scored.videos, scored.metrics
-    left_out = len(basis.whole.split(split)) - len(asked.split(split)) if settings.class_split else 0
+        videos = list_labelled(basis.store, manifest, split)
+        measured = score(adapter, basis, manifest, videos, settings, setup.ranks)
+    trained_on = TrainedOn(
+        data_set=basis.manifest.header.name,
+        manifest=str(settings.manifest),
+        split=settings.train_split,
+        classes=basis.manifest.labels,
+    )
     results = results_of(
-        adapter,
-        basis,
-        asked,
-        settings,
-        run=str(run.folder),
-        split=split,
-        videos=of_videos.model_copy(update={"left_out": left_out}),
-        metrics=metrics,
-        trained_on=TrainedOn(
-            data_set=basis.manifest.header.name,
-            manifest=str(settings.manifest),
-            split=settings.train_split,
-            classes=basis.manifest.labels,
-        ),
-        **about,
+        settings.task,
+        scored_model(adapter, run.folder, basis, trained_on),
+        scored_data(adapter, basis, manifest, split, unseen_of),
+        measured.with_left_out(left_out),
     )
     write_results(results, run.folder)
     return results
