@@ -20,7 +20,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 @with_options(SearchSettings)
-def search(
+def search(  # a command: its parameters are its arguments and options
     store: Annotated[Path, typer.Argument(help="Feature store, made by featx extract.")],
     query: Annotated[str | None, typer.Argument(help="What to look for: 'a person opens a door'.")] = None,
     queries: Annotated[
@@ -30,7 +30,7 @@ def search(
         list[Path] | None, typer.Option(help="A picture to look for; may be given several times.")
     ] = None,
     contact_sheet: Annotated[
-        Path | None, typer.Option(help="Write the frames of all finds to this .html or .png.")
+        Path | None, typer.Option(help="Write the frames of all hits to this .html or .png.")
     ] = None,
     format: Annotated[
         str, typer.Option(help="How the answer is printed: table, markdown, latex, csv, json, html.")
@@ -66,9 +66,9 @@ def search(
         if is_swapped and not (store / STORE_FILE).is_file():
             swapped = f"{shlex.quote(query or '')} {shlex.quote(str(store))}"
             raise FeatxError(f"STORE comes first: featx search {swapped}")
-    asked = gather_queries(query, queries, image or [])
+    looked_for = gather_queries(query, queries, image or [])
     try:
-        result = run_search(store, asked, settings, contact_sheet)
+        result = run_search(store, looked_for, settings, contact_sheet)
     except KeyboardInterrupt:
         raise Interrupted("stopped; nothing was written") from None
     print(render_answers(result.answers, result.notes, format, result.title))

@@ -1,4 +1,4 @@
-"""A FAISS index of a store's units, for millions of them: approximate, and honest about how much it misses.
+"""A FAISS index of a store's candidates, for millions of them: approximate, and honest about how much it misses.
 
 It goes on with its store: videos that have come are added to it, and those that have left are not found any more. It
 knows videos by where their rows lie (`index_videos`) and asks the open store for their ids. `index_files` says what
@@ -19,10 +19,10 @@ from torch import Tensor
 from featx.errors import FeatxError
 from featx.store.reader import FeatureStore
 
-from ..exact.candidates import units_of_each
-from ..exact.hits import FIRST_LOOK, Run, merge
-from ..exact.scan import Scan
-from ..exact.search import Find, check_has_videos, rules_of
+from ..exact.candidates import candidates_of_each
+from ..exact.hits import FIRST_LOOK, HitSpan, merge
+from ..exact.scan import StretchScan
+from ..exact.search import Hit, check_has_videos, rules_of
 from ..exact.settings import SearchSettings
 from .build import Occasion, extend_index, make_index
 from .cells import damaged, import_faiss
@@ -57,7 +57,7 @@ class SearchIndex:
     @cached_property
     def is_alive(self) -> np.ndarray:
         """(M,) whether the video of each vector is still in the store."""
-        return self.number[self.stored.units.video] >= 0
+        return self.number[self.stored.candidates.video] >= 0
 
     @cached_property
     def dead(self) -> int:
@@ -68,31 +68,31 @@ class SearchIndex:
     def _selected(self) -> np.ndarray:
         return np.packbits(self.is_alive, bitorder="little")
 
-    def search(self, queries: Tensor, count: int, settings: SearchSettings) -> list[list[Find]]:
-        """Returns each query's finds, as `search_exactly` does, of what the index finds.
+    def search(self, queries: Tensor, count: int, settings: SearchSettings) -> list[list[Hit]]:
+        """Returns each query's hits, as `search_exactly` does, of what the index finds.
 
         Raises:
             Damaged: If a cell that is looked at is not as it was written.
         """
         return [self._search(query[None], count, settings) for query in queries.numpy()]
 
-    def _search(self, query: np.ndarray, count: int, settings: SearchSettings) -> list[Find]:
-        rules, units = rules_of(settings), self.stored.units
+    def _search(self, query: np.ndarray, count: int, settings: SearchSettings) -> list[Hit]:
+        rules, candidates = rules_of(settings), self.stored.candidates
         look = FIRST_LOOK * count
         while True:
-            look = min(look, len(units))
+            look = min(look, len(candidates))
             numbers, scores = self._nearest(query, look, settings.probe)
-            number = self.number[units.video[numbers]]
+            number = self.number[candidates.video[numbers]]
             # Of equal ones the first in the store, as in an exact search.
             order = np.lexsort([numbers, self.store.index.shard_of[number]])
             scores = scores[order]
-            chosen = replace(units.choose(numbers[order]), video=number[order])
-            runs = merge(chosen, scores, np.arange(len(scores)), rules)
+            chosen = replace(candidates.choose(numbers[order]), video=number[order])
+            spans = merge(chosen, scores, np.arange(len(scores)), rules)
             lowest = scores.min() if len(scores) else -math.inf
             # Not among those that are as good as the last one: which of them FAISS returns is chance.
-            enough = len(runs) >= count and lowest < runs[count - 1].score - (rules.widen or 0.0)
-            if enough or len(scores) < look or look == len(units):
-                return [self._find(run) for run in runs[:count]]
+            enough = len(spans) >= count and lowest < spans[count - 1].score - (rules.widen or 0.0)
+            if enough or len(scores) < look or look == len(candidates):
+                return [self._hit(span) for span in spans[:count]]
             look *= 4
 
     def _nearest(self, query: np.ndarray, look: int, probe: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,9 +111,11 @@ class SearchIndex:
             raise damaged(self.stored.file, "it gives what cannot be cosines")
         return numbers, scores
 
-    def _find(self, run: Run) -> Find:
-        rows = run.past_row - run.first_row
-        return Find(self.store.index.ids[run.video], run.first_row, rows, run.start_s, run.end_s, run.score)
+    def _hit(self, span: HitSpan) -> Hit:
+        rows = span.past_row - span.first_row
+        return Hit(
+            self.store.index.ids[span.video], span.first_row, rows, span.start_s, span.end_s, span.score
+        )
 
 
 def open_index(
@@ -174,7 +176,7 @@ def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
         make_index(occasion, scans)
         return f"made in {time.monotonic() - began:.1f} s"
     header, alive = opened.header, opened.is_alive
-    total = int(alive.sum()) + sum(len(scan.units) for scan in scans)
+    total = int(alive.sum()) + sum(len(scan.candidates) for scan in scans)
     seen = int(alive[: header.seen_units].sum())
     if seen < SEEN_SHARE * max(total, header.trained_units):
         make_index(occasion, _scans_without(np.zeros(0, np.int64), occasion))
@@ -191,10 +193,10 @@ def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
     return f"{' and '.join(parts)} in {time.monotonic() - began:.1f} s"
 
 
-def _scans_without(indexed: np.ndarray, occasion: Occasion) -> list[Scan]:
+def _scans_without(indexed: np.ndarray, occasion: Occasion) -> list[StretchScan]:
     store = occasion.store
-    found = units_of_each(store, stretches_without(store, indexed), occasion.settings)
-    return [Scan(store, stretch, units) for stretch, units in found]
+    found = candidates_of_each(store, stretches_without(store, indexed), occasion.settings)
+    return [StretchScan(store, stretch, candidates) for stretch, candidates in found]
 
 
 def _check(header: IndexHeader, occasion: Occasion) -> None:
