@@ -8,7 +8,6 @@ each cell when it is first looked at, so that a search still reads only the cell
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -28,6 +27,7 @@ from pydantic import ValidationError
 from featx.errors import FeatxError
 from featx.files.atomic import sync_tree, write_atomically
 from featx.files.checksummed_json import Damaged, read_sealed, seal
+from featx.files.lock import LOCK_FILE, FolderLock
 
 from ..exact.candidates import Candidates
 from .cells import (
@@ -41,7 +41,7 @@ from .cells import (
 from .header import SCHEMA_VERSION, Content, IndexHeader, UnitsFile, VectorsFile
 from .videos import IndexedVideos
 
-HEADER_FILE, LOCK_FILE = "index.json", "lock"
+HEADER_FILE = "index.json"
 CONTENT_FILE = re.compile(r"vectors-[0-9a-f]{16}\.faiss|units-[0-9a-f]{16}\.npz|index\.json\.\d+\.partial")
 
 
@@ -157,21 +157,19 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         FeatxError: If the folder cannot be written.
     """
+    way_out = "and it has to be made or brought up to date; give another folder"
+    line = f"featx: --index {folder}: another featx is writing it; waiting for it"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("w")
+        lock = FolderLock(folder, before_waiting=lambda: print(line, file=sys.stderr))
     except OSError as error:
-        raise FeatxError(
-            f"--index {folder}: cannot be written ({error.strerror}), and it has to be made or brought up to date; give "
-            "another folder"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"featx: --index {folder}: another featx is writing it; waiting for it", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        raise FeatxError(f"--index {folder}: cannot be written ({error.strerror}), {way_out}") from error
+    except FeatxError as error:
+        raise FeatxError(f"--index {error}, {way_out}") from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def write_index(
