@@ -159,7 +159,8 @@ def _frame_index(store: FeatureStore, video_id: str, time_s: float) -> int:
 def _times(pts: np.ndarray, hit: Hit, count: int) -> list[float]:
     """Returns when up to ``count`` rows, in the middles of equal parts of a hit, are shown."""
     middles = (np.arange(count) + 0.5) / count * hit.rows
-    return pts[hit.first_row + np.unique(middles.astype(np.int64))].tolist()
+    times_s: list[float] = pts[hit.first_row + np.unique(middles.astype(np.int64))].tolist()
+    return times_s
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

@@ -173,7 +173,8 @@ def ranks(score_rows: ScoreRows, answers: RightAnswers, ties: Ties, block_bytes:
         best = np.maximum.reduceat(own, np.searchsorted(own_query, np.arange(len(scores))))  # (b,)
 
         def count(mask: np.ndarray) -> np.ndarray:
-            return np.count_nonzero(mask, axis=1) + mask[:, uneven] @ more
+            counted: np.ndarray = np.count_nonzero(mask, axis=1) + mask[:, uneven] @ more
+            return counted
 
         equal = count(scores == best[:, None]) - np.bincount(
             own_query[own == best[own_query]], minlength=len(best)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class StretchScan:
             FeatxError: If rows are damaged.
         """
         at_once = max(1, COSINES_BYTES // (4 * len(self.stretch)))
-        return np.concatenate([self._scores(some) for some in queries.split(at_once)])
+        return np.concatenate([self._scores(some) for some in torch.split(queries, at_once)])
 
     def vectors(self) -> Iterator[CandidateBlock]:
         """Yields the candidates' features in order.
@@ -146,7 +146,7 @@ class StretchScan:
 
     @cached_property
     def _first_rows(self) -> list[int]:
-        return np.cumsum([0, *map(len, self._parts)]).tolist()
+        return list(accumulate(map(len, self._parts), initial=0))
 
     def _all_rows(self) -> Iterator[tuple[int, Tensor]]:
         yield from self._rows(range(len(self._parts)))
@@ -155,9 +155,8 @@ class StretchScan:
     def _rows(self, parts: range) -> Iterator[tuple[int, Tensor]]:
         """Yields the first row and (B, D) rows in float32, in a buffer that is used again; knows their lengths."""
         buffer = torch.empty(PARTS_A_BLOCK * CHUNK_ROWS, self._width)
-        places = buffer.split(
-            CHUNK_ROWS
-        )  # made once: threads take turns at everything but copies and products
+        # made once: threads take turns at everything but copies and products
+        places = torch.split(buffer, CHUNK_ROWS)
         for start in parts[::PARTS_A_BLOCK]:
             filled = 0
             for part in self._parts[start : min(start + PARTS_A_BLOCK, parts.stop)]:
@@ -233,5 +232,5 @@ class _Sums:
 
 
 def _inverse_lengths(vectors: Tensor) -> Tensor:
-    lengths = torch.linalg.vector_norm(vectors, dim=1)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
     return lengths.clamp_(min=1e-12).reciprocal_()

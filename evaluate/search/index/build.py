@@ -198,7 +198,7 @@ def _some_of_its_own(index: Any) -> np.ndarray:
     count = index.ntotal
     numbers = np.random.default_rng(1).choice(count, min(count, RECALL_QUERIES), replace=False)
     index.make_direct_map()
-    vectors = index.reconstruct_batch(np.sort(numbers))
+    vectors: np.ndarray = index.reconstruct_batch(np.sort(numbers))
     index.make_direct_map(False)  # it would be written
     return vectors
 

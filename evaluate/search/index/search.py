@@ -57,7 +57,8 @@ class SearchIndex:
     @cached_property
     def is_alive(self) -> np.ndarray:
         """(M,) whether the video of each vector is still in the store."""
-        return self.number[self.stored.candidates.video] >= 0
+        alive: np.ndarray = self.number[self.stored.candidates.video] >= 0
+        return alive
 
     @cached_property
     def dead(self) -> int:
