@@ -283,4 +283,5 @@ def csv(
     finish(match_entries(read, to, videos, store, class_texts, allow_overlap, one_class=True))
 
 
-app.registered_commands += [*captions_app.registered_commands, *lists_app.registered_commands]
+app.add_typer(captions_app)
+app.add_typer(lists_app)
