@@ -30,7 +30,7 @@ def search(  # a command: its parameters are its arguments and options
         list[Path] | None, typer.Option(help="A picture to look for; may be given several times.")
     ] = None,
     contact_sheet: Annotated[
-        Path | None, typer.Option(help="Write the frames of all hits to this .html or .png.")
+        Path | None, typer.Option(help="Write the frames of all finds to this .html or .png.")
     ] = None,
     format: Annotated[
         str, typer.Option(help="How the answer is printed: table, markdown, latex, csv, json, html.")

@@ -17,9 +17,9 @@ class SearchSettings(Settings):
 
     adapter: Path | None = Field(
         None,
-        description="Run of featx train, or an adapter file: the text gets its prompts, the best hits its Transformer.",
+        description="Run of featx train, or an adapter file: the text gets its prompts, the best finds its Transformer.",
     )
-    top: int = Field(10, ge=1, description="How many hits a query gets.")
+    top: int = Field(10, ge=1, description="How many finds a query gets.")
     level: SearchLevel = Field(
         "moments",
         description="What is found: moments (start and end), whole videos, or single frames.",
@@ -33,11 +33,11 @@ class SearchSettings(Settings):
         ge=0,
         description="Moments: a window that overlaps a better one widens it if its cosine is at most so much lower.",
     )
-    apart: float = Field(1.0, ge=0, description="Frames: seconds between two hits in a video.")
+    apart: float = Field(1.0, ge=0, description="Frames: seconds between two finds in a video.")
     rerank: int = Field(
         100,
         ge=0,
-        description="How many of the best hits go through the adapter's temporal Transformer; 0 for none.",
+        description="How many of the best finds go through the adapter's temporal Transformer; 0 for none.",
     )
     clips: int = Field(5, ge=1, description="Clips of each of them, evenly placed, as in featx eval.")
     index: Path | None = Field(
@@ -49,7 +49,7 @@ class SearchSettings(Settings):
     )
     model: str | None = Field(None, description="CLIP, when it is not where the store says.")
     device: str = Field("auto", description="Of CLIP and the adapter: cpu, cuda, cuda:1; auto takes a GPU.")
-    pictures: int = Field(4, ge=1, description="Contact sheet: frames of each hit.")
+    pictures: int = Field(4, ge=1, description="Contact sheet: frames of each find.")
     videos: Path | None = Field(
         None,
         description="Contact sheet: where the folder of the video files is now, if it is not where the store says.",
