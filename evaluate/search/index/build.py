@@ -32,8 +32,8 @@ PROBES = (1, 4, 16, 64, 256)  # cells looked at for which recall is measured
 
 
 @dataclass(frozen=True)
-class Occasion:
-    """What an index is written for.
+class IndexRequest:
+    """Which index is wanted.
 
     Attributes:
         folder: Where.
@@ -50,7 +50,7 @@ class Occasion:
     queries: Tensor
 
 
-def make_index(occasion: Occasion, scans: list[StretchScan]) -> None:
+def make_index(request: IndexRequest, scans: list[StretchScan]) -> None:
     """Makes an index of a whole store and measures what it finds: 2 sqrt(M) cells for M candidates.
 
     Raises:
@@ -65,20 +65,20 @@ def make_index(occasion: Occasion, scans: list[StretchScan]) -> None:
     _add(index, scans)
     own = _some_of_its_own(index)
     header = _describe(
-        *(occasion, index, count, count, own),
-        [_exact_best(scans, queries) for queries in (own, occasion.queries.numpy())],
+        *(request, index, count, count, own),
+        [_exact_best(scans, queries) for queries in (own, request.queries.numpy())],
     )
-    videos = videos_of([scan.stretch for scan in scans], occasion.store, occasion.shards)
-    write_index(occasion.folder, header, index, candidates, videos)
+    videos = videos_of([scan.stretch for scan in scans], request.store, request.shards)
+    write_index(request.folder, header, index, candidates, videos)
 
 
 def extend_index(
-    occasion: Occasion, stored: StoredIndex, videos_now: np.ndarray, scans: list[StretchScan]
+    request: IndexRequest, stored: StoredIndex, videos_now: np.ndarray, scans: list[StretchScan]
 ) -> None:
     """Writes an index that has what another one has and the store still has, and what is new; the cells stay.
 
     Args:
-        occasion: Where, of what, and how.
+        request: Where, of what, and how.
         stored: What there was.
         videos_now: (V,) whether each of its videos is still in the store.
         scans: What is new in the store. Nothing else of the store is read.
@@ -88,7 +88,7 @@ def extend_index(
     """
     faiss = import_faiss()
     header, kept = stored.header, videos_now[stored.candidates.video]
-    candidates, videos = _carried_over(stored, videos_now, list(occasion.shards))
+    candidates, videos = _carried_over(stored, videos_now, list(request.shards))
     index = faiss.read_index(str(stored.file), faiss.IO_FLAG_MMAP)
     lists = _carried_lists(stored, kept)
     lists.this.disown()
@@ -98,21 +98,21 @@ def extend_index(
         _add(index, scans)
         new = _candidates_of(scans)
         candidates = _join([candidates, replace(new, video=new.video + len(videos))])
-        videos = join([videos, videos_of([scan.stretch for scan in scans], occasion.store, occasion.shards)])
+        videos = join([videos, videos_of([scan.stretch for scan in scans], request.store, request.shards)])
     own, seen = _some_of_its_own(index), int(kept[: header.seen_units].sum())
     index.nprobe = index.nlist
     all_best = [
         index.search(queries, min(RECALL_AT, len(candidates)))[1]
-        for queries in (own, occasion.queries.numpy())
+        for queries in (own, request.queries.numpy())
     ]
-    new_header = _describe(occasion, index, header.trained_units, seen, own, all_best).model_copy(
+    new_header = _describe(request, index, header.trained_units, seen, own, all_best).model_copy(
         update={"recall_against": "all its cells"}
     )
-    write_index(occasion.folder, new_header, index, candidates, videos)
+    write_index(request.folder, new_header, index, candidates, videos)
 
 
 def _describe(
-    occasion: Occasion,
+    request: IndexRequest,
     index: Any,
     trained_units: int,
     seen_units: int,
@@ -122,18 +122,18 @@ def _describe(
     """Measures an index.
 
     Args:
-        occasion: What it was written for.
+        request: What it was written for.
         index: The vectors.
         trained_units: As in the header.
         seen_units: As in the header.
         own: (B, D) vectors of its own to ask it for.
-        best: (B, 10) and (Q, 10) numbers of what is best for those, and for the queries of the occasion.
+        best: (B, 10) and (Q, 10) numbers of what is best for those, and for the queries of the request.
     """
-    store, settings = occasion.store, occasion.settings
+    store, settings = request.store, request.settings
     return IndexHeader(
         store_created=store.header.created,
         fingerprint=store.header.fingerprint,
-        shards=occasion.shards,
+        shards=request.shards,
         level=settings.level,
         windows=settings.windows if settings.level == "moments" else [],
         units=index.ntotal,
@@ -143,8 +143,8 @@ def _describe(
         recall=_recall(index, own, best[0], settings.probe),
         recall_against="an exact search",
         recall_queries=len(own),
-        recall_asked=_recall(index, occasion.queries.numpy(), best[1], settings.probe),
-        asked=len(occasion.queries),
+        recall_asked=_recall(index, request.queries.numpy(), best[1], settings.probe),
+        asked=len(request.queries),
     )
 
 

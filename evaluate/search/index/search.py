@@ -1,8 +1,8 @@
 """A FAISS index of a store's candidates, for millions of them: approximate, and honest about how much it misses.
 
 It goes on with its store: videos that have come are added to it, and those that have left are not found any more. It
-knows videos by where their rows lie (`index_videos`) and asks the open store for their ids. `index_files` says what
-lies in its folder, `index_build` how it is made.
+knows videos by where their rows lie (`videos`) and asks the open store for their ids. `files` says what lies in its
+folder, `build` how it is made.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..exact.hits import FIRST_LOOK, HitSpan, merge
 from ..exact.scan import StretchScan
 from ..exact.search import Hit, check_has_videos, rules_of
 from ..exact.settings import SearchSettings
-from .build import Occasion, extend_index, make_index
+from .build import IndexRequest, extend_index, make_index
 from .cells import damaged, import_faiss
 from .files import StoredIndex, locked, read_index
 from .header import IndexHeader
@@ -140,26 +140,26 @@ def open_index(
     import_faiss()
     check_has_videos(store)
     shards = shards_now(store)
-    occasion = Occasion(folder, store, shards, settings, queries)
-    opened = _open(occasion)
+    request = IndexRequest(folder, store, shards, settings, queries)
+    opened = _open(request)
     if opened is not None and not _is_behind(opened):
         return opened, ""
     with locked(folder):
-        opened, done = _open(occasion), ""  # another process may have done it meanwhile
+        opened, done = _open(request), ""  # another process may have done it meanwhile
         if opened is None or _is_behind(opened):
-            done = _bring_up_to_date(occasion, opened)
-            opened = _open(occasion)
+            done = _bring_up_to_date(request, opened)
+            opened = _open(request)
     assert opened is not None
     return opened, done
 
 
-def _open(occasion: Occasion) -> SearchIndex | None:
-    stored = read_index(occasion.folder)
+def _open(request: IndexRequest) -> SearchIndex | None:
+    stored = read_index(request.folder)
     if stored is None:
         return None
-    _check(stored.header, occasion)
-    number = numbers_now(stored.videos, stored.header.shards, occasion.store, occasion.shards)
-    return SearchIndex(stored, occasion.store, number)
+    _check(stored.header, request)
+    number = numbers_now(stored.videos, stored.header.shards, request.store, request.shards)
+    return SearchIndex(stored, request.store, number)
 
 
 def _is_behind(opened: SearchIndex) -> bool:
@@ -167,25 +167,25 @@ def _is_behind(opened: SearchIndex) -> bool:
     return indexed < len(opened.store) or opened.dead > DEAD_SHARE * opened.header.units
 
 
-def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
+def _bring_up_to_date(request: IndexRequest, opened: SearchIndex | None) -> str:
     """Writes the index that the store needs; returns what was done, in words."""
     began = time.monotonic()
-    store, level = occasion.store, occasion.settings.level
+    store, level = request.store, request.settings.level
     number = opened.number if opened else np.zeros(0, np.int64)
-    scans = _scans_without(number, occasion)
+    scans = _scans_without(number, request)
     if opened is None:
-        make_index(occasion, scans)
+        make_index(request, scans)
         return f"made in {time.monotonic() - began:.1f} s"
     header, alive = opened.header, opened.is_alive
     total = int(alive.sum()) + sum(len(scan.candidates) for scan in scans)
     seen = int(alive[: header.seen_units].sum())
     if seen < SEEN_SHARE * max(total, header.trained_units):
-        make_index(occasion, _scans_without(np.zeros(0, np.int64), occasion))
+        make_index(request, _scans_without(np.zeros(0, np.int64), request))
         return (
             f"made anew in {time.monotonic() - began:.1f} s, because of the {header.trained_units:,} {level} that its "
             f"cells were learned from {seen:,} are left, and there are {total:,} now"
         )
-    extend_index(occasion, opened.stored, opened.number >= 0, scans)
+    extend_index(request, opened.stored, opened.number >= 0, scans)
     videos = sum(len(scan.stretch.ids) for scan in scans)
     rows = sum(len(scan.stretch) for scan in scans)
     gone = int((opened.number < 0).sum())
@@ -194,15 +194,15 @@ def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
     return f"{' and '.join(parts)} in {time.monotonic() - began:.1f} s"
 
 
-def _scans_without(indexed: np.ndarray, occasion: Occasion) -> list[StretchScan]:
-    store = occasion.store
-    found = candidates_of_each(store, stretches_without(store, indexed), occasion.settings)
+def _scans_without(indexed: np.ndarray, request: IndexRequest) -> list[StretchScan]:
+    store = request.store
+    found = candidates_of_each(store, stretches_without(store, indexed), request.settings)
     return [StretchScan(store, stretch, candidates) for stretch, candidates in found]
 
 
-def _check(header: IndexHeader, occasion: Occasion) -> None:
+def _check(header: IndexHeader, request: IndexRequest) -> None:
     """Raises a FeatxError if an index is of something else."""
-    folder, store, settings = occasion.folder, occasion.store, occasion.settings
+    folder, store, settings = request.folder, request.store, request.settings
     wanted = settings.windows if settings.level == "moments" else []
     if (header.level, header.windows) != (settings.level, wanted):
         made = f"--level {header.level}" + (f" --windows {_listed(header.windows)}" if header.windows else "")
