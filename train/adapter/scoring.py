@@ -22,7 +22,7 @@ from .validation import CLIPS
 
 def score(
     adapter: Adapter,
-    basis: Basis,
+    shared: Basis,
     manifest: Manifest,
     videos: LabelledVideos,
     settings: TrainSettings,
@@ -33,22 +33,22 @@ def score(
     with torch.no_grad():
         plan = adapter.plan(list(manifest.header.classes.values())).to(ranks.device)
         text = adapter.encode_texts(
-            basis.tower(ranks.device), plan
+            shared.tower(ranks.device), plan
         )  # (C, D), in full precision as featx eval does
-    source = basis.source(videos, settings, ranks)
+    source = shared.source(videos, settings, ranks)
     scores = score_videos(
         adapter, text, source, np.arange(len(videos)), videos.rows, CLIPS, settings.strides, settings.stride_weights
     )  # fmt: skip
     return measure_recognition(scores, videos)
 
 
-def scored_model(adapter: Adapter, run: Path, basis: Basis, trained_on: TrainedOn) -> ScoredModel:
+def scored_model(adapter: Adapter, run: Path, shared: Basis, trained_on: TrainedOn) -> ScoredModel:
     """Returns what results say of an adapter, or of several of one kind.
 
     Args:
         adapter: One of them.
         run: Folder of the results.
-        basis: What they were learned with.
+        shared: What they were learned with.
         trained_on: What they learned from.
     """
     learned = adapter.parameter_count()
@@ -57,25 +57,25 @@ def scored_model(adapter: Adapter, run: Path, basis: Basis, trained_on: TrainedO
         method="adapter" if learned else "zero-shot",
         config=adapter.config.model_dump(),
         learned_parameters=learned,
-        fingerprint=basis.store.header.fingerprint,
+        fingerprint=shared.store.header.fingerprint,
         trained_on=trained_on if learned else None,
     )
 
 
 def scored_data(
-    adapter: Adapter, basis: Basis, manifest: Manifest, split: str, unseen_of: str | None = None
+    adapter: Adapter, shared: Basis, manifest: Manifest, split: str, unseen_of: str | None = None
 ) -> ScoredData:
     """Returns what results say of what an adapter was scored on.
 
     Args:
         adapter: Whose texts may be too long.
-        basis: What it was scored with.
+        shared: What it was scored with.
         manifest: Whose classes competed.
         split: That was scored.
         unseen_of: The class split whose unseen classes they are; None if they are all.
     """
     return ScoredData(
-        store=basis.store,
+        store=shared.store,
         manifest=manifest,
         split=split,
         clips=CLIPS,

@@ -70,14 +70,14 @@ class SweepSetup:
     """What the runs of a sweep share.
 
     Attributes:
-        basis: What they are learned and scored with; its manifest has the classes that are learned.
+        shared: What they are learned and scored with; its manifest has the classes that are learned.
         split: That is scored.
         source: Of the proposals.
         ranks: This process.
         say: Prints a line for the user.
     """
 
-    basis: Basis
+    shared: Basis
     split: str
     source: ProposalSource
     ranks: Ranks
@@ -98,7 +98,7 @@ def score_localisation(
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
-    split = open_split(setup.basis.store, manifest, setup.split)
+    split = open_split(setup.shared.store, manifest, setup.split)
     given = setup.source.given
     file, flag = (given, "--test-proposals") if given else (str(_propose(setup, settings)), "--detector")
     proposals = choose_proposals(file, flag, split)
@@ -109,18 +109,18 @@ def score_localisation(
 def _scorer(
     adapter: Adapter, manifest: Manifest, videos: list[Video], settings: TrainSettings, setup: SweepSetup
 ) -> SpanScorer:
-    basis, ranks = setup.basis, setup.ranks
+    shared, ranks = setup.shared, setup.ranks
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
         plan = adapter.plan(adapter.config.texts_of(manifest.header.classes)).to(ranks.device)
-        text = adapter.encode_texts(basis.tower(ranks.device), plan)  # (C, D)
+        text = adapter.encode_texts(shared.tower(ranks.device), plan)  # (C, D)
     stored = list(dict.fromkeys(video.stored_id for video in videos))
-    rows = np.array([basis.store.rows(one) for one in stored], dtype=np.int64)
-    source = basis.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
+    rows = np.array([shared.store.rows(one) for one in stored], dtype=np.int64)
+    source = shared.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)
     place = {video_id: index for index, video_id in enumerate(stored)}
 
     def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-        pts = known_pts(basis.store, video.stored_id, manifest) - video.part_start_s
+        pts = known_pts(shared.store, video.stored_id, manifest) - video.part_start_s
         how = CLIPS, settings.strides, settings.stride_weights
         return class_probabilities(adapter, text, source, place[video.stored_id], pts, start_s, end_s, *how)
 
@@ -129,7 +129,7 @@ def _scorer(
 
 def _propose(setup: SweepSetup, settings: TrainSettings) -> Path:
     """Returns the proposals file of a split, of a detector that has learned the same classes; makes both if need be."""
-    source, basis, split, ranks = setup.source, setup.basis, setup.split, setup.ranks
+    source, shared, split, ranks = setup.source, setup.shared, setup.split, setup.ranks
     assert source.recipe is not None
     name = settings.class_split_name or EVERYTHING
     folder = source.folder / "detectors" / name
@@ -140,20 +140,20 @@ def _propose(setup: SweepSetup, settings: TrainSettings) -> Path:
     }
     learned = gather(ProposalSettings, source.recipe, same, [])
     train_proposals(learned, folder, say=setup.say)  # of a finished one it only checks the settings
-    present, missing = present_videos(basis.store, basis.whole, split)
+    present, missing = present_videos(shared.store, shared.whole, split)
     made_of = {
         "detector": hashlib.sha256((folder / DETECTOR_FILE).read_bytes()).hexdigest(),
-        "list of videos": digest_of_videos(present, basis.store),
+        "list of videos": digest_of_videos(present, shared.store),
     }
     if not file.exists() or read_proposals(file).header.settings != made_of:
         detector, header = load_detector(folder / DETECTOR_FILE)
         found = {
-            video.id: _of_video(detector.to(ranks.device), basis, video, learned, ranks.device)
+            video.id: _of_video(detector.to(ranks.device), shared, video, learned, ranks.device)
             for video in present
         }
         about = ProposalsHeader(
             made_by=str(folder),
-            data_set=basis.whole.header.name,
+            data_set=shared.whole.header.name,
             split=split,
             fingerprint=header.fingerprint,
             settings=made_of,
@@ -165,10 +165,10 @@ def _propose(setup: SweepSetup, settings: TrainSettings) -> Path:
 
 
 def _of_video(
-    detector: Detector, basis: Basis, video: Video, settings: ProposalSettings, device: str
+    detector: Detector, shared: Basis, video: Video, settings: ProposalSettings, device: str
 ) -> Proposals:
-    first, pts = timed_rows(basis.store, basis.whole, video)
-    return propose_rows(detector, row_reader(basis.store, video, first), pts, settings, device)
+    first, pts = timed_rows(shared.store, shared.whole, video)
+    return propose_rows(detector, row_reader(shared.store, video, first), pts, settings, device)
 
 
 def check_source(source: ProposalSource, settings: TrainSettings) -> None:

@@ -117,15 +117,15 @@ def sweep(
     ]
     found = []
     with locked(folder, "sweep"), join_ranks(first.device) as ranks:
-        basis = Basis(first)
+        shared = Basis(first)
         about = {
             "scored split": split,
             "class splits": digest_of(class_splits.read_text(encoding="utf-8")) if class_splits else None,
             "proposals": source.given or ("of a detector" if source.recipe else None),
         }
-        _claim(first, basis, cells, split, about, folder)
-        basis.hold(_stored(basis, {first.train_split, split}), first, ranks)
-        setup = SweepSetup(basis, split, source, ranks, say)
+        _claim(first, shared, cells, split, about, folder)
+        shared.hold(_stored(shared, {first.train_split, split}), first, ranks)
+        setup = SweepSetup(shared, split, source, ranks, say)
         for cell, of_cell in zip(cells, runs, strict=True):
             results = _cell(cell, of_cell, setup)
             write_results(results, folder)
@@ -139,7 +139,7 @@ def sweep(
 
 
 def _claim(
-    first: TrainSettings, basis: Basis, cells: list[Cell], split: str, about: dict[str, Any], folder: Path
+    first: TrainSettings, shared: Basis, cells: list[Cell], split: str, about: dict[str, Any], folder: Path
 ) -> None:
     """Refuses a folder whose cells are about other data, or differ in more than what the grids say."""
     file = folder / SWEEP_FILE
@@ -148,11 +148,12 @@ def _claim(
     of_cells = {*grid, *OF_RUNS, *MAY_CHANGE}
     now = {
         "settings": first.model_dump(mode="json", exclude=of_cells),
-        "features": basis.store.header.fingerprint.model_dump(),
-        "classes": basis.whole.header.classes,
+        "features": shared.store.header.fingerprint.model_dump(),
+        "classes": shared.whole.header.classes,
         **about,
         "list of videos": digest_of_videos(
-            (video for video in basis.whole.videos if video.split in (first.train_split, split)), basis.store
+            (video for video in shared.whole.videos if video.split in (first.train_split, split)),
+            shared.store,
         ),
     }
     if file.exists():
@@ -165,7 +166,7 @@ def _claim(
 
 
 @dataclass(frozen=True)
-class _CellRun:
+class SweepRun:
     """One of the runs that a cell is the mean of."""
 
     name: str
@@ -182,7 +183,7 @@ def _runs(
     folder: Path,
     class_splits: Path | None,
     names: list[str],
-) -> list[_CellRun]:
+) -> list[SweepRun]:
     runs = []
     for name in names or [""]:
         own = [f"class_split={class_splits}", f"class_split_name={name}"] if name else []
@@ -191,14 +192,14 @@ def _runs(
             of_split = folder / name if name else folder
             words = [name] if name else []
             words += [f"seed {seed}"] if seeds > 1 or not name else []
-            runs.append(_CellRun(" ".join(words), of_split / f"seed-{seed}", settings))
+            runs.append(SweepRun(" ".join(words), of_split / f"seed-{seed}", settings))
     return runs
 
 
-def _stored(basis: Basis, splits: set[str]) -> list[str]:
+def _stored(shared: Basis, splits: set[str]) -> list[str]:
     """Returns the ids of the store's videos that belong to some splits, once."""
-    ids = dict.fromkeys(video.stored_id for video in basis.whole.videos if video.split in splits)
-    return [one for one in ids if one in basis.store]
+    ids = dict.fromkeys(video.stored_id for video in shared.whole.videos if video.split in splits)
+    return [one for one in ids if one in shared.store]
 
 
 def _table(cells: list[Cell], found: list[Results]) -> str:
@@ -218,9 +219,9 @@ def _settings(recipe: Path, options: dict[str, Any], sets: list[str], cell: Cell
     return gather(TrainSettings, recipe, options, [*sets, *words, f"seed={seed}"])
 
 
-def _cell(cell: Cell, runs: list[_CellRun], setup: SweepSetup) -> Results:
+def _cell(cell: Cell, runs: list[SweepRun], setup: SweepSetup) -> Results:
     results = [
-        _learn_and_score(run, replace(setup, basis=setup.basis.for_classes(run.settings))) for run in runs
+        _learn_and_score(run, replace(setup, shared=setup.shared.for_classes(run.settings))) for run in runs
     ]
     items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
     missing = dict.fromkeys(one for result in results for one in result.videos.missing)
@@ -239,32 +240,32 @@ def _cell(cell: Cell, runs: list[_CellRun], setup: SweepSetup) -> Results:
     return results[-1].model_copy(update=about)
 
 
-def _learn_and_score(run: _CellRun, setup: SweepSetup) -> Results:
-    settings, basis, split = run.settings, setup.basis, setup.split
-    train(settings, run.folder, say=setup.say, basis=basis)
+def _learn_and_score(run: SweepRun, setup: SweepSetup) -> Results:
+    settings, shared, split = run.settings, setup.shared, setup.split
+    train(settings, run.folder, say=setup.say, basis=shared)
     adapter, header = load_adapter(run.folder / ADAPTER_FILE)
-    if header.classes != basis.manifest.header.classes:
+    if header.classes != shared.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
-    manifest, unseen_of, left_out = basis.manifest, None, 0
+    manifest, unseen_of, left_out = shared.manifest, None, 0
     if settings.class_split:
-        chosen = named_class_split(settings.class_split, settings.class_split_name, basis.whole)
-        manifest, unseen_of = basis.whole.only(chosen.unseen), f"{settings.class_split}#{chosen.name}"
-        left_out = len(basis.whole.split(split)) - len(manifest.split(split))
+        chosen = named_class_split(settings.class_split, settings.class_split_name, shared.whole)
+        manifest, unseen_of = shared.whole.only(chosen.unseen), f"{settings.class_split}#{chosen.name}"
+        left_out = len(shared.whole.split(split)) - len(manifest.split(split))
     if settings.task == "localisation":
         measured = score_localisation(adapter, manifest, settings, setup)
     else:
-        videos = list_labelled(basis.store, manifest, split)
-        measured = score(adapter, basis, manifest, videos, settings, setup.ranks)
+        videos = list_labelled(shared.store, manifest, split)
+        measured = score(adapter, shared, manifest, videos, settings, setup.ranks)
     trained_on = TrainedOn(
-        data_set=basis.manifest.header.name,
+        data_set=shared.manifest.header.name,
         manifest=str(settings.manifest),
         split=settings.train_split,
-        classes=basis.manifest.labels,
+        classes=shared.manifest.labels,
     )
     results = results_of(
         settings.task,
-        scored_model(adapter, run.folder, basis, trained_on),
-        scored_data(adapter, basis, manifest, split, unseen_of),
+        scored_model(adapter, run.folder, shared, trained_on),
+        scored_data(adapter, shared, manifest, split, unseen_of),
         measured.with_left_out(left_out),
     )
     write_results(results, run.folder)
