@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.evaluate.search.exact.scan import Scan
+from featx.evaluate.search.exact.scan import StretchScan
 from featx.evaluate.search.exact.search import open_scans, search_exactly
 from featx.evaluate.search.exact.settings import SearchSettings
 from featx.evaluate.search.index.search import open_index
@@ -111,11 +111,11 @@ def bench_level(store: FeatureStore, level: str, planted: list, rounds: int) -> 
     began = time.perf_counter()
     found = search_exactly(scans, queries, settings.top, settings)
     all_s = time.perf_counter() - began
-    overlaps = [overlap(finds[0], *one[:3]) for finds, one in zip(found, planted, strict=True)]
+    overlaps = [overlap(hits[0], *one[:3]) for hits, one in zip(found, planted, strict=True)]
     gb_per_s = rows * WIDTH * 2 / one_s / 1e9
     row: dict[str, Any] = {
         "level": level,
-        "units": sum(len(scan.units) for scan in scans),
+        "units": sum(len(scan.candidates) for scan in scans),
         "planted": size,
         "found_first": sum(one > 0 for one in overlaps),
         "median_overlap": statistics.median(overlaps),
@@ -130,7 +130,7 @@ def bench_level(store: FeatureStore, level: str, planted: list, rounds: int) -> 
         "linear": linear(scans, queries[:1], settings, rounds),
     }
     print(
-        f"{level:8} {row['units']:9,} units  {row['found_first']}/{size} planted first, overlap {row['median_overlap']:.2f} "
+        f"{level:8} {row['units']:9,} candidates  {row['found_first']}/{size} planted first, overlap {row['median_overlap']:.2f} "
         f"(worst {row['worst_overlap']:.2f})  first query {first_s:.2f} s, then {one_s:.3f} s; {size} at once {all_s:.2f} s  "
         f"{gb_per_s:.2f} GB/s, {row['share_of_memory']:.0%} of {max(memory):.1f}",
         flush=True,
@@ -140,16 +140,16 @@ def bench_level(store: FeatureStore, level: str, planted: list, rounds: int) -> 
     return row
 
 
-def overlap(find: Any, video: int, first: int, rows: int) -> float:
+def overlap(hit: Any, video: int, first: int, rows: int) -> float:
     """Returns intersection over union, in rows, of what was found and what was planted."""
-    if int(find.video) != video:
+    if int(hit.video) != video:
         return 0.0
-    common = min(find.first_row + find.rows, first + rows) - max(find.first_row, first)
-    return max(common, 0) / (max(find.first_row + find.rows, first + rows) - min(find.first_row, first))
+    common = min(hit.first_row + hit.rows, first + rows) - max(hit.first_row, first)
+    return max(common, 0) / (max(hit.first_row + hit.rows, first + rows) - min(hit.first_row, first))
 
 
 def linear(
-    scans: list[Scan], query: Tensor, settings: SearchSettings, rounds: int
+    scans: list[StretchScan], query: Tensor, settings: SearchSettings, rounds: int
 ) -> list[tuple[int, float]]:
     """Returns rows and seconds of a query over growing parts of the store."""
     times = []
@@ -179,19 +179,19 @@ def bench_index(
         began = time.perf_counter()
         found = index.search(queries, settings.top, asked)
         query_s = (time.perf_counter() - began) / len(queries)
-        hits = sum(bool(finds) and finds[0].video == video for finds, video in zip(found, first, strict=True))
+        same = sum(bool(hits) and hits[0].video == video for hits, video in zip(found, first, strict=True))
         rows.append(
             {
                 "probe": probe,
                 "recall_at_10": index.header.recall[probe],
                 "recall_at_10_of_queries": index.header.recall_asked[probe],
                 "query_s": query_s,
-                "hits": hits,
+                "hits": same,
             }
         )
         print(
             f"index of {what}, {level}: {index.header.units:,} in {index.header.cells:,} cells, {probe:4} looked at: "
-            f"recall@10 {rows[-1]['recall_at_10']:.3f}, of the queries {rows[-1]['recall_at_10_of_queries']:.3f}, same first video {hits}/{len(queries)}, {1000 * query_s:.1f} ms",
+            f"recall@10 {rows[-1]['recall_at_10']:.3f}, of the queries {rows[-1]['recall_at_10_of_queries']:.3f}, same first video {same}/{len(queries)}, {1000 * query_s:.1f} ms",
             flush=True,
         )
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -274,7 +274,7 @@ def main() -> None:
             for level in LEVELS[:2]:
                 settings = SearchSettings(level=level)  # type: ignore[arg-type]
                 exact = search_exactly(open_scans(store, settings), queries, 1, settings)
-                videos = [finds[0].video for finds in exact]
+                videos = [hits[0].video for hits in exact]
                 target = folder / f"index-scenes-{level}"
                 result["index"].append(bench_index(store, target, level, "scenes", queries, videos))
     options.to.parent.mkdir(parents=True, exist_ok=True)

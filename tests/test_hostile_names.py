@@ -15,7 +15,7 @@ from synthetic import CLASSES, make_class_data
 from featx.evaluate.predict.classify import Prediction
 from featx.evaluate.predict.output import render_predictions
 from featx.evaluate.report.table import FORMATS, PlusMinus, Table, print_tables, render
-from featx.evaluate.search.exact.search import Find
+from featx.evaluate.search.exact.search import Hit
 from featx.evaluate.search.output import Answer, render_answers
 from featx.manifest.videos import Manifest, read_manifest, write_manifest
 from featx.output.formats import csv_text
@@ -80,7 +80,7 @@ def test_html() -> None:
         render_predictions(
             [Prediction(name, None, None, [(name, 0.5)]) for name in HOSTILE], {}, "csv", False
         ),
-        render_answers([Answer(name, [Find(name, 0, 5, 0.0, 1.0, 0.5)]) for name in HOSTILE], [], "csv", ""),
+        render_answers([Answer(name, [Hit(name, 0, 5, 0.0, 1.0, 0.5)]) for name in HOSTILE], [], "csv", ""),
         csv_text([[name, name] for name in HOSTILE]),
     ],
 )

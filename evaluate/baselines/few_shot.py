@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from featx.manifest.episodes import Episode, read_episodes, ways_and_shots
 from featx.manifest.videos import Manifest
 from featx.metrics.recognition import recognition_metrics
 from featx.scoring.clip_scores import encode_videos, score_clips
-from featx.scoring.results import FewShot, Item, Results, Videos, summarise
+from featx.scoring.compose import ScoredData, measure_items, results_of
+from featx.scoring.results import FewShot, Item, Results
 from featx.store.reader import FeatureStore
 
 from ..run.baseline_methods import (
@@ -26,11 +27,12 @@ from ..run.baseline_methods import (
     nearest_scores,
     zero_shot_adapter,
 )
-from ..run.runs import BaselineRun, config_of
+from ..run.eval_setup import scored_model
+from ..run.runs import BaselineRun
 from ..run.settings import BaselineSettings
 
 # Training ids, test ids and classes to (V, C) scores.
-Scorer = Callable[[list[str], list[str], list[str]], np.ndarray]
+EpisodeScorer = Callable[[list[str], list[str], list[str]], np.ndarray]
 
 
 def score_episodes(
@@ -71,26 +73,20 @@ def score_episodes(
         lost = len(episode.test) - len(test)
         items.append(Item(name=episode.name, scored=len(test), missing=lost, metrics=metrics))
     ways, shots = ways_and_shots(episodes, manifest)
-    means, spread = summarise(items)
-    results = Results(
-        task="recognition",
-        run=str(run.file.parent),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        method=run.method,
-        config=config_of(run, settings),
-        learned_parameters=_parameters(run, len(episodes[0].classes)),
-        data_set=manifest.header.name,
-        manifest=str(manifest.file),
-        store=str(store.path),
-        split=settings.episodes.stem,
-        clips=settings.clips if run.uses_clips else 0,
-        classes=len(episodes[0].classes),
-        few_shot=FewShot(episodes=str(settings.episodes), ways=ways, shots=shots),
-        fingerprint=run.header.fingerprint.model_dump(),
-        videos=Videos(scored=sum(item.scored for item in items), missing=sorted(missing)),
-        metrics=means,
-        spread=spread,
-        items=items,
+    protocol = FewShot(episodes=str(settings.episodes), ways=ways, shots=shots)
+    model = scored_model(run, run.file.parent, settings)
+    classes = len(episodes[0].classes)
+    results = results_of(
+        "recognition",
+        replace(model, learned_parameters=_parameters(run, classes)),
+        ScoredData(
+            store=store,
+            manifest=manifest,
+            split=settings.episodes.stem,
+            clips=settings.clips if run.uses_clips else 0,
+            classes=classes,
+        ),
+        measure_items(items, sorted(missing), protocol),
     )
     if run.method != "zero-shot" and untrained:
         notes.append(
@@ -105,7 +101,7 @@ def _zero_shot(
     manifest: Manifest,
     episodes: list[Episode],
     settings: BaselineSettings,
-) -> Scorer:
+) -> EpisodeScorer:
     device = choose_device(settings.device)
     text = run.text(manifest.header.classes, store, settings, device)
     row_of = {label: index for index, label in enumerate(manifest.labels)}
@@ -133,7 +129,7 @@ def _from_means(
     episodes: list[Episode],
     settings: BaselineSettings,
     notes: list[str],
-) -> Scorer:
+) -> EpisodeScorer:
     videos = _videos(store, manifest, episodes, "train", "test")
     means = mean_features(store, videos)
     place = {video_id: index for index, video_id in enumerate(videos.ids)}

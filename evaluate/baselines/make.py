@@ -82,11 +82,7 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
         write_baseline(run, header, {})
     if settings.episodes is not None:
         subject = BaselineRun(run / BASELINE_FILE, header, {})
-        results, untrained = score_episodes(subject, store, manifest, settings)
-        note = (
-            f"{untrained} training videos of the episodes have no features: fewer shots than the episodes say"
-        )
-        return results, [note] if untrained else []
+        return score_episodes(subject, store, manifest, settings)
     notes: list[str] = []
     if videos is not None:
         tensors, notes = _learn(method, store, manifest, videos, settings)

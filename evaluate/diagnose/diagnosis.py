@@ -12,7 +12,7 @@ from featx.files.atomic import write_atomically
 from featx.metrics.recognition import confusion_matrix, ranks, recognition_metrics
 from featx.scoring.results import write_results
 
-from ..recognition.runs import Scored, evaluate
+from ..recognition.runs import ScoredVideos, evaluate
 from ..report.confusion_picture import confusion_picture
 from ..report.rows import about
 from ..report.table import Cell, Table, render
@@ -43,7 +43,7 @@ def diagnose(run: Path, settings: EvalSettings, to: Path | None) -> tuple[list[T
     write_results(scored.results, run)
     folder = to or run / f"diagnosis-{scored.results.stem}"
     counts = confusion_matrix(
-        scored.scores.argmax(axis=1), scored.asked.videos.labels, len(scored.asked.manifest.labels)
+        scored.scores.argmax(axis=1), scored.videos.labels, len(scored.setup.manifest.labels)
     )
     tables = {
         "per-class": per_class(scored, counts),
@@ -51,7 +51,7 @@ def diagnose(run: Path, settings: EvalSettings, to: Path | None) -> tuple[list[T
         "clips": clip_counts(scored),
         "prompt-words": prompt_words(scored),
     }
-    labels = scored.asked.manifest.labels
+    labels = scored.setup.manifest.labels
     matrix = Table(
         "",
         ["true class", *labels],
@@ -69,13 +69,13 @@ def diagnose(run: Path, settings: EvalSettings, to: Path | None) -> tuple[list[T
     return [table for table in tables.values() if table is not None], folder
 
 
-def per_class(scored: Scored, counts: np.ndarray) -> Table:
+def per_class(scored: ScoredVideos, counts: np.ndarray) -> Table:
     """Returns each class's accuracy, the worst first."""
-    labels = scored.asked.manifest.labels
-    rank = ranks(scored.scores, scored.asked.videos.labels)  # (V,)
+    labels = scored.setup.manifest.labels
+    rank = ranks(scored.scores, scored.videos.labels)  # (V,)
     rows: list[list[Cell]] = []
     for index, label in enumerate(labels):
-        own = rank[scored.asked.videos.labels == index]
+        own = rank[scored.videos.labels == index]
         others = np.where(np.arange(len(labels)) == index, 0, counts[index])
         often = labels[int(others.argmax())] if others.any() else None
         top1, top5 = (100 * float((own < k).mean()) if len(own) else None for k in (1, 5))
@@ -85,9 +85,9 @@ def per_class(scored: Scored, counts: np.ndarray) -> Table:
     return Table("Classes, the worst first", columns, rows, [])
 
 
-def confused(scored: Scored, counts: np.ndarray) -> Table:
+def confused(scored: ScoredVideos, counts: np.ndarray) -> Table:
     """Returns the pairs of classes that are mixed up, in either direction, the most frequent first."""
-    labels = scored.asked.manifest.labels
+    labels = scored.setup.manifest.labels
     both = np.triu(counts + counts.T, k=1)
     pairs = sorted(np.argwhere(both).tolist(), key=lambda pair: -both[pair[0], pair[1]])
     totals = counts.sum(axis=1)
@@ -105,29 +105,27 @@ def confused(scored: Scored, counts: np.ndarray) -> Table:
     return Table("Most confused pairs", columns, rows, [])
 
 
-def clip_counts(scored: Scored) -> Table | None:
+def clip_counts(scored: ScoredVideos) -> Table | None:
     """Returns accuracy as a function of the number of clips; None for a run that does not look at clips."""
-    asked = scored.asked
-    if not asked.run.uses_clips:
+    setup = scored.setup
+    if not setup.run.uses_clips:
         return None
     rows: list[list[Cell]] = []
-    for clips in sorted({*CLIP_COUNTS, asked.settings.clips}):
-        settings = asked.settings.model_copy(update={"clips": clips})
-        scores = asked.run.score(asked.store, asked.manifest.header.classes, asked.videos, settings)
+    for clips in sorted({*CLIP_COUNTS, scored.settings.clips}):
+        settings = scored.settings.model_copy(update={"clips": clips})
+        scores = setup.run.score(setup.store, setup.manifest.header.classes, scored.videos, settings)
         rows.append(
-            [clips, *(100 * value for value in recognition_metrics(scores, asked.videos.labels).values())]
+            [clips, *(100 * value for value in recognition_metrics(scores, scored.videos.labels).values())]
         )
     return Table("Clips a video", ["clips", "top-1 %", "top-5 %", "mean class %"], rows, [])
 
 
-def prompt_words(scored: Scored) -> Table | None:
+def prompt_words(scored: ScoredVideos) -> Table | None:
     """Returns the nearest words of each learned prompt vector; None without prompts."""
-    run = scored.asked.run
+    run = scored.setup.run
     if not isinstance(run, AdapterRun) or run.adapter.prompt_table is None:
         return None
-    embedding = load_clip_of(
-        scored.asked.store, scored.asked.settings.model
-    ).model.token_embedding.weight.cpu()
+    embedding = load_clip_of(scored.setup.store, scored.settings.model).model.token_embedding.weight.cpu()
     found = nearest_words(run.header.config, run.adapter.prompt_table.detach().cpu(), embedding, WORDS)
     note = (
         f"nearest by cosine; a word of CLIP's vocabulary has a length of about {usual_length(embedding):.2f}"

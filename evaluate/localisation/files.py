@@ -51,9 +51,8 @@ def evaluate_detections(settings: DetectionSettings) -> list[Table]:
     scored_of, notes = coverage(settings.detections, read, truth, missing_file)
     name = settings.detections.name
     if settings.as_proposals:
-        thresholds = tuple(settings.tiou) or ACTIVITYNET_TIOU
-        curve, metrics = score_proposals(read.detections, truth, thresholds)
-        return [proposals_table(curve, metrics, truth, thresholds, name, scored_of, notes)]
+        proposals = score_proposals(read.detections, truth, settings.tiou or ACTIVITYNET_TIOU)
+        return [proposals_table(proposals, name, scored_of, notes)]
     scored = score_detections(read.detections, truth, settings.ap, settings.tiou)
     notes += thresholds_notes(truth.data_set, settings.tiou)
     tables = [detections_table(scored, name, scored_of, notes)]

@@ -25,11 +25,11 @@ from ..run.settings import ProposeSettings
 from .watershed import STEP_S, watershed
 
 # Rows of a video and when they are shown, to its proposals.
-Find = Callable[[ReadRows, np.ndarray], Proposals]
+FindProposals = Callable[[ReadRows, np.ndarray], Proposals]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProposeSetup:
     """What is looked at, opened and checked.
 
     Attributes:
@@ -46,10 +46,10 @@ class Asked:
     videos: list[Video]
     missing: list[str]
     header: ProposalsHeader
-    find: Find
+    find: FindProposals
 
 
-def ask(run: Path | None, settings: ProposeSettings) -> Asked:
+def open_setup(run: Path | None, settings: ProposeSettings) -> ProposeSetup:
     """Opens and checks everything that finding needs.
 
     Args:
@@ -78,18 +78,18 @@ def ask(run: Path | None, settings: ProposeSettings) -> Asked:
         missing=missing,
     )
     find = _with_detector(detector, selection, settings) if detector else _without(selection)
-    return Asked(store, manifest, videos, missing, header, find)
+    return ProposeSetup(store, manifest, videos, missing, header, find)
 
 
-def propose(asked: Asked) -> Iterator[tuple[str, Proposals]]:
+def propose(setup: ProposeSetup) -> Iterator[tuple[str, Proposals]]:
     """Yields each video's id and proposals, in seconds as its segments are.
 
     Raises:
         FeatxError: If the store does not know when a video's rows are shown.
     """
-    for video in asked.videos:
-        first, pts = timed_rows(asked.store, asked.manifest, video)
-        yield video.id, asked.find(row_reader(asked.store, video, first), pts)
+    for video in setup.videos:
+        first, pts = timed_rows(setup.store, setup.manifest, video)
+        yield video.id, setup.find(row_reader(setup.store, video, first), pts)
 
 
 def recall_lines(found: ProposalsFile, videos: list[Video], numbers: list[int]) -> list[str]:
@@ -122,7 +122,9 @@ def _path_of(name: str, settings: ProposeSettings, trained: DetectorHeader | Non
     return given or Path(str(trained and trained.settings[name]))
 
 
-def _with_detector(detector: Detector, selection: SelectionSettings, settings: ProposeSettings) -> Find:
+def _with_detector(
+    detector: Detector, selection: SelectionSettings, settings: ProposeSettings
+) -> FindProposals:
     device = choose_device(settings.device)
     detector = detector.to(device)
 
@@ -132,7 +134,7 @@ def _with_detector(detector: Detector, selection: SelectionSettings, settings: P
     return find
 
 
-def _without(selection: SelectionSettings) -> Find:
+def _without(selection: SelectionSettings) -> FindProposals:
     def find(read: ReadRows, pts: np.ndarray) -> Proposals:
         grid = make_grid(pts, STEP_S, None)
         return watershed(lambda first, steps: read_steps(read, pts, grid, first, steps), grid, selection)

@@ -38,23 +38,21 @@ def propose(
 
     from featx.localisation.proposals_file import ProposalsFile, check_ending, write_proposals
 
-    from .propose import ask, recall_lines
+    from .propose import open_setup, recall_lines
     from .propose import propose as find
 
     check_ending(to, "--to")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    asked = ask(run, settings)
+    setup = open_setup(run, settings)
     with interruptible("stopped; nothing was kept"):
-        videos = dict(track(find(asked), "proposals", total=len(asked.videos), console=console))
-    found = ProposalsFile(asked.header, videos)
+        videos = dict(track(find(setup), "proposals", total=len(setup.videos), console=console))
+    found = ProposalsFile(setup.header, videos)
     write_proposals(to, found)
-    asked_for, missing = len(asked.videos) + len(asked.missing), len(asked.missing)
+    of, missing = len(setup.videos) + len(setup.missing), len(setup.missing)
     listed = f", {missing} missing (no features): listed under 'missing' in the file" if missing else ""
-    console.print(
-        f"{to}: {len(found)} proposals of {len(videos)} of {asked_for} videos{listed}", markup=False
-    )
-    keep = int(asked.header.settings["keep"])
+    console.print(f"{to}: {len(found)} proposals of {len(videos)} of {of} videos{listed}", markup=False)
+    keep = int(setup.header.settings["keep"])
     for line in recall_lines(
-        found, asked.videos, sorted({number for number in (10, 50, 100, keep) if number <= keep})
+        found, setup.videos, sorted({number for number in (10, 50, 100, keep) if number <= keep})
     ):
         console.print(line, markup=False)

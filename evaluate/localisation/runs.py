@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,21 @@ from featx.errors import FeatxError
 from featx.features.dataset import known_pts, rows_between
 from featx.features.windows import Windows
 from featx.localisation.detection_scores import ScoredDetections, check_thresholds, thresholds_notes
-from featx.localisation.named_proposals import NamedProposals, choose_proposals, name_and_score, stored_truth
+from featx.localisation.named_proposals import (
+    DetectionRules,
+    SpanScorer,
+    StoredSplit,
+    choose_proposals,
+    name_and_score,
+    open_split,
+)
 from featx.localisation.proposals_file import Proposals
 from featx.manifest.videos import Manifest, Video
-from featx.scoring.results import Results, Videos
+from featx.scoring.compose import results_of
+from featx.scoring.results import Results
 from featx.store.reader import FeatureStore
 
-from ..run.eval_setup import Opened, open_asked
-from ..run.provenance import trained_on
-from ..run.runs import config_of
+from ..run.eval_setup import EvalSetup, open_setup, scored_model
 from ..run.settings import LocaliseSettings
 from ..run.window_scores import WindowScorer, window_scorer, with_background
 
@@ -31,16 +36,16 @@ class Localised:
     """What a run said of a split's proposals, and the results.
 
     Attributes:
-        opened: The run and what it was scored on.
-        videos: Of the split, those that have features.
+        setup: The run and what it was scored on.
+        split: The videos that have features, and what is annotated of them.
         proposals: Of each, by its id.
         scored: Its detections, and what they are worth.
         results: As written.
         notes: What a reader must know of the proposals.
     """
 
-    opened: Opened
-    videos: list[Video]
+    setup: EvalSetup
+    split: StoredSplit
     proposals: Mapping[str, Proposals]
     scored: ScoredDetections
     results: Results
@@ -58,39 +63,31 @@ def evaluate(folder: Path, settings: LocaliseSettings) -> Localised:
         FeatxError: If run, store, manifest, classes and proposals do not belong together.
     """
     check_thresholds(settings.tiou)
-    opened = open_asked(folder, settings)
-    if opened.run.method in ("linear-probe", "nearest-mean"):
+    setup = open_setup(folder, settings)
+    if setup.run.method in ("linear-probe", "nearest-mean"):
         raise FeatxError(
-            f"{folder}: a {opened.run.method} baseline cannot name segments; take featx baseline zero-shot"
+            f"{folder}: a {setup.run.method} baseline cannot name segments; take featx baseline zero-shot"
         )
-    truth, missing = stored_truth(opened.store, opened.manifest, settings.split)
-    videos = [opened.manifest.by_id[video_id] for video_id in truth.video_ids]
-    proposals, notes = choose_proposals(settings.proposals, "--proposals", opened.store, truth)
-    named = name_and_score(
-        videos,
-        proposals,
-        _scorer(opened, settings),
-        truth,
-        settings.proposals,
-        "--proposals",
-        settings.proposal_weight,
-        settings.top_classes,
-        settings.ap,
-        settings.tiou,
+    split = open_split(setup.store, setup.manifest, settings.split)
+    proposals = choose_proposals(settings.proposals, "--proposals", split)
+    rules = DetectionRules(settings.proposal_weight, settings.top_classes, settings.ap, settings.tiou)
+    named = name_and_score(split, proposals, _scorer(setup, settings), rules)
+    results = results_of(
+        "localisation",
+        scored_model(setup.run, folder, settings),
+        setup.scored_data(settings.split, settings.clips),
+        named.measured.with_left_out(setup.choice.left_out),
     )
-    results = _results(folder, opened, named, missing, settings)
-    notes = [*notes, *thresholds_notes(truth.data_set, settings.tiou)]
-    return Localised(opened, videos, proposals, named.scored, results, notes)
+    notes = [*proposals.notes, *thresholds_notes(split.truth.data_set, settings.tiou)]
+    return Localised(setup, split, proposals.of, named.scored, results, notes)
 
 
-def _scorer(
-    opened: Opened, settings: LocaliseSettings
-) -> Callable[[Video, np.ndarray, np.ndarray], np.ndarray]:
-    classes = with_background(opened.run, opened.manifest.header.classes)
-    score = window_scorer(opened.run, opened.store, classes, settings)
+def _scorer(setup: EvalSetup, settings: LocaliseSettings) -> SpanScorer:
+    classes = with_background(setup.run, setup.manifest.header.classes)
+    score = window_scorer(setup.run, setup.store, classes, settings)
 
     def of_video(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-        return score_spans(score, opened.store, opened.manifest, video, start_s, end_s)
+        return score_spans(score, setup.store, setup.manifest, video, start_s, end_s)
 
     return of_video
 
@@ -107,32 +104,3 @@ def score_spans(
     pts = known_pts(store, video.stored_id, manifest) - video.part_start_s
     first_rows, rows = rows_between(pts, start_s, end_s)
     return score(store[video.stored_id].features, Windows(start_s, end_s, first_rows, rows))
-
-
-def _results(
-    folder: Path, opened: Opened, named: NamedProposals, missing: list[str], settings: LocaliseSettings
-) -> Results:
-    run, choice, manifest = opened.run, opened.choice, opened.manifest
-    return Results(
-        task="localisation",
-        run=str(folder),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        method=run.method,
-        config=config_of(run, settings),
-        learned_parameters=run.learned_parameters,
-        data_set=manifest.header.name,
-        manifest=str(manifest.file),
-        store=str(opened.store.path),
-        split=settings.split,
-        clips=settings.clips,
-        classes=len(manifest.labels),
-        class_set=choice.class_set,
-        class_split=choice.source,
-        classes_as_trained=list(manifest.header.classes.items()) == list(run.header.classes.items()),
-        truncated_texts=run.truncated(manifest.header.classes),
-        trained_on=trained_on(run),
-        localisation=named.protocol,
-        fingerprint=run.header.fingerprint.model_dump(),
-        videos=Videos(scored=len(named.scored.truth.video_ids), missing=missing, left_out=choice.left_out),
-        metrics=named.metrics,
-    )

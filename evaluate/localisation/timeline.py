@@ -17,7 +17,7 @@ from featx.manifest.videos import Video
 from featx.video.stills import NoPicture, decode_still
 
 from ..report.timeline_drawing import FRAME_HEIGHT, Bar, Curve, Timeline, draw_timeline
-from ..run.eval_setup import Opened
+from ..run.eval_setup import EvalSetup
 from ..run.settings import LocaliseSettings
 from ..run.window_scores import window_scorer, with_background
 from .runs import Localised, score_spans
@@ -42,7 +42,7 @@ def write_timelines(
     Raises:
         FeatxError: If a video was not scored, or a file cannot be written.
     """
-    by_id = {video.id: video for video in localised.videos}
+    by_id = {video.id: video for video in localised.split.videos}
     for video_id in ids:
         if video_id not in by_id:
             raise FeatxError(f"--timeline {video_id}: was not scored{nearest(video_id, by_id)}")
@@ -59,13 +59,13 @@ def write_timelines(
 
 def timeline_of(localised: Localised, video: Video, settings: LocaliseSettings) -> tuple[Timeline, str]:
     """Returns what is known of a video, and why frames are missing if they are."""
-    opened = localised.opened
-    pts = known_pts(opened.store, video.stored_id, opened.manifest) - video.part_start_s
-    (length_s,) = lengths_of(opened.store, [video.stored_id]).tolist()
+    setup = localised.setup
+    pts = known_pts(setup.store, video.stored_id, setup.manifest) - video.part_start_s
+    (length_s,) = lengths_of(setup.store, [video.stored_id]).tolist()
     start_s, end_s = float(pts[0]), end_of(pts, length_s)
     if video.part_of is not None:
         start_s, end_s = max(start_s, 0.0), min(end_s, video.part_end_s - video.part_start_s)
-    texts = opened.manifest.header.classes
+    texts = setup.manifest.header.classes
     annotated = [Bar(one.start_s, one.end_s, one.label, 1.0, texts[one.label]) for one in video.segments]
     tracks = {"annotated": annotated, "detections": _best_detections(localised, video)}
     if video.ambiguous:
@@ -78,7 +78,7 @@ def timeline_of(localised: Localised, video: Video, settings: LocaliseSettings) 
             Bar(start_s, end_s, None, 0.15 + 0.85 * score / strongest)
             for start_s, end_s, score in zip(best.start_s, best.end_s, best.score, strict=True)
         ]
-    frames, lacking = _frames(opened, video, start_s, end_s)
+    frames, lacking = _frames(setup, video, start_s, end_s)
     if beyond := [one for one in video.segments if one.start_s < start_s - 1e-3 or one.end_s > end_s + 1e-3]:
         said = f"{len(beyond)} of {len(video.segments)} annotated segments reach beyond the video and are cut there"
         lacking = f"{lacking}; {said}" if lacking else said
@@ -91,7 +91,7 @@ def _best_detections(localised: Localised, video: Video) -> list[Bar]:
     """Returns as many detections as there are instances (at least three), the best of each proposal."""
     scored = localised.scored
     found = scored.detections
-    own = np.flatnonzero(found.videos == localised.videos.index(video))
+    own = np.flatnonzero(found.videos == localised.split.videos.index(video))
     own = own[np.argsort(-found.score[own], kind="stable")]
     bars: list[Bar] = []
     spans = set()
@@ -101,7 +101,7 @@ def _best_detections(localised: Localised, video: Video) -> list[Bar]:
             continue  # a further class of the same proposal
         spans.add(span)
         label, score = scored.truth.labels[found.labels[index]], float(found.score[index])
-        words = f"{localised.opened.manifest.header.classes[label]} {score:.2f}"
+        words = f"{localised.setup.manifest.header.classes[label]} {score:.2f}"
         bars.append(Bar(*span, label, 0.25 + 0.75 * min(score, 1.0), words))
         if len(bars) == max(len(video.segments), 3):
             break
@@ -110,13 +110,13 @@ def _best_detections(localised: Localised, video: Video) -> list[Bar]:
 
 def _curves(localised: Localised, video: Video, pts: np.ndarray, settings: LocaliseSettings) -> list[Curve]:
     """Returns class probabilities of sliding windows: of the annotated classes, and of those that reach highest."""
-    opened = localised.opened
+    setup = localised.setup
     window_s = float(np.clip((end_of(pts) - pts[0]) / WINDOWS, SHORTEST_WINDOW_S, LONGEST_WINDOW_S))
     windows = slide(pts, window_s, window_s / 2)
-    classes = with_background(opened.run, opened.manifest.header.classes)
-    score = window_scorer(opened.run, opened.store, classes, settings)
-    chances = score_spans(score, opened.store, opened.manifest, video, windows.start_s, windows.end_s)
-    labels = opened.manifest.labels
+    classes = with_background(setup.run, setup.manifest.header.classes)
+    score = window_scorer(setup.run, setup.store, classes, settings)
+    chances = score_spans(score, setup.store, setup.manifest, video, windows.start_s, windows.end_s)
+    labels = setup.manifest.labels
     annotated = dict.fromkeys(one.label for one in video.segments)
     highest = [labels[index] for index in np.argsort(-chances[:, : len(labels)].max(axis=0), kind="stable")]
     middles = ((windows.start_s + windows.end_s) / 2).tolist()
@@ -125,16 +125,16 @@ def _curves(localised: Localised, video: Video, pts: np.ndarray, settings: Local
 
 
 def _frames(
-    opened: Opened, video: Video, start_s: float, end_s: float
+    setup: EvalSetup, video: Video, start_s: float, end_s: float
 ) -> tuple[list[tuple[float, Image.Image]], str]:
-    file = opened.manifest.root / video.path
+    file = setup.manifest.root / video.path
     if not file.is_file():
         return [], f"no frames, {file} is not there"
     frames, lacking = [], ""
     for time_s in (start_s + (np.arange(FRAMES) + 0.5) * (end_s - start_s) / FRAMES).tolist():
         try:
             of_file_s = time_s + video.part_start_s
-            pixels = decode_still(file, of_file_s, 2 * FRAME_HEIGHT, opened.store.header.file_times)
+            pixels = decode_still(file, of_file_s, 2 * FRAME_HEIGHT, setup.store.header.file_times)
         except NoPicture as error:
             lacking = f"no frame at {time_s:.1f} s ({error})"
             continue

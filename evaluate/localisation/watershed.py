@@ -44,7 +44,8 @@ def _chunks(read: ReadRows, grid: Grid) -> Iterator[np.ndarray]:
 
 def _unit(features: np.ndarray) -> np.ndarray:
     features = features.astype(np.float64)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    scaled: np.ndarray = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return scaled
 
 
 def groups(score: np.ndarray) -> np.ndarray:
@@ -84,7 +85,8 @@ def contrast(score: np.ndarray, spans: np.ndarray) -> np.ndarray:
     inside = (sums[end] - sums[begin]) / (end - begin)
     around = (begin - left) + (right - end)
     outside = (sums[begin] - sums[left] + sums[right] - sums[end]) / np.maximum(around, 1)
-    return np.maximum(inside - outside, 0.0)
+    above: np.ndarray = np.maximum(inside - outside, 0.0)
+    return above
 
 
 def watershed(read: ReadRows, grid: Grid, settings: SelectionSettings) -> Proposals:

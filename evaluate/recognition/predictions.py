@@ -9,7 +9,7 @@ from pathlib import Path
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 
-from .runs import Scored
+from .runs import ScoredVideos
 
 
 def check_parquet(file: Path, runs: int) -> None:
@@ -30,13 +30,13 @@ def check_parquet(file: Path, runs: int) -> None:
         ) from error
 
 
-def write_predictions(scored: Scored, file: Path) -> None:
+def write_predictions(scored: ScoredVideos, file: Path) -> None:
     """Writes id, label, predicted and scores of each video; the file's metadata says which class each score is for."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    labels = scored.asked.manifest.labels
-    videos = scored.asked.videos
+    labels = scored.setup.manifest.labels
+    videos = scored.videos
     table = pa.table(
         {
             "id": pa.array(videos.ids, pa.string()),

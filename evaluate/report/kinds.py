@@ -72,7 +72,7 @@ def _no_cells(ours: Results | None, paper: PaperRow | None) -> list[Cell]:
 
 
 @dataclass(frozen=True)
-class Kind:
+class TableKind:
     """One of the tables.
 
     Attributes:
@@ -95,11 +95,13 @@ class Kind:
 
 
 KINDS = {
-    "closed-set": Kind("Closed-set recognition", _is_closed, ("top1", "top5", "avg"), "featx eval {run}"),
-    "ablation": Kind(
+    "closed-set": TableKind(
+        "Closed-set recognition", _is_closed, ("top1", "top5", "avg"), "featx eval {run}"
+    ),
+    "ablation": TableKind(
         "Closed-set recognition, ablation", _is_closed, ("top1", "top5", "avg"), "featx eval {run}"
     ),
-    "few-shot": Kind(
+    "few-shot": TableKind(
         "Few-shot recognition",
         lambda results: results.few_shot is not None,
         ("top1",),
@@ -107,7 +109,7 @@ KINDS = {
         ("ways", "shots", "episodes"),
         _few_shot_cells,
     ),
-    "open-set": Kind(
+    "open-set": TableKind(
         "Open-set recognition",
         _is_open,
         ("top1", "top5"),
@@ -116,7 +118,7 @@ KINDS = {
         _open_set_cells,
         GENERALISED,
     ),
-    "localisation-closed": Kind(
+    "localisation-closed": TableKind(
         "Closed-set localisation",
         lambda results: results.localisation is not None and not results.class_split,
         (),
@@ -125,7 +127,7 @@ KINDS = {
         _proposals_cells,
         ALONE,
     ),
-    "localisation-open": Kind(
+    "localisation-open": TableKind(
         "Open-set localisation",
         lambda results: results.localisation is not None and bool(results.class_split),
         (),
@@ -134,7 +136,7 @@ KINDS = {
         _localisation_open_cells,
         ALONE,
     ),
-    "retrieval": Kind(
+    "retrieval": TableKind(
         "Text-to-video retrieval",
         lambda results: results.task == "retrieval",
         ("t2v_r1", "t2v_r5", "t2v_r10", "t2v_median_rank"),

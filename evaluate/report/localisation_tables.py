@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.localisation.detection_scores import AVERAGE, ScoredDetections, metric_name
+from featx.localisation.detection_scores import AVERAGE, ScoredDetections, ScoredProposals, metric_name
 from featx.localisation.detections_file import DetectionsFile
 from featx.localisation.ground_truth import GroundTruth
 from featx.localisation.metrics.average_precision import RULES, area_under_envelope
 from featx.localisation.metrics.false_positives import KINDS
-from featx.localisation.metrics.proposals import RecallCurve
 
 from .table import Cell, Table
 
@@ -82,25 +81,18 @@ def errors_table(scored: ScoredDetections) -> Table:
     return Table(f"Kinds of detections at tIoU {kinds.threshold:g} (after DETAD)", columns, rows, notes)
 
 
-def proposals_table(
-    curve: RecallCurve,
-    metrics: dict[str, float],
-    truth: GroundTruth,
-    thresholds: tuple[float, ...],
-    name: str,
-    scored_of: str,
-    notes: list[str],
-) -> Table:
+def proposals_table(scored: ScoredProposals, name: str, scored_of: str, notes: list[str]) -> Table:
     """Returns one row: average recall at several average numbers of proposals, and the area under the curve."""
+    metrics = scored.metrics
     columns = [f"{metric.upper()} %" for metric in metrics]
     row: list[Cell] = [name, *(100 * value for value in metrics.values()), scored_of]
-    overlaps = ", ".join(f"{threshold:g}" for threshold in thresholds)
+    overlaps = ", ".join(f"{threshold:g}" for threshold in scored.thresholds)
     notes = [
         *notes,
         f"recall averaged over tIoU {overlaps}; every video gives the same share of its proposals, at most "
-        f"{curve.number[-1]:g} on average (ActivityNet's proposal task)",
+        f"{scored.curve.number[-1]:g} on average (ActivityNet's proposal task)",
     ]
-    return Table(_title("Proposals", truth, None), ["proposals", *columns, "scored"], [row], notes)
+    return Table(_title("Proposals", scored.truth, None), ["proposals", *columns, "scored"], [row], notes)
 
 
 def _title(what: str, truth: GroundTruth, scored: ScoredDetections | None) -> str:

@@ -87,6 +87,21 @@ def lanes(bars: Sequence[Bar]) -> list[int]:
     return chosen
 
 
+@dataclass(frozen=True)
+class _Track:
+    """Bars under one name, and the lane of each."""
+
+    name: str
+    bars: list[Bar]
+    lanes: list[int]
+
+    @property
+    def height(self) -> int:
+        """How high it is drawn."""
+        count = min(max(self.lanes, default=0) + 1, MOST_LANES)
+        return count * (BAR + LANE_GAP) - LANE_GAP
+
+
 def colours_of(labels: Sequence[str]) -> dict[str, Colour]:
     """Returns a colour for each class, far from those of its neighbours in the list."""
     named = {}
@@ -110,21 +125,21 @@ def draw_timeline(timeline: Timeline, suffix: str) -> bytes:
     """
     named = [bar.label for bars in timeline.tracks.values() for bar in bars if bar.label is not None]
     colours = colours_of([*named, *(curve.label for curve in timeline.curves)])
-    places = {name: lanes(bars) for name, bars in timeline.tracks.items()}
-    heights = {name: _height(of_track) for name, of_track in places.items()}
+    tracks = [_Track(name, bars, lanes(bars)) for name, bars in timeline.tracks.items()]
+    tracks_height = sum(track.height + TRACK_GAP for track in tracks)
     legend = _legend_rows(list(colours))
-    height = MARGIN + 30 + sum(heights.values()) + TRACK_GAP * len(heights) + AXIS + 18 * len(legend) + MARGIN
+    height = MARGIN + 30 + tracks_height + AXIS + 18 * len(legend) + MARGIN
     height += CURVES + TRACK_GAP if timeline.curves else 0
     height += FRAME_HEIGHT + 8 if timeline.frames else 0
     canvas = canvas_for(suffix, WIDTH, height)
     canvas.words(MARGIN, MARGIN + 14, timeline.title, INK, 15)
     top = MARGIN + 30.0
-    bottom = top + sum(heights.values()) + TRACK_GAP * len(heights)
+    bottom = top + tracks_height
     bottom += CURVES + TRACK_GAP if timeline.curves else 0
     _draw_axis(canvas, timeline, top - 4, bottom)
-    for name, bars in timeline.tracks.items():
-        _draw_track(canvas, name, bars, places[name], top, timeline, colours)
-        top += heights[name] + TRACK_GAP
+    for track in tracks:
+        _draw_track(canvas, track, top, timeline, colours)
+        top += track.height + TRACK_GAP
     if timeline.curves:
         _draw_curves(canvas, timeline, top, colours)
         top += CURVES + TRACK_GAP
@@ -140,11 +155,6 @@ def draw_timeline(timeline: Timeline, suffix: str) -> bytes:
             x += text_width(label, 11) + 34
         top += 18
     return canvas.content()
-
-
-def _height(of_track: list[int]) -> int:
-    count = min(max(of_track, default=0) + 1, MOST_LANES)
-    return count * (BAR + LANE_GAP) - LANE_GAP
 
 
 def _draw_axis(canvas: Canvas, timeline: Timeline, top: float, bottom: float) -> None:
@@ -168,21 +178,15 @@ def clock(time_s: float, step_s: float = 1) -> str:
 
 
 def _draw_track(
-    canvas: Canvas,
-    name: str,
-    bars: list[Bar],
-    of_track: list[int],
-    top: float,
-    timeline: Timeline,
-    colours: dict[str, Colour],
+    canvas: Canvas, track: _Track, top: float, timeline: Timeline, colours: dict[str, Colour]
 ) -> None:
-    hidden = sum(lane >= MOST_LANES for lane in of_track)
-    canvas.words(LEFT - 10, top + 11, name, INK, 12, "end")
+    hidden = sum(lane >= MOST_LANES for lane in track.lanes)
+    canvas.words(LEFT - 10, top + 11, track.name, INK, 12, "end")
     if hidden:
         canvas.words(LEFT - 10, top + 24, f"{hidden} more overlap", FAINT, 10, "end")
-    if not bars:
+    if not track.bars:
         canvas.words(LEFT + 3, top + 11, "none", FAINT, 10)
-    for bar, lane in zip(bars, of_track, strict=True):
+    for bar, lane in zip(track.bars, track.lanes, strict=True):
         if lane >= MOST_LANES:
             continue
         x, past = timeline.x(bar.start_s), timeline.x(bar.end_s)

@@ -37,13 +37,15 @@ def zero_shot_adapter(feature_width: int, clip_frames: int) -> Adapter:
 
 def unit(features: np.ndarray) -> np.ndarray:
     """Returns rows of unit length."""
-    return features / np.linalg.norm(features, axis=-1, keepdims=True)
+    scaled: np.ndarray = features / np.linalg.norm(features, axis=-1, keepdims=True)
+    return scaled
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns (V, C) float64 probabilities."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    exponentials: np.ndarray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: np.ndarray = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def class_means(features: np.ndarray, labels: np.ndarray, classes: list[str]) -> np.ndarray:

@@ -9,16 +9,17 @@ from pathlib import Path
 from featx.errors import FeatxError, printable
 from featx.features.dataset import check_fingerprint
 from featx.manifest.videos import Manifest, read_manifest
+from featx.scoring.compose import ScoredData, ScoredModel
 from featx.store.reader import FeatureStore
 
 from .class_sets import ClassChoice, choose_classes
 from .provenance import is_same_data_set, trained_on
-from .runs import AdapterRun, BaselineRun, Run, open_run
-from .settings import EvalSettings
+from .runs import AdapterRun, BaselineRun, Run, config_of, open_run
+from .settings import EvalSettings, ScoreSettings
 
 
 @dataclass(frozen=True)
-class Opened:
+class EvalSetup:
     """A run and what it is to be scored on, read and checked.
 
     Attributes:
@@ -36,8 +37,28 @@ class Opened:
         """The videos that show the classes that compete."""
         return self.choice.manifest
 
+    def scored_data(self, split: str, clips: int) -> ScoredData:
+        """Returns what results say of the data.
 
-def open_asked(folder: Path, settings: EvalSettings) -> Opened:
+        Args:
+            split: That was scored.
+            clips: Of each video.
+        """
+        classes = self.manifest.header.classes
+        return ScoredData(
+            store=self.store,
+            manifest=self.manifest,
+            split=split,
+            clips=clips,
+            classes=len(classes),
+            class_set=self.choice.class_set,
+            class_split=self.choice.source,
+            classes_as_trained=list(classes.items()) == list(self.run.header.classes.items()),
+            truncated_texts=self.run.truncated(classes),
+        )
+
+
+def open_setup(folder: Path, settings: EvalSettings) -> EvalSetup:
     """Reads everything that scoring a run needs, but the videos.
 
     Args:
@@ -62,7 +83,25 @@ def open_asked(folder: Path, settings: EvalSettings) -> Opened:
     )
     for warning in choice.warnings:
         print(printable(f"warning: {folder}: {warning}"), file=sys.stderr)
-    return Opened(run, store, choice)
+    return EvalSetup(run, store, choice)
+
+
+def scored_model(run: Run, folder: Path, settings: ScoreSettings) -> ScoredModel:
+    """Returns what results say of a run.
+
+    Args:
+        run: What was learned.
+        folder: Its folder, as the user calls it.
+        settings: How it was scored.
+    """
+    return ScoredModel(
+        run=str(folder),
+        method=run.method,
+        config=config_of(run, settings),
+        learned_parameters=run.learned_parameters,
+        fingerprint=run.header.fingerprint,
+        trained_on=trained_on(run),
+    )
 
 
 def made_with(run: Run, name: str, folder: Path) -> Path:

@@ -21,7 +21,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 @app.command()
 @with_options(SearchSettings)
-def search(
+def search(  # a command: its parameters are its arguments and options
     store: Annotated[Path, typer.Argument(help="Feature store, made by featx extract.")],
     query: Annotated[str | None, typer.Argument(help="What to look for: 'a person opens a door'.")] = None,
     queries: Annotated[
@@ -67,9 +67,9 @@ def search(
         if is_swapped and not (store / STORE_FILE).is_file():
             swapped = f"{shlex.quote(query or '')} {shlex.quote(str(store))}"
             raise FeatxError(f"STORE comes first: featx search {swapped}")
-    asked = gather_queries(query, queries, image or [])
+    looked_for = gather_queries(query, queries, image or [])
     with interruptible("stopped; nothing was written"):
-        result = run_search(store, asked, settings, contact_sheet)
+        result = run_search(store, looked_for, settings, contact_sheet)
     print(render_answers(result.answers, result.notes, format, result.title))
     if format in ("csv", "json"):  # a program reads the answer; people still have to see what was left out
         for note in result.notes:

@@ -16,12 +16,35 @@ from featx.store.reader import FeatureStore
 from featx.store.writing.lock import is_being_written
 
 from ..run.runs import AdapterRun, open_run
-from .exact.search import Find, open_scans, search_exactly
+from .exact.search import Hit, open_scans, search_exactly
 from .exact.settings import SearchSettings
 from .output import Answer
 from .queries import Queries, encode_images, encode_texts
 from .rerank import rerank
 from .speed import Speed
+
+
+@dataclass(frozen=True)
+class SearchSetup:
+    """What is searched, and how.
+
+    Attributes:
+        store: Features.
+        run: The adapter; None for CLIP alone.
+        settings: Of the command.
+        device: Where to compute.
+    """
+
+    store: FeatureStore
+    run: AdapterRun | None
+    settings: SearchSettings
+    device: str
+
+    def reranks(self, queries: Queries) -> bool:
+        """Tells whether an adapter's temporal Transformer looks at the hits of some texts again."""
+        learned_over_time = self.run is not None and self.run.adapter.temporal is not None
+        wanted = self.settings.rerank > 0 and self.settings.level != "frames"
+        return learned_over_time and wanted and bool(queries.texts)
 
 
 @dataclass(frozen=True)
@@ -35,13 +58,13 @@ class SearchResult:
 
 
 def run_search(
-    path: Path, asked: Queries, settings: SearchSettings, sheet: Path | None = None
+    path: Path, queries: Queries, settings: SearchSettings, sheet: Path | None = None
 ) -> SearchResult:
     """Searches a store.
 
     Args:
         path: The store.
-        asked: Queries.
+        queries: What is looked for.
         settings: How.
         sheet: Contact sheet to write.
 
@@ -50,33 +73,33 @@ def run_search(
     """
     _check_settings(settings)
     device = choose_device(settings.device)
-    written = is_being_written(
-        path
-    )  # before the store is opened: what is committed meanwhile is searched too
+    # before the store is opened: what is committed meanwhile is searched too
+    written = is_being_written(path)
     store = FeatureStore(path)
-    run = _open_adapter(store, settings)
-    queries, truncated = _encode(asked, store, run, settings, device)
-    reranks = run is not None and run.adapter.temporal is not None and settings.level != "frames"
-    reranks = reranks and settings.rerank > 0 and bool(asked.texts)
+    setup = SearchSetup(store, _open_adapter(store, settings), settings, device)
+    features, truncated = _encode(queries, setup)
+    reranks = setup.reranks(queries)
     count = max(settings.top, settings.rerank) if reranks else settings.top
     notes = [_scope(store, settings, written)]
     began = time.perf_counter()
     if settings.index is not None:
-        found, said = _search_index(settings.index, store, queries, count, settings)
+        found, said = _search_index(settings.index, store, features, count, settings)
         notes.append(said)
     else:
-        found = search_exactly(open_scans(store, settings), queries, count, settings)
-    speed = _speed(store, settings, time.perf_counter() - began, len(asked))
-    if run is not None and reranks:
-        found, said = _rerank(found, queries, asked, run, store, settings, device)
+        found = search_exactly(open_scans(store, settings), features, count, settings)
+    speed = _speed(store, settings, time.perf_counter() - began, len(queries))
+    if reranks:
+        texts = len(queries.texts)  # pictures are compared with frames as they are
+        ranked, said = _rerank(found[:texts], features[:texts], setup)
+        found = ranked + found[texts:]
         notes.append(said)
     if truncated:
         notes.append(
-            f"{len(truncated)} of {len(asked.texts)} queries are longer than CLIP's 77 tokens and were cut at the end"
+            f"{len(truncated)} of {len(queries.texts)} queries are longer than CLIP's 77 tokens and were cut at the end"
         )
     answers = [
-        Answer(name, finds[: settings.top], name in truncated)
-        for name, finds in zip(asked.names, found, strict=True)
+        Answer(name, hits[: settings.top], name in truncated)
+        for name, hits in zip(queries.names, found, strict=True)
     ]
     title = f"{settings.level.capitalize()} of {path}"
     if sheet is not None:
@@ -103,29 +126,28 @@ def _open_adapter(store: FeatureStore, settings: SearchSettings) -> AdapterRun |
     return run
 
 
-def _encode(
-    asked: Queries, store: FeatureStore, run: AdapterRun | None, settings: SearchSettings, device: str
-) -> tuple[Tensor, list[str]]:
+def _encode(queries: Queries, setup: SearchSetup) -> tuple[Tensor, list[str]]:
     """Returns (Q, D) features of unit length, and the texts that had to be cut."""
+    store, run, settings, device = setup.store, setup.run, setup.settings, setup.device
     loaded = load_clip_of(store, settings.model)
     features: list[Tensor] = []
     truncated: list[str] = []
-    if asked.texts:
-        texts, truncated = encode_texts(asked.texts, loaded, run.adapter if run else None, device)
+    if queries.texts:
+        texts, truncated = encode_texts(queries.texts, loaded, run.adapter if run else None, device)
         features.append(texts)
-    if asked.images:
-        features.append(encode_images(asked.images, loaded, store.header.fingerprint, device))
-    queries = torch.cat(features)
-    if not torch.isfinite(queries).all():  # cosines with them would be no numbers, and their order chance
+    if queries.images:
+        features.append(encode_images(queries.images, loaded, store.header.fingerprint, device))
+    together = torch.cat(features)
+    if not torch.isfinite(together).all():  # cosines with them would be no numbers, and their order chance
         raise FeatxError(
             f"{settings.adapter or store.path}: its CLIP gives features of QUERY that are not finite"
         )
-    return queries, truncated
+    return together, truncated
 
 
 def _search_index(
     folder: Path, store: FeatureStore, queries: Tensor, count: int, settings: SearchSettings
-) -> tuple[list[list[Find]], str]:
+) -> tuple[list[list[Hit]], str]:
     from .index.search import open_index
 
     index, done = open_index(folder, store, queries, settings)
@@ -150,25 +172,18 @@ def _search_index(
     return index.search(queries, count, settings), said
 
 
-def _rerank(
-    found: list[list[Find]],
-    queries: Tensor,
-    asked: Queries,
-    run: AdapterRun,
-    store: FeatureStore,
-    settings: SearchSettings,
-    device: str,
-) -> tuple[list[list[Find]], str]:
-    """Re-ranks the finds of texts; pictures are compared with frames as they are."""
-    texts = len(asked.texts)
-    best = [finds[: settings.rerank] for finds in found[:texts]]
-    rest = [finds[settings.rerank :] for finds in found[:texts]]
-    ranked = rerank(best, queries[:texts], run, store, settings.clips, device)
+def _rerank(found: list[list[Hit]], texts: Tensor, setup: SearchSetup) -> tuple[list[list[Hit]], str]:
+    """Re-ranks the best hits of each text, and says so."""
+    assert setup.run is not None
+    store, settings = setup.store, setup.settings
+    best = [hits[: settings.rerank] for hits in found]
+    rest = [hits[settings.rerank :] for hits in found]
+    ranked = rerank(best, texts, setup.run, store, settings.clips, setup.device)
     said = (
         f"the {settings.rerank} best by the mean of their frames were scored again with the adapter's temporal "
         f"Transformer ({settings.clips} clips each); --rerank sets how many"
     )
-    return [one + other for one, other in zip(ranked, rest, strict=True)] + found[texts:], said
+    return [one + other for one, other in zip(ranked, rest, strict=True)], said
 
 
 def _scope(store: FeatureStore, settings: SearchSettings, written: bool) -> str:
@@ -193,7 +208,7 @@ def _write_sheet(
     from .contact_sheet import write_sheet
     from .pictures import take_pictures
 
-    finds = list(dict.fromkeys(find for answer in answers for find in answer.finds))
-    pictured = take_pictures(store, finds, settings)
+    hits = list(dict.fromkeys(hit for answer in answers for hit in answer.hits))
+    pictured = take_pictures(store, hits, settings)
     write_sheet(sheet, title, answers, pictured)
-    return [*pictured.problems, f"{sheet}: {len(finds)} finds with their pictures"]
+    return [*pictured.problems, f"{sheet}: {len(hits)} hits with their pictures"]

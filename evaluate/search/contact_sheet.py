@@ -1,4 +1,4 @@
-"""A contact sheet: the finds of each query with their pictures, as one HTML page or one PNG."""
+"""A contact sheet: the hits of each query with their pictures, as one HTML page or one PNG."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def write_sheet(file: Path, title: str, answers: list[Answer], pictured: Picture
         file: Its ending says what it becomes.
         title: Stands above.
         answers: The queries and what was found.
-        pictured: Pictures of the finds.
+        pictured: Pictures of the hits.
 
     Raises:
         FeatxError: If the file cannot be written, or a PNG would be too large to be shown.
@@ -83,12 +83,12 @@ def html_sheet(title: str, answers: list[Answer], pictured: Pictured) -> str:
     ]
     for answer in answers:
         parts.append(f"<section><h2>{html.escape(answer.query)}</h2><ol>")
-        for rank, find in enumerate(answer.finds, start=1):
+        for rank, hit in enumerate(answer.hits, start=1):
             parts.append(
-                f'<li><p class="what"><b>{rank}.</b>{html.escape(find.video)}<span>{time_span(find)}</span>'
-                f'<span>cosine {find.score:.4f}</span></p><div class="pictures">'
+                f'<li><p class="what"><b>{rank}.</b>{html.escape(hit.video)}<span>{time_span(hit)}</span>'
+                f'<span>cosine {hit.score:.4f}</span></p><div class="pictures">'
             )
-            parts += [_figure(picture) for picture in pictured.of[find]]
+            parts += [_figure(picture) for picture in pictured.of[hit]]
             parts.append("</div></li>")
         parts.append("</ol></section>")
     return "\n".join([*parts, "</body></html>", ""])
@@ -108,9 +108,9 @@ def png_sheet(file: Path, title: str, answers: list[Answer], pictured: Pictured)
     rows: list[tuple[list[Words], list[Picture]]] = [(head, [])]
     for answer in answers:
         rows.append(([Words(answer.query, 16, INK)], []))
-        for rank, find in enumerate(answer.finds, start=1):
-            text = f"{rank}.  {find.video}   {time_span(find)}   cosine {find.score:.4f}"
-            rows.append(([Words(text, 14, PALE)], pictured.of[find]))
+        for rank, hit in enumerate(answer.hits, start=1):
+            text = f"{rank}.  {hit.video}   {time_span(hit)}   cosine {hit.score:.4f}"
+            rows.append(([Words(text, 14, PALE)], pictured.of[hit]))
     strips = [[_opened(picture) for picture in pictures] for _, pictures in rows]
     heights = [
         len(lines) * LINE + bool(strip) * (HEIGHT + LINE) + GAP

@@ -10,15 +10,15 @@ from featx.errors import printable
 from featx.output.formats import csv_text
 
 from ..report.table import Cell, Table, render
-from .exact.search import Find
+from .exact.search import Hit
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A query, its finds (the best first), and whether it was a text that had to be cut."""
+    """A query, its hits (the best first), and whether it was a text that had to be cut."""
 
     query: str
-    finds: list[Find]
+    hits: list[Hit]
     truncated: bool = False
 
 
@@ -29,11 +29,11 @@ def render_answers(answers: list[Answer], notes: list[str], format: str, title: 
     return _csv(answers) if format == "csv" else render(_table(answers, notes, title), format)
 
 
-def time_span(find: Find) -> str:
+def time_span(hit: Hit) -> str:
     """Returns from when to when, or from which row to which where times are not known."""
-    if math.isnan(find.start_s):
-        return f"rows {find.first_row} to {find.first_row + find.rows - 1}"
-    return f"{find.start_s:.2f} s to {find.end_s:.2f} s"
+    if math.isnan(hit.start_s):
+        return f"rows {hit.first_row} to {hit.first_row + hit.rows - 1}"
+    return f"{hit.start_s:.2f} s to {hit.end_s:.2f} s"
 
 
 def _json(answers: list[Answer], notes: list[str]) -> str:
@@ -43,14 +43,14 @@ def _json(answers: list[Answer], notes: list[str]) -> str:
             "truncated": answer.truncated,
             "finds": [
                 {
-                    "video": find.video,
-                    "start_s": _known(find.start_s),
-                    "end_s": _known(find.end_s),
-                    "score": find.score,
-                    "first_row": find.first_row,
-                    "rows": find.rows,
+                    "video": hit.video,
+                    "start_s": _known(hit.start_s),
+                    "end_s": _known(hit.end_s),
+                    "score": hit.score,
+                    "first_row": hit.first_row,
+                    "rows": hit.rows,
                 }
-                for find in answer.finds
+                for hit in answer.hits
             ],
         }
         for answer in answers
@@ -65,9 +65,9 @@ def _known(value: float) -> float | None:
 def _csv(answers: list[Answer]) -> str:
     rows: list[list[object]] = [["query", "rank", "video", "start_s", "end_s", "score", "first_row", "rows"]]
     for answer in answers:
-        for rank, find in enumerate(answer.finds, start=1):
-            times = ["" if math.isnan(one) else f"{one:.3f}" for one in (find.start_s, find.end_s)]
-            rows.append([answer.query, rank, find.video, *times, find.score, find.first_row, find.rows])
+        for rank, hit in enumerate(answer.hits, start=1):
+            times = ["" if math.isnan(one) else f"{one:.3f}" for one in (hit.start_s, hit.end_s)]
+            rows.append([answer.query, rank, hit.video, *times, hit.score, hit.first_row, hit.rows])
     return csv_text(rows).rstrip("\n")
 
 
@@ -77,13 +77,13 @@ def _table(answers: list[Answer], notes: list[str], title: str) -> Table:
         [
             *([printable(answer.query)] if several else []),
             rank,
-            printable(find.video),
-            "" if math.isnan(find.start_s) else f"{find.start_s:.2f}",
-            "" if math.isnan(find.end_s) else f"{find.end_s:.2f}",
-            f"{find.score:.4f}",
+            printable(hit.video),
+            "" if math.isnan(hit.start_s) else f"{hit.start_s:.2f}",
+            "" if math.isnan(hit.end_s) else f"{hit.end_s:.2f}",
+            f"{hit.score:.4f}",
         ]
         for answer in answers
-        for rank, find in enumerate(answer.finds, start=1)
+        for rank, hit in enumerate(answer.hits, start=1)
     ]
     columns = [*(["query"] if several else []), "rank", "video", "start s", "end s", "cosine"]
     return Table(title, columns, rows, notes)

@@ -1,4 +1,4 @@
-"""The pictures of finds, out of the video files that the features were made of; what cannot be had is counted and said."""
+"""The pictures of hits, out of the video files that the features were made of; what cannot be had is counted and said."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featx.store.reader import FeatureStore
 from featx.store.source_files import source_file
 from featx.video.stills import NoPicture, decode_still
 
-from .exact.search import Find
+from .exact.search import Hit
 from .exact.settings import SearchSettings
 
 HEIGHT = 160  # pixels
@@ -29,7 +29,7 @@ NAMED = 20  # missing files in a note; the page says it of each
 
 @dataclass(frozen=True)
 class Picture:
-    """A frame of a find: when it is shown, and its JPEG; or why there is none."""
+    """A frame of a hit: when it is shown, and its JPEG; or why there is none."""
 
     time_s: float
     jpeg: bytes = b""
@@ -38,36 +38,36 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictured:
-    """Pictures of many finds.
+    """Pictures of many hits.
 
     Attributes:
-        of: The pictures of each find.
+        of: The pictures of each hit.
         problems: What is missing or doubtful, in sentences.
     """
 
-    of: Mapping[Find, list[Picture]]
+    of: Mapping[Hit, list[Picture]]
     problems: list[str]
 
 
-def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettings) -> Pictured:
-    """Decodes frames of finds, evenly placed over each.
+def take_pictures(store: FeatureStore, hits: list[Hit], settings: SearchSettings) -> Pictured:
+    """Decodes frames of hits, evenly placed over each.
 
     Args:
         store: It knows when rows are shown and, unless the settings say otherwise, where the files are.
-        finds: Of which pictures are wanted.
+        hits: Of which pictures are wanted.
         settings: How many, and where the files are.
 
     Raises:
         FeatxError: If the folder or the manifest of the video files is not there.
     """
-    ids = list(dict.fromkeys(find.video for find in finds))
+    ids = list(dict.fromkeys(hit.video for hit in hits))
     files = find_files(store, ids, settings)
     video_info = store.video_info(ids)
     sizes = {video_id: file.stat().st_size for video_id, file in files.items() if file.is_file()}
     changed = [video_id for video_id, size in sizes.items() if size != video_info[video_id].size_bytes]
     missing = [video_id for video_id in ids if video_id not in sizes]
     unknown = [video_id for video_id in ids if not np.isfinite(store.pts(video_id)).all()]
-    wanted = {find: _times(store.pts(find.video), find, settings.pictures) for find in finds}
+    wanted = {hit: _times(store.pts(hit.video), hit, settings.pictures) for hit in hits}
 
     file_times = store.header.file_times
 
@@ -90,7 +90,7 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
         except NoPicture as error:
             return Picture(time_s, problem=str(error))
 
-    frames = list(dict.fromkeys((find.video, time) for find, times in wanted.items() for time in times))
+    frames = list(dict.fromkeys((hit.video, time) for hit, times in wanted.items() for time in times))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         taken = dict(zip(frames, pool.map(lambda frame: take(*frame), frames), strict=True))
     problems = []
@@ -123,7 +123,7 @@ def take_pictures(store: FeatureStore, finds: list[Find], settings: SearchSettin
             f"({picture.problem})"
         )
     return Pictured(
-        {find: [taken[find.video, time] for time in times] for find, times in wanted.items()}, problems
+        {hit: [taken[hit.video, time] for time in times] for hit, times in wanted.items()}, problems
     )
 
 
@@ -158,10 +158,11 @@ def _frame_index(store: FeatureStore, video_id: str, time_s: float) -> int:
     return int(video.frame_index[np.abs(video.pts - time_s).argmin()])
 
 
-def _times(pts: np.ndarray, find: Find, count: int) -> list[float]:
-    """Returns when up to ``count`` rows, in the middles of equal parts of a find, are shown."""
-    middles = (np.arange(count) + 0.5) / count * find.rows
-    return pts[find.first_row + np.unique(middles.astype(np.int64))].tolist()
+def _times(pts: np.ndarray, hit: Hit, count: int) -> list[float]:
+    """Returns when up to ``count`` rows, in the middles of equal parts of a hit, are shown."""
+    middles = (np.arange(count) + 0.5) / count * hit.rows
+    times_s: list[float] = pts[hit.first_row + np.unique(middles.astype(np.int64))].tolist()
+    return times_s
 
 
 def _jpeg(pixels: np.ndarray) -> bytes:

@@ -1,4 +1,4 @@
-"""The second step of a search: the best finds go through the adapter's temporal Transformer, as in evaluation."""
+"""The second step of a search: the best hits go through the adapter's temporal Transformer, as in evaluation."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from featx.scoring.clip_scores import encode_videos
 from featx.store.reader import FeatureStore
 
 from ..run.runs import AdapterRun
-from .exact.search import Find
+from .exact.search import Hit
 
 
 @torch.no_grad()
 def rerank(
-    found: list[list[Find]], texts: Tensor, run: AdapterRun, store: FeatureStore, clips: int, device: str
-) -> list[list[Find]]:
-    """Scores finds anew: the mean cosine of clips, evenly placed over each, with its query.
+    found: list[list[Hit]], texts: Tensor, run: AdapterRun, store: FeatureStore, clips: int, device: str
+) -> list[list[Hit]]:
+    """Scores hits anew: the mean cosine of clips, evenly placed over each, with its query.
 
     Args:
-        found: For each of Q queries some finds.
+        found: For each of Q queries some hits.
         texts: (Q, D) their features, of unit length.
         run: The adapter, and the strides of its training.
         store: Where the rows are.
-        clips: Of each find.
+        clips: Of each hit.
         device: Where to compute.
 
     Returns:
-        The same finds, the best first.
+        The same hits, the best first.
     """
-    spans = sorted({(find.video, find.first_row, find.rows) for finds in found for find in finds})
+    spans = sorted({(hit.video, hit.first_row, hit.rows) for hits in found for hit in hits})
     if not spans:
         return found
     place = {span: number for number, span in enumerate(spans)}
@@ -52,12 +52,10 @@ def rerank(
         device,
     ).cpu()  # (S, clips, D)
     ranked = []
-    for text, finds in zip(texts, found, strict=True):
-        scores = (encoded[[place[find.video, find.first_row, find.rows] for find in finds]] @ text).mean(
-            dim=1
-        )
+    for text, hits in zip(texts, found, strict=True):
+        scores = (encoded[[place[hit.video, hit.first_row, hit.rows] for hit in hits]] @ text).mean(dim=1)
         new = [
-            dataclasses.replace(find, score=score) for find, score in zip(finds, scores.tolist(), strict=True)
+            dataclasses.replace(hit, score=score) for hit, score in zip(hits, scores.tolist(), strict=True)
         ]
-        ranked.append(sorted(new, key=lambda find: -find.score))
+        ranked.append(sorted(new, key=lambda hit: -hit.score))
     return ranked

@@ -10,7 +10,7 @@ from featx.errors import FeatxError
 from featx.localisation.detection_scores import AVERAGE, metric_name
 from featx.scoring.results import Results
 
-from ..report.kinds import KINDS, Kind
+from ..report.kinds import KINDS, TableKind
 from ..report.localisation_rows import protocol_notes
 from ..report.paper.read import PaperRow, PaperTable, read_paper_table
 from ..report.retrieval_rows import retrieval_notes
@@ -113,7 +113,7 @@ def _may_be_left_out(metrics: tuple[str, ...], all_results: list[Results]) -> se
     return empty
 
 
-def _columns(kind: Kind, metrics: tuple[str, ...]) -> list[str]:
+def _columns(kind: TableKind, metrics: tuple[str, ...]) -> list[str]:
     columns = ["data set", "run", "learned", *kind.columns]
     for metric in metrics:
         name = _header(metric)
@@ -121,7 +121,9 @@ def _columns(kind: Kind, metrics: tuple[str, ...]) -> list[str]:
     return [*columns, *kind.alone.values(), "scored", "date", "features"]
 
 
-def _row(kind: Kind, metrics: tuple[str, ...], ours: Results | None, paper: PaperRow | None) -> list[Cell]:
+def _row(
+    kind: TableKind, metrics: tuple[str, ...], ours: Results | None, paper: PaperRow | None
+) -> list[Cell]:
     cells: list[Cell]
     if ours is not None:
         cells = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,34 +18,57 @@ LOCK_FILE = "lock"
 class FolderLock:
     """The lock of a folder, held until `release`."""
 
-    def __init__(self, folder: Path, name: str = LOCK_FILE, what: str = "folder") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str = LOCK_FILE,
+        what: str = "folder",
+        before_waiting: Callable[[], None] | None = None,
+    ) -> None:
         """Takes it.
 
         Args:
             folder: The folder.
             name: Of the file in it that is locked.
             what: The folder is, for the message.
+            before_waiting: Called once before this process waits for the one that holds it; without it, it does not wait.
 
         Raises:
-            FeatxError: If another process holds it, or the folder cannot be written.
+            FeatxError: If another process holds it and this one does not wait, or the folder cannot be written.
         """
+        self._path = folder / name
         try:
-            self._file = (folder / name).open("a")  # what stands in it belongs to its holder
+            self._file = self._path.open("a")  # what stands in it belongs to its holder
         except OSError as error:
             raise FeatxError(f"{folder}: cannot be written ({error.strerror})") from error
         for wait_s in (*WAITS_S, None):
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not os.path.samestat(os.fstat(self._file.fileno()), (folder / name).stat()):
+                if not self._is_the_folders():
                     raise BlockingIOError  # its holder has deleted it, and another may have made a new one
                 return
             except OSError as error:
-                if wait_s is None:
+                if wait_s is not None:
+                    time.sleep(wait_s)
+                elif before_waiting is None:
                     self._file.close()
                     raise FeatxError(
                         f"{folder}: another featx is writing into this {what}; wait for it"
                     ) from error
-                time.sleep(wait_s)
+        assert before_waiting is not None
+        before_waiting()
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        while not self._is_the_folders():
+            self._file.close()
+            self._file = self._path.open("a")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def _is_the_folders(self) -> bool:
+        """Tells whether the open file still is the one in the folder."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Gives it back."""

@@ -148,13 +148,36 @@ def score_detections(
     return ScoredDetections(truth, detections, rule, chosen, matches, precision)
 
 
+@dataclass(frozen=True)
+class ScoredProposals:
+    """What class-agnostic proposals are worth.
+
+    Attributes:
+        truth: What they were scored on.
+        thresholds: T overlaps.
+        curve: Recall by the number of proposals.
+    """
+
+    truth: GroundTruth
+    thresholds: tuple[float, ...]
+    curve: RecallCurve
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """``ar@1`` to ``ar@100``, and ``auc``, as fractions of 1."""
+        recall = {f"ar@{number}": self.curve.at(number) for number in RECALL_AT}
+        return recall | {"auc": self.curve.area}
+
+
 def score_proposals(
     proposals: Detections, truth: GroundTruth, thresholds: Sequence[float] = ACTIVITYNET_TIOU
-) -> tuple[RecallCurve, dict[str, float]]:
+) -> ScoredProposals:
     """Scores class-agnostic proposals.
 
-    Returns:
-        The curve, and ``ar@1`` to ``ar@100`` and ``auc`` as fractions of 1.
+    Args:
+        proposals: P of them; their classes do not matter.
+        truth: What they are scored on.
+        thresholds: Overlaps.
 
     Raises:
         FeatxError: If there is no proposal in a video that shows something.
@@ -163,5 +186,4 @@ def score_proposals(
         curve = recall_curve(proposals, truth.instances, thresholds)
     except ValueError as error:
         raise FeatxError(f"{truth.file}: average recall of split '{truth.split}': {error}") from error
-    recall = {f"ar@{number}": curve.at(number) for number in RECALL_AT}
-    return curve, recall | {"auc": curve.area}
+    return ScoredProposals(truth, tuple(thresholds), curve)

@@ -152,7 +152,7 @@ def proposal_metrics(
 ) -> dict[str, float]:
     """Returns what the proposals alone are worth: average recall, and average precision as if all were one class."""
     alone = as_detections(videos, proposals)
-    _, recall = score_proposals(alone, truth)
+    recall = score_proposals(alone, truth).metrics
     one_class = replace(
         truth.instances, labels=np.zeros(len(truth.instances), dtype=truth.instances.labels.dtype)
     )

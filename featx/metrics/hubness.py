@@ -67,7 +67,7 @@ def _inverted(
         is_hub[(bank[some] @ items.T).argmax(axis=1)] = True
 
     def score_rows(rows: np.ndarray) -> np.ndarray:
-        scores = (queries[rows] * np.float32(sharpness)) @ items.T  # (b, M)
+        scores: np.ndarray = (queries[rows] * np.float32(sharpness)) @ items.T  # (b, M)
         scores[is_hub[scores.argmax(axis=1)]] -= of_item
         return scores
 

@@ -21,7 +21,8 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         raise ValueError("a score is NaN or infinite")
     true = scores[np.arange(len(labels)), labels][:, None]  # (V, 1)
     equal_before = (scores == true) & (np.arange(scores.shape[1]) < labels[:, None])
-    return (scores > true).sum(axis=1) + equal_before.sum(axis=1)
+    before: np.ndarray = (scores > true).sum(axis=1) + equal_before.sum(axis=1)
+    return before
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:

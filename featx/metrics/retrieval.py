@@ -121,37 +121,45 @@ def text_to_video(
 ) -> np.ndarray:
     """Returns (N,) ranks of each caption's video among all videos."""
     queries = np.arange(len(of.text_of))
-    return ranks(scoring.text_rows, of.text_of, queries, of.video_of, of.videos.counts, ties, block_bytes)
+    answers = RightAnswers(of.text_of, queries, of.video_of, of.videos.counts)
+    return ranks(scoring.text_rows, answers, ties, block_bytes)
 
 
 def video_to_text(
     of: Corpus, scoring: Scoring, ties: Ties = "average", block_bytes: int = BLOCK_BYTES
 ) -> np.ndarray:
     """Returns (V,) ranks of the best of each video's captions among all captions of others."""
-    rows, query = of.videos.place, of.caption_video
-    return ranks(scoring.video_rows, rows, query, of.text_of, of.captions_of_text, ties, block_bytes)
+    answers = RightAnswers(of.videos.place, of.caption_video, of.text_of, of.captions_of_text)
+    return ranks(scoring.video_rows, answers, ties, block_bytes)
 
 
-def ranks(
-    score_rows: ScoreRows,
-    rows: np.ndarray,
-    query: np.ndarray,
-    right: np.ndarray,
-    counts: np.ndarray,
-    ties: Ties,
-    block_bytes: int,
-) -> np.ndarray:
+@dataclass(frozen=True)
+class RightAnswers:
+    """Q queries and the items that are right for each.
+
+    Attributes:
+        rows: (Q,) the row of each query in the scores.
+        query: (P,) pairs of a query, ascending, every one at least once,
+        right: (P,) and an item that is right for it.
+        counts: (M,) how many items each column of the scores stands for.
+    """
+
+    rows: np.ndarray
+    query: np.ndarray
+    right: np.ndarray
+    counts: np.ndarray
+
+
+def ranks(score_rows: ScoreRows, answers: RightAnswers, ties: Ties, block_bytes: int) -> np.ndarray:
     """Returns (Q,) ranks, see the top of this module.
 
     Args:
         score_rows: Scores.
-        rows: (Q,) the row of each query in ``score_rows``.
-        query: (P,) pairs of a query, ascending, every one at least once,
-        right: (P,) and an item that is right for it.
-        counts: (M,) how many items each column of the scores stands for.
+        answers: Which items are right for which query.
         ties: What equal scores of wrong items count.
         block_bytes: Memory that a block of scores may take.
     """
+    rows, query, right, counts = answers.rows, answers.query, answers.right, answers.counts
     found = np.empty(len(rows))
     uneven = np.flatnonzero(counts != 1)
     more = counts[uneven] - 1
@@ -165,7 +173,8 @@ def ranks(
         best = np.maximum.reduceat(own, np.searchsorted(own_query, np.arange(len(scores))))  # (b,)
 
         def count(mask: np.ndarray) -> np.ndarray:
-            return np.count_nonzero(mask, axis=1) + mask[:, uneven] @ more
+            counted: np.ndarray = np.count_nonzero(mask, axis=1) + mask[:, uneven] @ more
+            return counted
 
         equal = count(scores == best[:, None]) - np.bincount(
             own_query[own == best[own_query]], minlength=len(best)

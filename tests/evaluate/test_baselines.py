@@ -12,7 +12,7 @@ from synthetic import CLASSES, make_episodes
 from featx.evaluate.run.baseline_methods import class_means, fit_linear, linear_scores, nearest_scores
 from featx.features.dataset import StoredParts
 from featx.features.mean_features import mean_features
-from featx.manifest.episodes import episode_manifest, read_episodes
+from featx.manifest.episodes import Episodes, EpisodesHeader, episode_manifest, read_episodes, write_episodes
 from featx.manifest.videos import Manifest, read_manifest, write_manifest
 from featx.scoring.results import read_results
 from featx.store.reader import FeatureStore
@@ -164,6 +164,23 @@ def test_over_episodes_it_is_what_it_is_on_each(method: str, class_data: Path, t
         assert featx("baseline", method, *words).code == 0
         assert metrics_of(tmp_path / episode.name) == pytest.approx(item.metrics, abs=1e-12)
     assert results.metrics["top1"] == pytest.approx(np.mean([item.metrics["top1"] for item in results.items]))
+
+
+def test_lost_training_videos_are_counted_once_and_in_words(class_data: Path, tmp_path: Path, featx) -> None:
+    manifest = read_manifest(class_data / "manifest.jsonl")
+    episodes = make_episodes(manifest, tmp_path / "3way.jsonl", count=1, ways=3, shots=2)
+    lost = manifest.by_id[episodes[0].train[0]].model_copy(update={"id": "lost.mp4"})
+    episodes[0].train[0] = lost.id
+    more = Manifest(manifest.header, [*manifest.videos, lost], tmp_path / "more.jsonl")
+    write_manifest(more)
+    write_episodes(Episodes(EpisodesHeader(name=manifest.header.name), episodes), tmp_path / "3way.jsonl")
+    words = ["--store", class_data / "features", "--manifest", more.file, "--to", tmp_path / "run"]
+    outcome = featx(
+        "baseline", "nearest-mean", *words, "--episodes", tmp_path / "3way.jsonl", "--format", "json"
+    )
+    assert outcome.code == 0, outcome.err
+    said = "1 training videos of the episodes have no features: fewer shots than they say"
+    assert [note for note in json.loads(outcome.out)["notes"] if "training videos" in note] == [said]
 
 
 def test_a_probe_that_does_not_know_a_class_says_so(class_data: Path, tmp_path: Path, featx) -> None:

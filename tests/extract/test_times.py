@@ -16,7 +16,7 @@ from synthetic import make_event_data, make_segment_data
 
 from featx.errors import FeatxError
 from featx.evaluate.localisation.watershed import STEP_S, watershed
-from featx.evaluate.search.exact.search import Find
+from featx.evaluate.search.exact.search import Hit
 from featx.evaluate.search.exact.settings import SearchSettings
 from featx.evaluate.search.pictures import take_pictures
 from featx.features.dataset import is_shown, list_labelled, list_segments, row_range, timed_rows
@@ -292,7 +292,7 @@ def test_contact_sheets_show_the_same_frames_whatever_times_count_from(tmp_path:
         "16",
     ]
     subprocess.run([*command, "-c:v", "mpeg2video", "-f", "mpegts", file], check=True)
-    find = Find("late.ts", 4, 32, 10.5, 14.5, 0.9)
+    find = Hit("late.ts", 4, 32, 10.5, 14.5, 0.9)
     sheets = []
     for version, first_s in ((1, 0.0), (2, 10.0)):
         one = dataclasses.replace(video(40, 0), pts=first_s + np.arange(40) / 8)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -72,3 +73,28 @@ def test_nothing_is_left_of_a_folder_in_which_nothing_was_done(tmp_path: Path) -
     (tmp_path / "file").write_text("")
     with pytest.raises(FeatxError, match="cannot be made"), locked(tmp_path / "file" / "new", "run"):
         raise AssertionError
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+def test_who_waits_gets_the_lock_that_the_folder_then_has(tmp_path: Path, deletes: bool) -> None:
+    """Also where its holder deletes the file, and a third one has made a new one meanwhile."""
+    holder, said, taken = FolderLock(tmp_path), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        lock = FolderLock(tmp_path, before_waiting=said.set)
+        taken.set()
+        lock.release()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert said.wait(60) and not taken.wait(0.1)
+    if deletes:
+        (tmp_path / "lock").unlink()
+        third = FolderLock(tmp_path)
+        holder.release()
+        assert not taken.wait(0.1)
+        holder = third
+    holder.release()
+    waiting.join(60)
+    assert taken.is_set()
+    FolderLock(tmp_path).release()

@@ -19,7 +19,8 @@ from featx.files.digest import read_json, write_json
 from featx.files.lock import locked
 from featx.manifest.episodes import TEST, TRAIN, Episode, episode_manifest, read_episodes, ways_and_shots
 from featx.model.adapter import ADAPTER_FILE, save_adapter
-from featx.scoring.results import FewShot, Item, Results, TrainedOn, Videos, summarise, write_results
+from featx.scoring.compose import measure_items, results_of
+from featx.scoring.results import FewShot, Item, Results, TrainedOn, write_results
 
 from ..engine.checkpoint import Checkpoints
 from ..engine.loop import Loop, LoopComponents
@@ -32,7 +33,7 @@ from .inputs import AdapterInputs, SharedResources, prepare
 from .joint_episodes import JointSampler, JointStep
 from .learn import header_of, make_components, make_sampler, must_recompute
 from .loader import Loader
-from .scoring import SplitScores, results_of, score
+from .scoring import score, scored_data, scored_model
 from .settings import TrainSettings
 
 FOLDER = "episodes"
@@ -261,28 +262,22 @@ def _aggregate(
     run: Path,
 ) -> Results:
     assert settings.episodes is not None
-    items = [one.item for one in finished]
-    metrics, spread = summarise(items)
     ways, shots = ways_and_shots(episodes, shared.manifest)
     view = episode_manifest(shared.manifest, episodes[0])
     missing = dict.fromkeys(video_id for one in finished for video_id in one.missing)
     learned_labels = {label for episode in episodes for label in episode.classes}
+    adapter = prepare(settings, shared, view, TRAIN).adapter
+    trained_on = TrainedOn(
+        data_set=shared.manifest.header.name,
+        manifest=str(settings.manifest),
+        classes=[label for label in shared.manifest.labels if label in learned_labels],
+    )
+    protocol = FewShot(episodes=str(settings.episodes), ways=ways, shots=shots)
     return results_of(
-        prepare(settings, shared, view, TRAIN).adapter,
-        shared,
-        view,
-        settings,
-        SplitScores(Videos(scored=sum(item.scored for item in items), missing=sorted(missing)), metrics),
-        run=str(run),
-        split=settings.episodes.stem,
-        trained_on=TrainedOn(
-            data_set=shared.manifest.header.name,
-            manifest=str(settings.manifest),
-            classes=[label for label in shared.manifest.labels if label in learned_labels],
-        ),
-        few_shot=FewShot(episodes=str(settings.episodes), ways=ways, shots=shots),
-        spread=spread,
-        items=items,
+        settings.task,
+        scored_model(adapter, run, shared, trained_on),
+        scored_data(adapter, shared, view, settings.episodes.stem),
+        measure_items([one.item for one in finished], sorted(missing), protocol),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,14 @@ import torch
 from featx.features.dataset import StoredParts, known_pts, present_videos, row_reader, timed_rows
 from featx.localisation.detector import DETECTOR_FILE, Detector, load_detector
 from featx.localisation.fuse import class_probabilities
-from featx.localisation.named_proposals import choose_proposals, name_and_score, stored_truth
+from featx.localisation.named_proposals import (
+    DetectionRules,
+    SpanScorer,
+    choose_proposals,
+    name_and_score,
+    open_split,
+)
 from featx.localisation.proposals_file import (
-    PROPOSAL_WEIGHT,
-    TOP_CLASSES,
     Proposals,
     ProposalsFile,
     ProposalsHeader,
@@ -25,68 +29,64 @@ from featx.localisation.proposals_file import (
 from featx.localisation.propose import propose_rows
 from featx.manifest.videos import Manifest, Video
 from featx.model.adapter import Adapter
-from featx.scoring.results import Videos
+from featx.scoring.compose import Measurement
 from featx.settings import gather
 
 from ..adapter.inputs import SharedResources
-from ..adapter.scoring import SplitScores
 from ..adapter.settings import TrainSettings
 from ..detector.learn import train_proposals
 from ..detector.settings import ProposalSettings
-from ..engine.ranks import Ranks
 from ..engine.run_context import RunContext
 from ..engine.run_identity import digest_of_videos
 from .plan import SweepPlan
 
-RULE = "official"
 EVERYTHING = "all"  # name of the detector that has learned all classes
 
 
+@dataclass(frozen=True)
+class SweepSetup:
+    """What the runs of a sweep share.
+
+    Attributes:
+        shared: What they are learned and scored with; its manifest has the classes that are learned.
+        plan: Of the sweep.
+        context: The sweep's folder, this process, and where lines for the user go.
+    """
+
+    shared: SharedResources
+    plan: SweepPlan
+    context: RunContext
+
+
 def score_localisation(
-    adapter: Adapter,
-    shared: SharedResources,
-    asked: Manifest,
-    settings: TrainSettings,
-    plan: SweepPlan,
-    context: RunContext,
-) -> SplitScores:
-    """Scores an adapter on the sweep's split as `featx eval` does.
+    adapter: Adapter, manifest: Manifest, settings: TrainSettings, setup: SweepSetup
+) -> Measurement:
+    """Scores an adapter on a split as `featx eval` does.
 
     Args:
         adapter: What was learned.
-        shared: What it was learned with.
-        asked: Manifest of the classes that are scored.
+        manifest: Of the classes that are scored.
         settings: Of the run.
-        plan: Of the sweep: split and proposals.
-        context: Of the sweep.
+        setup: On what it is scored.
 
     Raises:
         FeatxError: If store, manifest and proposals do not belong together.
     """
-    source, split, ranks = plan.proposals, plan.split, context.ranks
-    truth, missing = stored_truth(shared.store, asked, split)
-    videos = [asked.by_id[video_id] for video_id in truth.video_ids]
-    given = source.given or str(_propose(plan, shared, settings, context))
-    flag = "--test-proposals" if source.given else "--detector"
-    proposals, _ = choose_proposals(given, flag, shared.store, truth)
-    score = _scorer(adapter, shared, asked, videos, settings, ranks)
-    named = name_and_score(videos, proposals, score, truth, given, flag, PROPOSAL_WEIGHT, TOP_CLASSES, RULE)
-    return SplitScores(
-        Videos(scored=len(videos), missing=missing), named.metrics, {"localisation": named.protocol}
-    )
+    split = open_split(setup.shared.store, manifest, setup.plan.split)
+    given = setup.plan.proposals.given
+    file, flag = (given, "--test-proposals") if given else (str(_propose(setup, settings)), "--detector")
+    proposals = choose_proposals(file, flag, split)
+    score = _scorer(adapter, manifest, split.videos, settings, setup)
+    return name_and_score(split, proposals, score, DetectionRules()).measured
 
 
 def _scorer(
-    adapter: Adapter,
-    shared: SharedResources,
-    asked: Manifest,
-    videos: list[Video],
-    settings: TrainSettings,
-    ranks: Ranks,
-) -> Callable[[Video, np.ndarray, np.ndarray], np.ndarray]:
+    adapter: Adapter, manifest: Manifest, videos: list[Video], settings: TrainSettings, setup: SweepSetup
+) -> SpanScorer:
+    shared, ranks = setup.shared, setup.context.ranks
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
-        plan = adapter.plan(adapter.config.texts_of(asked.header.classes)).to(ranks.device)
+        plan = adapter.plan(adapter.config.texts_of(manifest.header.classes)).to(ranks.device)
         text = adapter.encode_texts(shared.tower(ranks.device), plan)  # (C, D)
     stored = list(dict.fromkeys(video.stored_id for video in videos))
     rows = np.array([shared.store.rows(one) for one in stored], dtype=np.int64)
@@ -94,16 +94,17 @@ def _scorer(
     place = {video_id: index for index, video_id in enumerate(stored)}
 
     def score(video: Video, start_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
-        pts = known_pts(shared.store, video.stored_id, asked) - video.part_start_s
+        pts = known_pts(shared.store, video.stored_id, manifest) - video.part_start_s
         number, sampling = place[video.stored_id], settings.clip_sampling
         return class_probabilities(adapter, text, source, number, pts, start_s, end_s, sampling)
 
     return score
 
 
-def _propose(plan: SweepPlan, shared: SharedResources, settings: TrainSettings, context: RunContext) -> Path:
+def _propose(setup: SweepSetup, settings: TrainSettings) -> Path:
     """Returns the proposals file of a split, of a detector that has learned the same classes; makes both if need be."""
-    recipe, split, ranks, say = plan.proposals.recipe, plan.split, context.ranks, context.say
+    shared, context = setup.shared, setup.context
+    recipe, split, ranks = setup.plan.proposals.recipe, setup.plan.split, context.ranks
     assert recipe is not None
     name = settings.class_split_name or EVERYTHING
     folder = context.folder / "detectors" / name
@@ -112,8 +113,8 @@ def _propose(plan: SweepPlan, shared: SharedResources, settings: TrainSettings, 
         key: getattr(settings, key)
         for key in ("store", "manifest", "class_split", "class_split_name", "device")
     }
-    asked = gather(ProposalSettings, recipe, same, [])
-    train_proposals(asked, folder, say=say)  # of a finished one it only checks the settings
+    learned = gather(ProposalSettings, recipe, same, [])
+    train_proposals(learned, folder, say=context.say)  # of a finished one it only checks the settings
     present, missing = present_videos(shared.store, shared.whole, split)
     made_of = {
         "detector": hashlib.sha256((folder / DETECTOR_FILE).read_bytes()).hexdigest(),
@@ -122,7 +123,7 @@ def _propose(plan: SweepPlan, shared: SharedResources, settings: TrainSettings, 
     if not file.exists() or read_proposals(file).header.settings != made_of:
         detector, header = load_detector(folder / DETECTOR_FILE)
         found = {
-            video.id: _of_video(detector.to(ranks.device), shared, video, asked, ranks.device)
+            video.id: _of_video(detector.to(ranks.device), shared, video, learned, ranks.device)
             for video in present
         }
         about = ProposalsHeader(
@@ -134,7 +135,7 @@ def _propose(plan: SweepPlan, shared: SharedResources, settings: TrainSettings, 
             missing=missing,
         )
         write_proposals(file, ProposalsFile(about, found))
-        say(f"{file}: proposals of {len(found)} videos")
+        context.say(f"{file}: proposals of {len(found)} videos")
     return file
 
 

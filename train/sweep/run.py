@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from featx.errors import FeatxError
 from featx.features.dataset import list_labelled
@@ -17,18 +16,19 @@ from featx.manifest.episodes import read_class_splits
 from featx.manifest.videos import read_manifest
 from featx.model.adapter import ADAPTER_FILE, load_adapter
 from featx.output.formats import csv_text
-from featx.scoring.results import Item, Results, TrainedOn, Videos, summarise, write_results
+from featx.scoring.compose import measure_items, results_of
+from featx.scoring.results import Item, Results, TrainedOn, write_results
 from featx.settings import MAY_CHANGE
 
 from ..adapter.inputs import SharedResources
 from ..adapter.learn import train
-from ..adapter.scoring import results_of, score
+from ..adapter.scoring import score, scored_data, scored_model
 from ..adapter.settings import TrainSettings
 from ..engine.ranks import join_ranks
 from ..engine.run_context import RunContext
 from ..engine.run_identity import check_identity, digest_of, digest_of_videos
 from ..engine.settings import OF_ONE_RUN
-from .localisation import score_localisation
+from .localisation import SweepSetup, score_localisation
 from .plan import Cell, SweepPlan, SweepRun, check_source, name_of
 
 TABLE_FILE = "sweep.csv"
@@ -62,11 +62,12 @@ def sweep(plan: SweepPlan, folder: Path, say: Callable[[str], None]) -> list[Res
     runs = [plan.runs_of(cell, folder / name_of(cell), names) for cell in plan.cells]
     found = []
     with locked(folder, "sweep"), join_ranks(first.device) as ranks:
-        context, shared = RunContext(folder, ranks, say), SharedResources(first)
+        shared = SharedResources(first)
+        setup = SweepSetup(shared, plan, RunContext(folder, ranks, say))
         _record_identity(plan, first, shared, folder)
         shared.hold(_stored(shared, {first.train_split, plan.split}), first, ranks)
         for cell, of_cell in zip(plan.cells, runs, strict=True):
-            results = _cell(plan, name_of(cell), of_cell, shared, context)
+            results = _cell(name_of(cell), of_cell, setup)
             write_results(results, folder)
             found.append(results)
             metric, words = ("average_map", "average mAP") if source.used else ("top1", "top-1")
@@ -124,64 +125,54 @@ def _table(cells: list[Cell], found: list[Results]) -> str:
     return csv_text(rows)
 
 
-def _cell(
-    plan: SweepPlan, variant: str, runs: list[SweepRun], shared: SharedResources, context: RunContext
-) -> Results:
-    results = [_learn_and_score(plan, run, shared.for_classes(run.settings), context) for run in runs]
+def _cell(variant: str, runs: list[SweepRun], setup: SweepSetup) -> Results:
+    results = [
+        _learn_and_score(run, replace(setup, shared=setup.shared.for_classes(run.settings))) for run in runs
+    ]
     items = [_item(run.name, one) for run, one in zip(runs, results, strict=True)]
-    metrics, spread = summarise(items)
     missing = dict.fromkeys(one for result in results for one in result.videos.missing)
-    total = Videos(
-        scored=sum(item.scored for item in items),
-        missing=list(missing),
-        left_out=sum(result.videos.left_out for result in results),
-    )
+    measured = measure_items(items, missing).with_left_out(sum(one.videos.left_out for one in results))
     class_split = runs[0].settings.class_split
+    splits = len({run.settings.class_split_name for run in runs})
     about = {
-        "run": str(context.folder),
+        "run": str(setup.context.folder),
         "variant": variant,
-        "videos": total,
-        "class_split": f"{class_split}#{len({run.settings.class_split_name for run in runs})} splits"
-        if class_split
-        else None,
+        "videos": measured.videos,
+        "class_split": f"{class_split}#{splits} splits" if class_split else None,
+        "metrics": measured.metrics,
+        "spread": measured.spread,
+        "items": measured.items,
     }
-    return results[-1].model_copy(update={**about, "metrics": metrics, "spread": spread, "items": items})
+    return results[-1].model_copy(update=about)
 
 
-def _learn_and_score(plan: SweepPlan, run: SweepRun, shared: SharedResources, context: RunContext) -> Results:
-    settings = run.settings
-    train(settings, run.folder, say=context.say, shared=shared)
+def _learn_and_score(run: SweepRun, setup: SweepSetup) -> Results:
+    settings, shared, split = run.settings, setup.shared, setup.plan.split
+    train(settings, run.folder, say=setup.context.say, shared=shared)
     adapter, header = load_adapter(run.folder / ADAPTER_FILE)
     if header.classes != shared.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
-    asked = shared.manifest
-    about: dict[str, Any] = {}
+    manifest, unseen_of, left_out = shared.manifest, None, 0
     if settings.class_split:
         chosen = named_class_split(settings.class_split, settings.class_split_name, shared.whole)
-        asked = shared.whole.only(chosen.unseen)
-        about = {"class_set": "unseen", "class_split": f"{settings.class_split}#{chosen.name}"}
+        manifest, unseen_of = shared.whole.only(chosen.unseen), f"{settings.class_split}#{chosen.name}"
+        left_out = len(shared.whole.split(split)) - len(manifest.split(split))
     if settings.task == "localisation":
-        scored = score_localisation(adapter, shared, asked, settings, plan, context)
+        measured = score_localisation(adapter, manifest, settings, setup)
     else:
-        videos = list_labelled(shared.store, asked, plan.split)
-        scored = score(adapter, shared, asked, videos, settings, context.ranks)
-    whole = shared.whole.split(plan.split)
-    left_out = len(whole) - len(asked.split(plan.split)) if settings.class_split else 0
+        videos = list_labelled(shared.store, manifest, split)
+        measured = score(adapter, shared, manifest, videos, settings, setup.context.ranks)
+    trained_on = TrainedOn(
+        data_set=shared.manifest.header.name,
+        manifest=str(settings.manifest),
+        split=settings.train_split,
+        classes=shared.manifest.labels,
+    )
     results = results_of(
-        adapter,
-        shared,
-        asked,
-        settings,
-        replace(scored, videos=scored.videos.model_copy(update={"left_out": left_out})),
-        run=str(run.folder),
-        split=plan.split,
-        trained_on=TrainedOn(
-            data_set=shared.manifest.header.name,
-            manifest=str(settings.manifest),
-            split=settings.train_split,
-            classes=shared.manifest.labels,
-        ),
-        **about,
+        settings.task,
+        scored_model(adapter, run.folder, shared, trained_on),
+        scored_data(adapter, shared, manifest, split, unseen_of),
+        measured.with_left_out(left_out),
     )
     write_results(results, run.folder)
     return results

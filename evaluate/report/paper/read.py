@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 LOCALISATION_TABLES = ("localisation-closed", "localisation-open")
 TABLES = ("closed-set", "ablation", "few-shot", "open-set", *LOCALISATION_TABLES, "retrieval")
 
-Method = Literal["zero-shot", "linear-probe", "adapter"]
+PaperMethod = Literal["zero-shot", "linear-probe", "adapter"]
 
 
 class PaperRow(BaseModel):
@@ -32,7 +32,7 @@ class PaperRow(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     data_set: str
-    method: Method
+    method: PaperMethod
     prompts: int | None = None
     layers: int | None = None
     ways: int | None = None

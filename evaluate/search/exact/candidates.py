@@ -1,6 +1,6 @@
 """What can be found in a stretch of a store: each frame, each window of some lengths, or each video.
 
-All of them are runs of consecutive rows, called units here.
+All of them are runs of consecutive rows, called candidates here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HOPS_A_WINDOW = 4  # a moment of a window's length lies at most an eighth of it 
 
 
 @dataclass(frozen=True)
-class Units:
+class Candidates:
     """M runs of rows.
 
     Attributes:
@@ -42,18 +42,18 @@ class Units:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def choose(self, chosen: np.ndarray) -> Units:
+    def choose(self, chosen: np.ndarray) -> Candidates:
         """Returns some of them, by their indices or by (M,) truth values."""
-        return Units(*(column[chosen] for column in vars(self).values()))
+        return Candidates(*(column[chosen] for column in vars(self).values()))
 
 
-def units_of_each(
+def candidates_of_each(
     store: FeatureStore, stretches: Iterable[Stretch], settings: SearchSettings
-) -> Iterator[tuple[Stretch, Units]]:
+) -> Iterator[tuple[Stretch, Candidates]]:
     """Yields stretches and what can be found in them.
 
     Raises:
-        FeatxError: As `units_of`.
+        FeatxError: As `candidates_of`.
     """
     stretches = list(stretches)
     ids = [video_id for stretch in stretches for video_id in stretch.ids]
@@ -61,11 +61,13 @@ def units_of_each(
     first = 0
     for stretch in stretches:
         past = first + len(stretch.ids)
-        yield stretch, units_of(store, stretch, settings, lengths_s[first:past])
+        yield stretch, candidates_of(store, stretch, settings, lengths_s[first:past])
         first = past
 
 
-def units_of(store: FeatureStore, stretch: Stretch, settings: SearchSettings, lengths_s: np.ndarray) -> Units:
+def candidates_of(
+    store: FeatureStore, stretch: Stretch, settings: SearchSettings, lengths_s: np.ndarray
+) -> Candidates:
     """Lists what can be found in a stretch.
 
     Args:
@@ -103,24 +105,24 @@ def ends_of(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None =
     return np.array([end_of(pts[a:b], length_s) for (a, b), length_s in pairs])
 
 
-def frames(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> Units:
+def frames(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> Candidates:
     """Returns every row; it lasts until the next one is shown."""
     video = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     ends = np.append(pts[1:], 0.0)
     ends[offsets[1:] - 1] = ends_of(pts, offsets, lengths_s)
-    return Units(video, np.arange(len(pts)), np.ones(len(pts), np.int64), pts, ends)
+    return Candidates(video, np.arange(len(pts)), np.ones(len(pts), np.int64), pts, ends)
 
 
-def whole_videos(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> Units:
+def whole_videos(pts: np.ndarray, offsets: np.ndarray, lengths_s: np.ndarray | None = None) -> Candidates:
     """Returns every video."""
     videos = np.arange(len(offsets) - 1)
     ends = ends_of(pts, offsets, lengths_s)
-    return Units(videos, offsets[:-1], np.diff(offsets), pts[offsets[:-1]], ends)
+    return Candidates(videos, offsets[:-1], np.diff(offsets), pts[offsets[:-1]], ends)
 
 
 def moments(
     pts: np.ndarray, offsets: np.ndarray, windows_s: list[float], lengths_s: np.ndarray | None = None
-) -> Units:
+) -> Candidates:
     """Returns sliding windows of several lengths, each moved on by a quarter of its length.
 
     A video shorter than a window is a window of its own, once.
@@ -143,4 +145,4 @@ def moments(
                 for column in (video, windows.first_row, windows.rows, windows.start_s, windows.end_s)
             ]
         )
-    return Units(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Candidates(*(np.concatenate(column) for column in zip(*parts, strict=True)))

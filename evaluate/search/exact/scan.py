@@ -1,9 +1,9 @@
-"""Exact search: cosines of queries with every unit of a store, block by block, straight from the disk's cache.
+"""Exact search: cosines of queries with every candidate of a store, block by block, straight from the disk's cache.
 
-Each row counts with unit length; a unit's feature is the mean of its rows' (so a frame's is its own), and its score
-the cosine of that with the query. Units overlap, so nothing is done for each of them that can be done for each row:
-the product of a unit's sum with the query is the difference of two running sums of the rows' products. Only the
-length of a unit's sum needs sums of vectors; it does not depend on the query and is kept.
+Each row counts with unit length; a candidate's feature is the mean of its rows' (so a frame's is its own), and its score
+the cosine of that with the query. Candidates overlap, so nothing is done for each of them that can be done for each row:
+the product of a candidate's sum with the query is the difference of two running sums of the rows' products. Only the
+length of a candidate's sum needs sums of vectors; it does not depend on the query and is kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from torch import Tensor
 from featx.store.reader import FeatureStore, Stretch
 from featx.store.schema import CHUNK_ROWS
 
-from .candidates import Units
+from .candidates import Candidates
 
 # The store's memory maps are read-only, which torch says once; nobody writes into them here.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -30,13 +30,13 @@ warnings.filterwarnings("ignore", message="The given NumPy array is not writable
 # So many of the store's chunks of 256 rows are converted to float32 together: they still lie in the processor's cache
 # (1,024 x 512 numbers are 2 MB), and they are enough that calls cost little. Measured in docs/search.md.
 PARTS_A_BLOCK = 4
-UNITS_AT_ONCE = 8192
+CANDIDATES_AT_ONCE = 8192
 COSINES_BYTES = 2**28  # of rows with queries that are held at once
 
 
 @dataclass(frozen=True)
-class UnitBlock:
-    """Features of some units: ``vectors`` (B, D) float32 times ``scale`` (B,) have unit length.
+class CandidateBlock:
+    """Features of some candidates: ``vectors`` (B, D) float32 times ``scale`` (B,) have unit length.
 
     Attributes:
         first: Index of the first of them.
@@ -49,29 +49,29 @@ class UnitBlock:
     scale: Tensor
 
 
-class Scan:
+class StretchScan:
     """A stretch of a store, ready to be compared with queries again and again.
 
-    What does not depend on the query is kept once it is known: 4 bytes for each row and for each unit.
+    What does not depend on the query is kept once it is known: 4 bytes for each row and for each candidate.
     """
 
-    def __init__(self, store: FeatureStore, stretch: Stretch, units: Units) -> None:
+    def __init__(self, store: FeatureStore, stretch: Stretch, candidates: Candidates) -> None:
         """Prepares; nothing is read.
 
         Args:
             store: The store.
             stretch: Which rows.
-            units: What can be found there.
+            candidates: What can be found there.
         """
         self.stretch = stretch
-        self.units = units
+        self.candidates = candidates
         self._store = store
         self._width = store.header.fingerprint.width
-        self._are_rows = len(units) == len(stretch) and bool((units.rows == 1).all())
+        self._are_rows = len(candidates) == len(stretch) and bool((candidates.rows == 1).all())
         self._row_scale = torch.empty(len(stretch))  # (N,) inverse lengths
         self._rows_known = False
         # (M,) inverse lengths of the sums of rows of unit length; a row's own is 1
-        self._unit_scale = np.ones(len(units), np.float32) if self._are_rows else None
+        self._candidate_scale = np.ones(len(candidates), np.float32) if self._are_rows else None
 
     def scores(self, queries: Tensor) -> np.ndarray:
         """Returns (Q, M) float32 cosines.
@@ -83,45 +83,47 @@ class Scan:
             FeatxError: If rows are damaged.
         """
         at_once = max(1, COSINES_BYTES // (4 * len(self.stretch)))
-        return np.concatenate([self._scores(some) for some in queries.split(at_once)])
+        return np.concatenate([self._scores(some) for some in torch.split(queries, at_once)])
 
-    def vectors(self) -> Iterator[UnitBlock]:
-        """Yields the units' features in order.
+    def vectors(self) -> Iterator[CandidateBlock]:
+        """Yields the candidates' features in order.
 
         Raises:
             FeatxError: If rows are damaged.
         """
         if self._are_rows:
             for first, rows in self._all_rows():
-                yield UnitBlock(first, rows, self._row_scale[first : first + len(rows)])
+                yield CandidateBlock(first, rows, self._row_scale[first : first + len(rows)])
             return
-        sums = _Sums(self.units, len(self.stretch), self._width)
+        sums = _Sums(self.candidates, len(self.stretch), self._width)
         for first, rows in self._all_rows():
             sums.add(first, rows.mul_(self._row_scale[first : first + len(rows), None]))
-        for first, vectors in sums.of_units():
-            yield UnitBlock(first, vectors, _inverse_lengths(vectors))
+        for first, vectors in sums.of_candidates():
+            yield CandidateBlock(first, vectors, _inverse_lengths(vectors))
 
     def _scores(self, queries: Tensor) -> np.ndarray:
-        cosines = self._first_cosines(queries) if self._unit_scale is None else self._cosines(queries)
+        cosines = self._first_cosines(queries) if self._candidate_scale is None else self._cosines(queries)
         if self._are_rows:
             return cosines.numpy()
-        assert self._unit_scale is not None
+        assert self._candidate_scale is not None
         running = np.zeros((len(queries), len(self.stretch) + 1))
         np.cumsum(cosines.numpy(), axis=1, dtype=np.float64, out=running[:, 1:])
-        first_row = self.units.first_row
-        products = running[:, first_row + self.units.rows] - running[:, first_row]
-        return (products * self._unit_scale).astype(np.float32)
+        first_row = self.candidates.first_row
+        products = running[:, first_row + self.candidates.rows] - running[:, first_row]
+        return (products * self._candidate_scale).astype(np.float32)
 
     def _first_cosines(self, queries: Tensor) -> Tensor:
-        """Returns (Q, N) cosines of the rows; on the way it learns the lengths of the units' sums."""
+        """Returns (Q, N) cosines of the rows; on the way it learns the lengths of the candidates' sums."""
         cosines = torch.empty(len(queries), len(self.stretch))
-        sums = _Sums(self.units, len(self.stretch), self._width)
+        sums = _Sums(self.candidates, len(self.stretch), self._width)
         for first, rows in self._all_rows():
             some = slice(first, first + len(rows))
             scale = self._row_scale[some]
             _product(queries, rows, scale, cosines[:, some])
             sums.add(first, rows.mul_(scale[:, None]))
-        self._unit_scale = torch.cat([_inverse_lengths(part) for _, part in sums.of_units()]).numpy()
+        self._candidate_scale = torch.cat(
+            [_inverse_lengths(part) for _, part in sums.of_candidates()]
+        ).numpy()
         return cosines
 
     def _cosines(self, queries: Tensor) -> Tensor:
@@ -144,7 +146,7 @@ class Scan:
 
     @cached_property
     def _first_rows(self) -> list[int]:
-        return np.cumsum([0, *map(len, self._parts)]).tolist()
+        return list(accumulate(map(len, self._parts), initial=0))
 
     def _all_rows(self) -> Iterator[tuple[int, Tensor]]:
         yield from self._rows(range(len(self._parts)))
@@ -153,9 +155,8 @@ class Scan:
     def _rows(self, parts: range) -> Iterator[tuple[int, Tensor]]:
         """Yields the first row and (B, D) rows in float32, in a buffer that is used again; knows their lengths."""
         buffer = torch.empty(PARTS_A_BLOCK * CHUNK_ROWS, self._width)
-        places = buffer.split(
-            CHUNK_ROWS
-        )  # made once: threads take turns at everything but copies and products
+        # made once: threads take turns at everything but copies and products
+        places = torch.split(buffer, CHUNK_ROWS)
         for start in parts[::PARTS_A_BLOCK]:
             filled = 0
             for part in self._parts[start : min(start + PARTS_A_BLOCK, parts.stop)]:
@@ -201,16 +202,16 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 class _Sums:
-    """Sums of rows between the borders of units, of which those of the units are made."""
+    """Sums of rows between the borders of candidates, of which those of the candidates are made."""
 
-    def __init__(self, units: Units, rows: int, width: int) -> None:
-        past_row = units.first_row + units.rows
+    def __init__(self, candidates: Candidates, rows: int, width: int) -> None:
+        past_row = candidates.first_row + candidates.rows
         borders, place = np.unique(
-            np.concatenate([units.first_row, past_row]), return_inverse=True
+            np.concatenate([candidates.first_row, past_row]), return_inverse=True
         )  # (S + 1,)
         self._begins, self._ends = place.reshape(2, -1)
         piece = np.searchsorted(borders, np.arange(rows), side="right") - 1  # (N,)
-        # Rows outside of every unit go to a last piece that nobody reads.
+        # Rows outside of every candidate go to a last piece that nobody reads.
         self._count = len(borders) - 1
         self._pieces = torch.from_numpy(np.where(piece < 0, self._count, piece))
         self._sums = torch.zeros(self._count + 1, width)  # (S + 1, D)
@@ -219,17 +220,17 @@ class _Sums:
         """Takes (B, D) rows of unit length."""
         self._sums.index_add_(0, self._pieces[first : first + len(rows)], rows)
 
-    def of_units(self) -> Iterator[tuple[int, Tensor]]:
-        """Yields the first unit and (B, D) sums of units, once all rows were added."""
+    def of_candidates(self) -> Iterator[tuple[int, Tensor]]:
+        """Yields the first candidate and (B, D) sums of candidates, once all rows were added."""
         running = np.zeros(self._sums.shape)  # float64: differences of long sums
         for before, after, part in zip(running, running[1:], self._sums.double().numpy(), strict=False):
             np.add(before, part, out=after)  # three times as fast as cumsum over this axis
-        for first in range(0, len(self._begins), UNITS_AT_ONCE):
-            some = slice(first, first + UNITS_AT_ONCE)
+        for first in range(0, len(self._begins), CANDIDATES_AT_ONCE):
+            some = slice(first, first + CANDIDATES_AT_ONCE)
             vectors = running[self._ends[some]] - running[self._begins[some]]  # (B, D)
             yield first, torch.from_numpy(vectors).float()
 
 
 def _inverse_lengths(vectors: Tensor) -> Tensor:
-    lengths = torch.linalg.vector_norm(vectors, dim=1)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=1)
     return lengths.clamp_(min=1e-12).reciprocal_()

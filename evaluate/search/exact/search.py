@@ -10,15 +10,15 @@ from torch import Tensor
 from featx.errors import FeatxError
 from featx.store.reader import FeatureStore
 
-from .candidates import units_of_each
-from .hits import Rules, best_runs
-from .scan import Scan
+from .candidates import candidates_of_each
+from .hits import Rules, best_spans
+from .scan import StretchScan
 from .settings import SearchSettings
 
 
 @dataclass(frozen=True)
-class Find:
-    """What was found: a run of rows of a video.
+class Hit:
+    """What was found: consecutive rows of a video.
 
     Attributes:
         video: Id.
@@ -26,7 +26,7 @@ class Find:
         rows: How many.
         start_s: Where it begins, in seconds; NaN where the store does not know.
         end_s: Where it ends, likewise.
-        score: Cosine of its best unit with the query; or what re-ranking made of it.
+        score: Cosine of its best candidate with the query; or what re-ranking made of it.
     """
 
     video: str
@@ -38,7 +38,7 @@ class Find:
 
 
 def rules_of(settings: SearchSettings) -> Rules:
-    """Returns when units of a level are one find."""
+    """Returns when candidates of a level are one hit."""
     if settings.level == "moments":
         return Rules(widen=settings.widen)
     return Rules(apart_s=settings.apart) if settings.level == "frames" else Rules()
@@ -50,7 +50,7 @@ def check_has_videos(store: FeatureStore) -> None:
         raise FeatxError(f"{store.path}: has no videos yet; wait for featx extract to commit some")
 
 
-def open_scans(store: FeatureStore, settings: SearchSettings) -> Iterator[Scan]:
+def open_scans(store: FeatureStore, settings: SearchSettings) -> Iterator[StretchScan]:
     """Yields the parts of a store that are searched; whoever asks several times keeps them in a list.
 
     Raises:
@@ -58,39 +58,39 @@ def open_scans(store: FeatureStore, settings: SearchSettings) -> Iterator[Scan]:
     """
     check_has_videos(store)
     stretches = store.stretches(list(dict.fromkeys(settings.video)) or None)
-    for stretch, units in units_of_each(store, stretches, settings):
-        yield Scan(store, stretch, units)
+    for stretch, candidates in candidates_of_each(store, stretches, settings):
+        yield StretchScan(store, stretch, candidates)
 
 
 def search_exactly(
-    scans: Iterable[Scan], queries: Tensor, count: int, settings: SearchSettings
-) -> list[list[Find]]:
+    scans: Iterable[StretchScan], queries: Tensor, count: int, settings: SearchSettings
+) -> list[list[Hit]]:
     """Compares queries with everything, in one pass for all of them.
 
     Args:
         scans: What is searched.
         queries: (Q, D) float32 of unit length.
         count: Finds of each query.
-        settings: When units are one find.
+        settings: When candidates are one hit.
 
     Returns:
-        For each query its finds, the best first; of equally good ones, the one that lies first in the store.
+        For each query its hits, the best first; of equally good ones, the one that lies first in the store.
     """
     rules = rules_of(settings)
-    found: list[list[Find]] = [[] for _ in queries]
+    found: list[list[Hit]] = [[] for _ in queries]
     for scan in scans:
         offsets, ids = scan.stretch.offsets, scan.stretch.ids
         for number, scores in enumerate(scan.scores(queries)):
             best = found[number] + [
-                Find(
-                    ids[run.video],
-                    run.first_row - int(offsets[run.video]),
-                    run.past_row - run.first_row,
-                    run.start_s,
-                    run.end_s,
-                    run.score,
+                Hit(
+                    ids[span.video],
+                    span.first_row - int(offsets[span.video]),
+                    span.past_row - span.first_row,
+                    span.start_s,
+                    span.end_s,
+                    span.score,
                 )
-                for run in best_runs(scan.units, scores, count, rules)
+                for span in best_spans(scan.candidates, scores, count, rules)
             ]
-            found[number] = sorted(best, key=lambda find: -find.score)[:count]
+            found[number] = sorted(best, key=lambda hit: -hit.score)[:count]
     return found

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from featx.settings import Settings
 
-Level = Literal["moments", "videos", "frames"]
+SearchLevel = Literal["moments", "videos", "frames"]
 
 
 class SearchSettings(Settings):
@@ -20,7 +20,7 @@ class SearchSettings(Settings):
         description="Run of featx train, or an adapter file: the text gets its prompts, the best finds its Transformer.",
     )
     top: int = Field(10, ge=1, description="How many finds a query gets.")
-    level: Level = Field(
+    level: SearchLevel = Field(
         "moments",
         description="What is found: moments (start and end), whole videos, or single frames.",
     )

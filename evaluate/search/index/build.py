@@ -17,8 +17,8 @@ from torch import Tensor
 
 from featx.store.reader import FeatureStore
 
-from ..exact.candidates import Units
-from ..exact.scan import Scan
+from ..exact.candidates import Candidates
+from ..exact.scan import StretchScan
 from ..exact.settings import SearchSettings
 from .cells import import_faiss
 from .files import StoredIndex, write_index
@@ -32,8 +32,8 @@ PROBES = (1, 4, 16, 64, 256)  # cells looked at for which recall is measured
 
 
 @dataclass(frozen=True)
-class Occasion:
-    """What an index is written for.
+class IndexRequest:
+    """Which index is wanted.
 
     Attributes:
         folder: Where.
@@ -50,14 +50,14 @@ class Occasion:
     queries: Tensor
 
 
-def make_index(occasion: Occasion, scans: list[Scan]) -> None:
-    """Makes an index of a whole store and measures what it finds: 2 sqrt(M) cells for M units.
+def make_index(request: IndexRequest, scans: list[StretchScan]) -> None:
+    """Makes an index of a whole store and measures what it finds: 2 sqrt(M) cells for M candidates.
 
     Raises:
         FeatxError: If FAISS is not installed, rows are damaged, or the folder cannot be written.
     """
-    units = _units_of(scans)
-    count = len(units)
+    candidates = _candidates_of(scans)
+    count = len(candidates)
     rng = np.random.default_rng(0)
     cells = max(1, min(round(2 * math.sqrt(count)), count // VECTORS_A_CELL))
     sample = np.sort(rng.choice(count, min(count, VECTORS_A_CELL * cells), replace=False))
@@ -65,18 +65,20 @@ def make_index(occasion: Occasion, scans: list[Scan]) -> None:
     _add(index, scans)
     own = _some_of_its_own(index)
     header = _describe(
-        *(occasion, index, count, count, own),
-        [_exact_best(scans, queries) for queries in (own, occasion.queries.numpy())],
+        *(request, index, count, count, own),
+        [_exact_best(scans, queries) for queries in (own, request.queries.numpy())],
     )
-    videos = videos_of([scan.stretch for scan in scans], occasion.store, occasion.shards)
-    write_index(occasion.folder, header, index, units, videos)
+    videos = videos_of([scan.stretch for scan in scans], request.store, request.shards)
+    write_index(request.folder, header, index, candidates, videos)
 
 
-def extend_index(occasion: Occasion, stored: StoredIndex, videos_now: np.ndarray, scans: list[Scan]) -> None:
+def extend_index(
+    request: IndexRequest, stored: StoredIndex, videos_now: np.ndarray, scans: list[StretchScan]
+) -> None:
     """Writes an index that has what another one has and the store still has, and what is new; the cells stay.
 
     Args:
-        occasion: Where, of what, and how.
+        request: Where, of what, and how.
         stored: What there was.
         videos_now: (V,) whether each of its videos is still in the store.
         scans: What is new in the store. Nothing else of the store is read.
@@ -85,8 +87,8 @@ def extend_index(occasion: Occasion, stored: StoredIndex, videos_now: np.ndarray
         FeatxError: If what there was is damaged, rows are, or the folder cannot be written.
     """
     faiss = import_faiss()
-    header, kept = stored.header, videos_now[stored.units.video]
-    units, videos = _carried_over(stored, videos_now, list(occasion.shards))
+    header, kept = stored.header, videos_now[stored.candidates.video]
+    candidates, videos = _carried_over(stored, videos_now, list(request.shards))
     index = faiss.read_index(str(stored.file), faiss.IO_FLAG_MMAP)
     lists = _carried_lists(stored, kept)
     lists.this.disown()
@@ -94,22 +96,23 @@ def extend_index(occasion: Occasion, stored: StoredIndex, videos_now: np.ndarray
     index.ntotal = int(kept.sum())
     if scans:
         _add(index, scans)
-        new = _units_of(scans)
-        units = _join([units, replace(new, video=new.video + len(videos))])
-        videos = join([videos, videos_of([scan.stretch for scan in scans], occasion.store, occasion.shards)])
+        new = _candidates_of(scans)
+        candidates = _join([candidates, replace(new, video=new.video + len(videos))])
+        videos = join([videos, videos_of([scan.stretch for scan in scans], request.store, request.shards)])
     own, seen = _some_of_its_own(index), int(kept[: header.seen_units].sum())
     index.nprobe = index.nlist
     all_best = [
-        index.search(queries, min(RECALL_AT, len(units)))[1] for queries in (own, occasion.queries.numpy())
+        index.search(queries, min(RECALL_AT, len(candidates)))[1]
+        for queries in (own, request.queries.numpy())
     ]
-    new_header = _describe(occasion, index, header.trained_units, seen, own, all_best).model_copy(
+    new_header = _describe(request, index, header.trained_units, seen, own, all_best).model_copy(
         update={"recall_against": "all its cells"}
     )
-    write_index(occasion.folder, new_header, index, units, videos)
+    write_index(request.folder, new_header, index, candidates, videos)
 
 
 def _describe(
-    occasion: Occasion,
+    request: IndexRequest,
     index: Any,
     trained_units: int,
     seen_units: int,
@@ -119,18 +122,18 @@ def _describe(
     """Measures an index.
 
     Args:
-        occasion: What it was written for.
+        request: What it was written for.
         index: The vectors.
         trained_units: As in the header.
         seen_units: As in the header.
         own: (B, D) vectors of its own to ask it for.
-        best: (B, 10) and (Q, 10) numbers of what is best for those, and for the queries of the occasion.
+        best: (B, 10) and (Q, 10) numbers of what is best for those, and for the queries of the request.
     """
-    store, settings = occasion.store, occasion.settings
+    store, settings = request.store, request.settings
     return IndexHeader(
         store_created=store.header.created,
         fingerprint=store.header.fingerprint,
-        shards=occasion.shards,
+        shards=request.shards,
         level=settings.level,
         windows=settings.windows if settings.level == "moments" else [],
         units=index.ntotal,
@@ -140,8 +143,8 @@ def _describe(
         recall=_recall(index, own, best[0], settings.probe),
         recall_against="an exact search",
         recall_queries=len(own),
-        recall_asked=_recall(index, occasion.queries.numpy(), best[1], settings.probe),
-        asked=len(occasion.queries),
+        recall_asked=_recall(index, request.queries.numpy(), best[1], settings.probe),
+        asked=len(request.queries),
     )
 
 
@@ -156,7 +159,7 @@ def _trained(sample: np.ndarray, cells: int) -> Any:
     return index
 
 
-def _add(index: Any, scans: list[Scan]) -> None:
+def _add(index: Any, scans: list[StretchScan]) -> None:
     for scan in scans:
         for block in scan.vectors():
             index.add((block.vectors * block.scale[:, None]).numpy())
@@ -164,14 +167,14 @@ def _add(index: Any, scans: list[Scan]) -> None:
 
 def _carried_over(
     stored: StoredIndex, videos_now: np.ndarray, shards: list[str]
-) -> tuple[Units, IndexedVideos]:
-    """Returns the units of videos that are still there, and these, with their shards as numbers of ``shards``."""
+) -> tuple[Candidates, IndexedVideos]:
+    """Returns the candidates of videos that are still there, and these, with their shards as numbers of ``shards``."""
     videos = stored.videos.choose(videos_now)
     number_of = {name: number for number, name in enumerate(shards)}
     renumbered = np.array([number_of.get(name, -1) for name in stored.header.shards], np.int64)
-    units = stored.units.choose(videos_now[stored.units.video])
+    candidates = stored.candidates.choose(videos_now[stored.candidates.video])
     return (
-        replace(units, video=(np.cumsum(videos_now) - 1)[units.video]),
+        replace(candidates, video=(np.cumsum(videos_now) - 1)[candidates.video]),
         IndexedVideos(renumbered[videos.shard], videos.first_row, videos.rows),
     )
 
@@ -195,19 +198,19 @@ def _some_of_its_own(index: Any) -> np.ndarray:
     count = index.ntotal
     numbers = np.random.default_rng(1).choice(count, min(count, RECALL_QUERIES), replace=False)
     index.make_direct_map()
-    vectors = index.reconstruct_batch(np.sort(numbers))
+    vectors: np.ndarray = index.reconstruct_batch(np.sort(numbers))
     index.make_direct_map(False)  # it would be written
     return vectors
 
 
-def _exact_best(scans: list[Scan], queries: np.ndarray) -> np.ndarray:
-    """Returns (Q, 10) numbers of the units that are the best in an exact search."""
+def _exact_best(scans: list[StretchScan], queries: np.ndarray) -> np.ndarray:
+    """Returns (Q, 10) numbers of the candidates that are the best in an exact search."""
     exact, first = [], 0
     for scan in scans:
         scores = torch.from_numpy(scan.scores(torch.from_numpy(queries)))  # (Q, M)
         best = scores.topk(min(RECALL_AT, scores.shape[1]), dim=1)
         exact.append((best.values, best.indices + first))
-        first += len(scan.units)
+        first += len(scan.candidates)
     values = torch.cat([values for values, _ in exact], dim=1)
     numbers = torch.cat([numbers for _, numbers in exact], dim=1)
     return numbers.gather(1, values.topk(min(RECALL_AT, values.shape[1]), dim=1).indices).numpy()
@@ -219,29 +222,29 @@ def _recall(index: Any, queries: np.ndarray, best: np.ndarray, probe: int) -> di
     for some in sorted({min(one, index.nlist) for one in (*PROBES, probe)}):
         index.nprobe = some
         _, found = index.search(queries, best.shape[1])
-        hits = sum(len(np.intersect1d(one, other)) for one, other in zip(found, best, strict=True))
-        recall[some] = hits / best.size
+        same = sum(len(np.intersect1d(one, other)) for one, other in zip(found, best, strict=True))
+        recall[some] = same / best.size
     return recall
 
 
-def _units_of(scans: list[Scan]) -> Units:
-    """Returns the units of all stretches: videos counted through all of them, rows from the video's first."""
+def _candidates_of(scans: list[StretchScan]) -> Candidates:
+    """Returns the candidates of all stretches: videos counted through all of them, rows from the video's first."""
     parts, first_video = [], 0
     for scan in scans:
-        units = scan.units
-        from_video = units.first_row - scan.stretch.offsets[units.video]
-        parts.append(replace(units, video=units.video + first_video, first_row=from_video))
+        candidates = scan.candidates
+        from_video = candidates.first_row - scan.stretch.offsets[candidates.video]
+        parts.append(replace(candidates, video=candidates.video + first_video, first_row=from_video))
         first_video += len(scan.stretch.ids)
     return _join(parts)
 
 
-def _join(parts: list[Units]) -> Units:
+def _join(parts: list[Candidates]) -> Candidates:
     columns = zip(*(vars(part).values() for part in parts), strict=True)
-    return Units(*(np.concatenate(column) for column in columns))
+    return Candidates(*(np.concatenate(column) for column in columns))
 
 
-def _vectors(scans: list[Scan], numbers: np.ndarray) -> np.ndarray:
-    """Returns (B, D) features of unit length of some units, ``numbers`` (B,) ascending over all stretches."""
+def _vectors(scans: list[StretchScan], numbers: np.ndarray) -> np.ndarray:
+    """Returns (B, D) features of unit length of some candidates, ``numbers`` (B,) ascending over all stretches."""
     found, first = [], 0
     for scan in scans:
         for block in scan.vectors():
@@ -251,5 +254,5 @@ def _vectors(scans: list[Scan], numbers: np.ndarray) -> np.ndarray:
             ]
             rows = torch.from_numpy(some - begin)
             found.append((block.vectors[rows] * block.scale[rows, None]).numpy())
-        first += len(scan.units)
+        first += len(scan.candidates)
     return np.concatenate(found)

@@ -8,7 +8,6 @@ each cell when it is first looked at, so that a search still reads only the cell
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
@@ -28,8 +27,9 @@ from pydantic import ValidationError
 from featx.errors import FeatxError
 from featx.files.atomic import sync_tree, write_atomically
 from featx.files.checksummed_json import Damaged, dump_checksummed, read_checksummed
+from featx.files.lock import LOCK_FILE, FolderLock
 
-from ..exact.candidates import Units
+from ..exact.candidates import Candidates
 from .cells import (
     NUMBER_BYTES,
     Cells,
@@ -41,7 +41,7 @@ from .cells import (
 from .header import SCHEMA_VERSION, Content, IndexHeader, UnitsFile, VectorsFile
 from .videos import IndexedVideos
 
-HEADER_FILE, LOCK_FILE = "index.json", "lock"
+HEADER_FILE = "index.json"
 CONTENT_FILE = re.compile(r"vectors-[0-9a-f]{16}\.faiss|units-[0-9a-f]{16}\.npz|index\.json\.\d+\.partial")
 
 
@@ -54,7 +54,7 @@ class StoredIndex:
         file: Of its vectors.
         faiss: The vectors, mapped.
         cells: The same, checked.
-        units: What each vector stands for: ``video`` is a number in ``videos``, rows count from the video's first.
+        candidates: What each vector stands for: ``video`` is a number in ``videos``, rows count from the video's first.
         videos: Where those videos' rows lie.
     """
 
@@ -62,7 +62,7 @@ class StoredIndex:
     file: Path
     faiss: Any
     cells: Cells
-    units: Units
+    candidates: Candidates
     videos: IndexedVideos
 
 
@@ -143,11 +143,11 @@ def _read_files(folder: Path, content: Content) -> StoredIndex:
         file.stat()  # it may have been replaced just now
         raise damaged(file, str(error).splitlines()[0]) from error
     with np.load(io.BytesIO(packed)) as arrays:
-        units = Units(*(arrays[name] for name in Units.__annotations__))
+        candidates = Candidates(*(arrays[name] for name in Candidates.__annotations__))
         videos = IndexedVideos(*(arrays[f"video_{name}"] for name in IndexedVideos.__annotations__))
         checksums = arrays["cell_crc32c"].tolist()
     cells = Cells(file, content.vectors.head_bytes, index.code_size, cell_sizes(index), checksums)
-    return StoredIndex(content.header, file, index, cells, units, videos)
+    return StoredIndex(content.header, file, index, cells, candidates, videos)
 
 
 @contextmanager
@@ -157,24 +157,24 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         FeatxError: If the folder cannot be written.
     """
+    way_out = "and it has to be made or brought up to date; give another folder"
+    line = f"featx: --index {folder}: another featx is writing it; waiting for it"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("w")
+        lock = FolderLock(folder, before_waiting=lambda: print(line, file=sys.stderr))
     except OSError as error:
-        raise FeatxError(
-            f"--index {folder}: cannot be written ({error.strerror}), and it has to be made or brought up to date; give "
-            "another folder"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"featx: --index {folder}: another featx is writing it; waiting for it", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        raise FeatxError(f"--index {folder}: cannot be written ({error.strerror}), {way_out}") from error
+    except FeatxError as error:
+        raise FeatxError(f"--index {error}, {way_out}") from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def write_index(folder: Path, header: IndexHeader, index: Any, units: Units, videos: IndexedVideos) -> None:
+def write_index(
+    folder: Path, header: IndexHeader, index: Any, candidates: Candidates, videos: IndexedVideos
+) -> None:
     """Writes an index, held in memory, beside the one that is there, and replaces that by one rename.
 
     Whoever calls holds the lock.
@@ -184,7 +184,7 @@ def write_index(folder: Path, header: IndexHeader, index: Any, units: Units, vid
     """
     try:
         try:
-            content = _write_content(folder, header, index, units, videos)
+            content = _write_content(folder, header, index, candidates, videos)
             write_atomically(folder / HEADER_FILE, dump_checksummed(content.model_dump(mode="json")))
         finally:
             _clear(folder)  # of the old or the new one, whichever is not the index
@@ -193,7 +193,7 @@ def write_index(folder: Path, header: IndexHeader, index: Any, units: Units, vid
 
 
 def _write_content(
-    folder: Path, header: IndexHeader, index: Any, units: Units, videos: IndexedVideos
+    folder: Path, header: IndexHeader, index: Any, candidates: Candidates, videos: IndexedVideos
 ) -> Content:
     token = secrets.token_hex(8)
     file, units_file = folder / f"vectors-{token}.faiss", folder / f"units-{token}.npz"
@@ -201,7 +201,7 @@ def _write_content(
     checksums = cell_checksums(index)
     packed = io.BytesIO()
     of_videos = {f"video_{name}": column for name, column in vars(videos).items()}
-    np.savez(packed, **vars(units), **of_videos, cell_crc32c=np.array(checksums, np.uint32))
+    np.savez(packed, **vars(candidates), **of_videos, cell_crc32c=np.array(checksums, np.uint32))
     units_file.write_bytes(packed.getvalue())
     sync_tree(file)
     sync_tree(units_file)

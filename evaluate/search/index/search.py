@@ -1,8 +1,8 @@
-"""A FAISS index of a store's units, for millions of them: approximate, and honest about how much it misses.
+"""A FAISS index of a store's candidates, for millions of them: approximate, and honest about how much it misses.
 
 It goes on with its store: videos that have come are added to it, and those that have left are not found any more. It
-knows videos by where their rows lie (`index_videos`) and asks the open store for their ids. `index_files` says what
-lies in its folder, `index_build` how it is made.
+knows videos by where their rows lie (`videos`) and asks the open store for their ids. `files` says what lies in its
+folder, `build` how it is made.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch import Tensor
 from featx.errors import FeatxError
 from featx.store.reader import FeatureStore
 
-from ..exact.candidates import units_of_each
-from ..exact.hits import FIRST_LOOK, Run, merge
-from ..exact.scan import Scan
-from ..exact.search import Find, check_has_videos, rules_of
+from ..exact.candidates import candidates_of_each
+from ..exact.hits import FIRST_LOOK, HitSpan, merge
+from ..exact.scan import StretchScan
+from ..exact.search import Hit, check_has_videos, rules_of
 from ..exact.settings import SearchSettings
-from .build import Occasion, extend_index, make_index
+from .build import IndexRequest, extend_index, make_index
 from .cells import damaged, import_faiss
 from .files import StoredIndex, locked, read_index
 from .header import IndexHeader
@@ -57,7 +57,8 @@ class SearchIndex:
     @cached_property
     def is_alive(self) -> np.ndarray:
         """(M,) whether the video of each vector is still in the store."""
-        return self.number[self.stored.units.video] >= 0
+        alive: np.ndarray = self.number[self.stored.candidates.video] >= 0
+        return alive
 
     @cached_property
     def dead(self) -> int:
@@ -68,31 +69,31 @@ class SearchIndex:
     def _selected(self) -> np.ndarray:
         return np.packbits(self.is_alive, bitorder="little")
 
-    def search(self, queries: Tensor, count: int, settings: SearchSettings) -> list[list[Find]]:
-        """Returns each query's finds, as `search_exactly` does, of what the index finds.
+    def search(self, queries: Tensor, count: int, settings: SearchSettings) -> list[list[Hit]]:
+        """Returns each query's hits, as `search_exactly` does, of what the index finds.
 
         Raises:
             Damaged: If a cell that is looked at is not as it was written.
         """
         return [self._search(query[None], count, settings) for query in queries.numpy()]
 
-    def _search(self, query: np.ndarray, count: int, settings: SearchSettings) -> list[Find]:
-        rules, units = rules_of(settings), self.stored.units
+    def _search(self, query: np.ndarray, count: int, settings: SearchSettings) -> list[Hit]:
+        rules, candidates = rules_of(settings), self.stored.candidates
         look = FIRST_LOOK * count
         while True:
-            look = min(look, len(units))
+            look = min(look, len(candidates))
             numbers, scores = self._nearest(query, look, settings.probe)
-            number = self.number[units.video[numbers]]
+            number = self.number[candidates.video[numbers]]
             # Of equal ones the first in the store, as in an exact search.
             order = np.lexsort([numbers, self.store.index.shard_of[number]])
             scores = scores[order]
-            chosen = replace(units.choose(numbers[order]), video=number[order])
-            runs = merge(chosen, scores, np.arange(len(scores)), rules)
+            chosen = replace(candidates.choose(numbers[order]), video=number[order])
+            spans = merge(chosen, scores, np.arange(len(scores)), rules)
             lowest = scores.min() if len(scores) else -math.inf
             # Not among those that are as good as the last one: which of them FAISS returns is chance.
-            enough = len(runs) >= count and lowest < runs[count - 1].score - (rules.widen or 0.0)
-            if enough or len(scores) < look or look == len(units):
-                return [self._find(run) for run in runs[:count]]
+            enough = len(spans) >= count and lowest < spans[count - 1].score - (rules.widen or 0.0)
+            if enough or len(scores) < look or look == len(candidates):
+                return [self._hit(span) for span in spans[:count]]
             look *= 4
 
     def _nearest(self, query: np.ndarray, look: int, probe: int) -> tuple[np.ndarray, np.ndarray]:
@@ -111,9 +112,11 @@ class SearchIndex:
             raise damaged(self.stored.file, "it gives what cannot be cosines")
         return numbers, scores
 
-    def _find(self, run: Run) -> Find:
-        rows = run.past_row - run.first_row
-        return Find(self.store.index.ids[run.video], run.first_row, rows, run.start_s, run.end_s, run.score)
+    def _hit(self, span: HitSpan) -> Hit:
+        rows = span.past_row - span.first_row
+        return Hit(
+            self.store.index.ids[span.video], span.first_row, rows, span.start_s, span.end_s, span.score
+        )
 
 
 def open_index(
@@ -137,26 +140,26 @@ def open_index(
     import_faiss()
     check_has_videos(store)
     shards = shards_now(store)
-    occasion = Occasion(folder, store, shards, settings, queries)
-    opened = _open(occasion)
+    request = IndexRequest(folder, store, shards, settings, queries)
+    opened = _open(request)
     if opened is not None and not _is_behind(opened):
         return opened, ""
     with locked(folder):
-        opened, done = _open(occasion), ""  # another process may have done it meanwhile
+        opened, done = _open(request), ""  # another process may have done it meanwhile
         if opened is None or _is_behind(opened):
-            done = _bring_up_to_date(occasion, opened)
-            opened = _open(occasion)
+            done = _bring_up_to_date(request, opened)
+            opened = _open(request)
     assert opened is not None
     return opened, done
 
 
-def _open(occasion: Occasion) -> SearchIndex | None:
-    stored = read_index(occasion.folder)
+def _open(request: IndexRequest) -> SearchIndex | None:
+    stored = read_index(request.folder)
     if stored is None:
         return None
-    _check(stored.header, occasion)
-    number = numbers_now(stored.videos, stored.header.shards, occasion.store, occasion.shards)
-    return SearchIndex(stored, occasion.store, number)
+    _check(stored.header, request)
+    number = numbers_now(stored.videos, stored.header.shards, request.store, request.shards)
+    return SearchIndex(stored, request.store, number)
 
 
 def _is_behind(opened: SearchIndex) -> bool:
@@ -164,25 +167,25 @@ def _is_behind(opened: SearchIndex) -> bool:
     return indexed < len(opened.store) or opened.dead > DEAD_SHARE * opened.header.units
 
 
-def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
+def _bring_up_to_date(request: IndexRequest, opened: SearchIndex | None) -> str:
     """Writes the index that the store needs; returns what was done, in words."""
     began = time.monotonic()
-    store, level = occasion.store, occasion.settings.level
+    store, level = request.store, request.settings.level
     number = opened.number if opened else np.zeros(0, np.int64)
-    scans = _scans_without(number, occasion)
+    scans = _scans_without(number, request)
     if opened is None:
-        make_index(occasion, scans)
+        make_index(request, scans)
         return f"made in {time.monotonic() - began:.1f} s"
     header, alive = opened.header, opened.is_alive
-    total = int(alive.sum()) + sum(len(scan.units) for scan in scans)
+    total = int(alive.sum()) + sum(len(scan.candidates) for scan in scans)
     seen = int(alive[: header.seen_units].sum())
     if seen < SEEN_SHARE * max(total, header.trained_units):
-        make_index(occasion, _scans_without(np.zeros(0, np.int64), occasion))
+        make_index(request, _scans_without(np.zeros(0, np.int64), request))
         return (
             f"made anew in {time.monotonic() - began:.1f} s, because of the {header.trained_units:,} {level} that its "
             f"cells were learned from {seen:,} are left, and there are {total:,} now"
         )
-    extend_index(occasion, opened.stored, opened.number >= 0, scans)
+    extend_index(request, opened.stored, opened.number >= 0, scans)
     videos = sum(len(scan.stretch.ids) for scan in scans)
     rows = sum(len(scan.stretch) for scan in scans)
     gone = int((opened.number < 0).sum())
@@ -191,15 +194,15 @@ def _bring_up_to_date(occasion: Occasion, opened: SearchIndex | None) -> str:
     return f"{' and '.join(parts)} in {time.monotonic() - began:.1f} s"
 
 
-def _scans_without(indexed: np.ndarray, occasion: Occasion) -> list[Scan]:
-    store = occasion.store
-    found = units_of_each(store, stretches_without(store, indexed), occasion.settings)
-    return [Scan(store, stretch, units) for stretch, units in found]
+def _scans_without(indexed: np.ndarray, request: IndexRequest) -> list[StretchScan]:
+    store = request.store
+    found = candidates_of_each(store, stretches_without(store, indexed), request.settings)
+    return [StretchScan(store, stretch, candidates) for stretch, candidates in found]
 
 
-def _check(header: IndexHeader, occasion: Occasion) -> None:
+def _check(header: IndexHeader, request: IndexRequest) -> None:
     """Raises a FeatxError if an index is of something else."""
-    folder, store, settings = occasion.folder, occasion.store, occasion.settings
+    folder, store, settings = request.folder, request.store, request.settings
     wanted = settings.windows if settings.level == "moments" else []
     if (header.level, header.windows) != (settings.level, wanted):
         made = f"--level {header.level}" + (f" --windows {_listed(header.windows)}" if header.windows else "")

@@ -29,7 +29,7 @@ def said(outcome, code: int = 0) -> dict:
     return json.loads(outcome.out)
 
 
-def finds_of(outcome) -> list[dict]:
+def hits_of(outcome) -> list[dict]:
     (query,) = said(outcome)["queries"]
     return query["finds"]
 
@@ -65,11 +65,11 @@ def test_videos_come_in_the_order_of_their_cosines(class_data: Path, featx) -> N
         one: unit(unit(store[one].features.astype(np.float64)).mean(axis=0)) @ text for one in list(store)
     }
     best = sorted(means, key=lambda one: -means[one])
-    found = finds_of(featx("search", store.path, "a red star", "--level", "videos", "--format", "json"))
-    assert [find["video"] for find in found] == best[:10]
-    assert [find["score"] for find in found] == pytest.approx([means[one] for one in best[:10]], abs=1e-5)
-    assert sum(find["video"].startswith("red-star") for find in found) >= 7
-    assert all(find["rows"] == store.rows(find["video"]) for find in found)
+    found = hits_of(featx("search", store.path, "a red star", "--level", "videos", "--format", "json"))
+    assert [hit["video"] for hit in found] == best[:10]
+    assert [hit["score"] for hit in found] == pytest.approx([means[one] for one in best[:10]], abs=1e-5)
+    assert sum(hit["video"].startswith("red-star") for hit in found) >= 7
+    assert all(hit["rows"] == store.rows(hit["video"]) for hit in found)
 
 
 @pytest.mark.parametrize("sampling", [["--fps", 3], ["--frames", 1], ["--frames", 4]], ids=str)
@@ -78,11 +78,11 @@ def test_what_is_found_ends_with_its_video(shape_videos: Path, tmp_path: Path, s
     assert featx("extract", shape_videos, "--model", "tiny", *sampling, "--to", tmp_path / "s").code == 0
     for level in ("moments", "frames", "videos"):
         words = ["search", tmp_path / "s", "a star", "--level", level, "--top", 100, "--apart", 0]
-        found = finds_of(featx(*words, "--windows", 1, "--format", "json"))
+        found = hits_of(featx(*words, "--windows", 1, "--format", "json"))
         ends: dict[str, float] = {}
-        for find in found:
-            assert find["end_s"] > find["start_s"] >= 0, (level, find)
-            ends[find["video"]] = max(find["end_s"], ends.get(find["video"], 0.0))
+        for hit in found:
+            assert hit["end_s"] > hit["start_s"] >= 0, (level, hit)
+            ends[hit["video"]] = max(hit["end_s"], ends.get(hit["video"], 0.0))
         assert len(ends) == 6
         for name, end_s in ends.items():
             with av.open(str(shape_videos / name)) as opened:
@@ -104,7 +104,7 @@ def test_several_queries_are_answered_as_each_alone(class_data: Path, tmp_path: 
     together = said(featx(*base, "--queries", tmp_path / "queries.txt", "--format", "json"))["queries"]
     assert [one["query"] for one in together] == texts
     for one in together[::3]:
-        alone = finds_of(featx(*base, one["query"], "--format", "json"))
+        alone = hits_of(featx(*base, one["query"], "--format", "json"))
         assert [(f["video"], f["first_row"], f["rows"]) for f in alone] == [
             (f["video"], f["first_row"], f["rows"]) for f in one["finds"]
         ]
@@ -139,23 +139,23 @@ def test_an_adapter_scores_as_in_evaluation(class_data: Path, made_run, featx) -
     every = [(one, 0, store.rows(one)) for one in store]
     best = sorted(every, key=lambda one: -scored(one[0], one[1], one[2], text))[:10]
     outcome = featx(*base, "--level", "videos", "--rerank", 1000)
-    found = finds_of(outcome)
+    found = hits_of(outcome)
     assert [(f["video"], f["first_row"], f["rows"]) for f in found] == best
     assert [f["score"] for f in found] == pytest.approx([scored(*one, text) for one in best], abs=1e-5)
     assert "were scored again with the adapter's temporal Transformer (5 clips each)" in outcome.err
 
-    plain = finds_of(featx(*base, "--rerank", 0))  # prompts, but no Transformer
+    plain = hits_of(featx(*base, "--rerank", 0))  # prompts, but no Transformer
     first = plain[0]
     rows = store[first["video"]].features[first["first_row"] :][: first["rows"]].astype(np.float64)
     assert (unit(unit(rows).mean(axis=0)) @ text.numpy()) == pytest.approx(first["score"], abs=0.02)
-    some = finds_of(featx(*base, "--rerank", 4))
+    some = hits_of(featx(*base, "--rerank", 4))
     key = ("video", "start_s", "end_s")
     assert {tuple(f[k] for k in key) for f in some[:4]} == {tuple(f[k] for k in key) for f in plain[:4]}
     assert [f["score"] for f in some[:4]] == sorted((f["score"] for f in some[:4]), reverse=True)
     assert some[4:] == plain[4:]
-    for find in some[:4]:
-        span = find["video"], find["first_row"], find["rows"]
-        assert find["score"] == pytest.approx(scored(*span, text), abs=1e-5)
+    for hit in some[:4]:
+        span = hit["video"], hit["first_row"], hit["rows"]
+        assert hit["score"] == pytest.approx(scored(*span, text), abs=1e-5)
 
 
 def test_a_picture_finds_the_frame_that_it_is(shape_videos: Path, shape_store: Path, tmp_path, featx) -> None:
@@ -164,15 +164,15 @@ def test_a_picture_finds_the_frame_that_it_is(shape_videos: Path, shape_store: P
         pictures = [frame.to_image() for frame in container.decode(video=0)]
     pictures[20].save(tmp_path / "frame.png")
     base = ["search", shape_store, "--image", tmp_path / "frame.png", "--format", "json"]
-    (best, *_) = finds_of(featx(*base, "--level", "frames"))
+    (best, *_) = hits_of(featx(*base, "--level", "frames"))
     assert best["video"] == "falling/1.mp4" and best["score"] > 0.999
     store = FeatureStore(shape_store)
     features = unit(store["falling/1.mp4"].features.astype(np.float64))
     assert features[20] @ features[best["first_row"]] > 0.9999
-    (moment, *_) = finds_of(featx(*base))
+    (moment, *_) = hits_of(featx(*base))
     assert moment["video"] == "falling/1.mp4"
-    only = finds_of(featx(*base, "--video", "growing/0.mp4", "--level", "frames"))
-    assert {find["video"] for find in only} == {"growing/0.mp4"}
+    only = hits_of(featx(*base, "--video", "growing/0.mp4", "--level", "frames"))
+    assert {hit["video"] for hit in only} == {"growing/0.mp4"}
 
 
 def pictures_in(page: str) -> list[np.ndarray]:
@@ -187,19 +187,19 @@ def test_a_contact_sheet_shows_the_frames_of_the_finds(
     sheet = tmp_path / "sheet.html"
     query = "a <b>red</b> star & more"
     outcome = featx("search", shape_store, query, "--top", 2, "--contact-sheet", sheet, "--format", "json")
-    found = finds_of(outcome)
+    found = hits_of(outcome)
     page = sheet.read_text()
     assert query not in page and "a &lt;b&gt;red&lt;/b&gt; star &amp; more" in page
     assert "http" not in page and "no picture" not in page
     shown = pictures_in(page)
     store, expected = FeatureStore(shape_store), []
-    for find in found:
-        with av.open(str(shape_videos / find["video"])) as container:
+    for hit in found:
+        with av.open(str(shape_videos / hit["video"])) as container:
             frames = [frame.to_image() for frame in container.decode(video=0)]
         for part in range(4):
-            row = find["first_row"] + int((part + 0.5) / 4 * find["rows"])
-            assert f"<figcaption>{store.pts(find['video'])[row]:.2f} s</figcaption>" in page
-            expected.append(frames[store[find["video"]].frame_index[row]])
+            row = hit["first_row"] + int((part + 0.5) / 4 * hit["rows"])
+            assert f"<figcaption>{store.pts(hit['video'])[row]:.2f} s</figcaption>" in page
+            expected.append(frames[store[hit["video"]].frame_index[row]])
     assert len(shown) == len(expected) == 8
 
     def difference(one: np.ndarray, frame: Image.Image) -> float:
@@ -287,7 +287,7 @@ def test_a_long_query_is_cut_and_that_is_said(class_data: Path, featx) -> None:
     assert said(outcome)["queries"][0]["truncated"] is True
     fits = featx("search", class_data / "features", words, "--format", "json")
     assert "77 tokens" not in fits.err and not said(fits)["queries"][0]["truncated"]
-    assert finds_of(fits) == finds_of(outcome)
+    assert hits_of(fits) == hits_of(outcome)
 
 
 def test_a_store_that_is_being_written_is_searched_as_far_as_it_is_committed(tmp_path: Path, featx) -> None:
@@ -300,10 +300,10 @@ def test_a_store_that_is_being_written_is_searched_as_far_as_it_is_committed(tmp
         writer.commit()
         writer.add("b.mp4", video(30, 1, made.width), VideoInfo("b.mp4", 1, 1, 64, 64, 1.2))
         outcome = featx(*base)
-        assert {find["video"] for find in finds_of(outcome)} == {"a.mp4"}
+        assert {hit["video"] for hit in hits_of(outcome)} == {"a.mp4"}
         assert f"1 videos, 30 rows were searched; {tmp_path}/s is being written" in outcome.err
     outcome = featx(*base)
-    assert {find["video"] for find in finds_of(outcome)} == {"a.mp4", "b.mp4"}
+    assert {hit["video"] for hit in hits_of(outcome)} == {"a.mp4", "b.mp4"}
     assert "being written" not in outcome.err
 
 
@@ -375,7 +375,7 @@ def test_features_without_times_are_found_but_not_shown(tmp_path: Path, featx) -
     for ending in ("html", "png"):
         outcome = featx(*base, "--level", "frames", "--contact-sheet", tmp_path / f"a.{ending}")
         assert outcome.code == 0 and "1 of 1 videos have no pictures: the store does not know" in outcome.out
-    (best, *_) = finds_of(featx(*base, "--level", "videos", "--format", "json"))
+    (best, *_) = hits_of(featx(*base, "--level", "videos", "--format", "json"))
     assert (best["start_s"], best["end_s"], best["rows"]) == (None, None, 5)
 
 
@@ -390,7 +390,7 @@ def test_real_clips_are_searched_and_shown(real_videos: Path, tmp_path: Path, fe
         *("search", store, "a person opens a door", "--contact-sheet", tmp_path / "a.html"),
         *("--format", "json", "--level", "videos"),
     )
-    assert {find["video"] for find in finds_of(outcome)} == set(names)
+    assert {hit["video"] for hit in hits_of(outcome)} == set(names)
     page = (tmp_path / "a.html").read_text()
     assert "no picture" not in page
     shapes = {picture.shape[:2] for picture in pictures_in(page)}

@@ -1,4 +1,4 @@
-"""What a search finds: windows and cosines against plain loops, and finds that never overlap."""
+"""What a search finds: windows and cosines against plain loops, and hits that never overlap."""
 
 import itertools
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from stores import FORMATS, make_store
 
 from featx.errors import FeatxError
 from featx.evaluate.search.exact import scan as scan_module
-from featx.evaluate.search.exact.candidates import Units, frames, moments, whole_videos
-from featx.evaluate.search.exact.hits import Rules, best_runs, merge
-from featx.evaluate.search.exact.scan import Scan
+from featx.evaluate.search.exact.candidates import Candidates, frames, moments, whole_videos
+from featx.evaluate.search.exact.hits import Rules, best_spans, merge
+from featx.evaluate.search.exact.scan import StretchScan
 from featx.evaluate.search.exact.search import open_scans, search_exactly
 from featx.evaluate.search.exact.settings import SearchSettings
 from featx.features.windows import end_of
@@ -52,25 +52,27 @@ def plain_windows(pts: np.ndarray, window_s: float) -> list[tuple[float, float, 
 @given(st.lists(gaps, min_size=1, max_size=4), st.floats(0, 100), st.sampled_from([0.5, 2.0, 7.5]))
 def test_windows_are_those_of_a_plain_loop(videos: list[list[float]], start: float, window_s: float) -> None:
     pts, offsets = timeline(videos, start)
-    units = moments(pts, offsets, [window_s])
+    candidates = moments(pts, offsets, [window_s])
     plain = [
         (number, *window[:2], window[2] + begin, window[3])
         for number, (begin, past) in enumerate(itertools.pairwise(offsets))
         for window in plain_windows(pts[begin:past], window_s)
     ]
     videos_of, starts, ends, firsts, rows = zip(*plain, strict=True)
-    np.testing.assert_array_equal(units.video, videos_of)
-    np.testing.assert_array_equal(units.first_row, firsts)
-    np.testing.assert_array_equal(units.rows, rows)
-    np.testing.assert_allclose(units.start_s, starts, atol=1e-9)
-    np.testing.assert_allclose(units.end_s, ends, atol=1e-9)
+    np.testing.assert_array_equal(candidates.video, videos_of)
+    np.testing.assert_array_equal(candidates.first_row, firsts)
+    np.testing.assert_array_equal(candidates.rows, rows)
+    np.testing.assert_allclose(candidates.start_s, starts, atol=1e-9)
+    np.testing.assert_allclose(candidates.end_s, ends, atol=1e-9)
 
 
 def test_a_short_video_is_one_moment_whatever_the_lengths() -> None:
     pts = np.concatenate([np.arange(50) / 25, np.arange(250) / 25])
-    units = moments(pts, np.array([0, 50, 300]), [4.0, 8.0, 16.0])
-    assert (units.video == 0).sum() == 1
-    assert {round(length, 6) for length in (units.end_s - units.start_s)[units.video == 1]} == {4, 8, 10}
+    candidates = moments(pts, np.array([0, 50, 300]), [4.0, 8.0, 16.0])
+    assert (candidates.video == 0).sum() == 1
+    assert {
+        round(length, 6) for length in (candidates.end_s - candidates.start_s)[candidates.video == 1]
+    } == {4, 8, 10}
 
 
 def test_frames_and_videos_cover_everything_once() -> None:
@@ -109,11 +111,11 @@ def test_cosines_are_those_of_plain_means(
     wanted = SearchSettings(level=level)
     queries = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
     for scan in open_scans(store, wanted):
-        units = scan.units
+        candidates = scan.candidates
         rows = np.concatenate([videos[name].features for name in scan.stretch.ids]).astype(np.float64)
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         means = np.stack(
-            [rows[a : a + n].mean(axis=0) for a, n in zip(units.first_row, units.rows, strict=True)]
+            [rows[a : a + n].mean(axis=0) for a, n in zip(candidates.first_row, candidates.rows, strict=True)]
         )
         means /= np.linalg.norm(means, axis=1, keepdims=True)
         for _ in range(2):  # the second time lengths are known
@@ -125,70 +127,72 @@ def test_cosines_are_those_of_plain_means(
         np.testing.assert_allclose(scan.scores(queries), queries.numpy() @ means.T, atol=2e-6)
 
 
-def random_units(rng: np.random.Generator, count: int) -> Units:
+def random_candidates(rng: np.random.Generator, count: int) -> Candidates:
     first = rng.integers(0, 60, count)
     rows = rng.integers(1, 12, count)
-    return Units(rng.integers(0, 3, count), first, rows, first / 2, (first + rows) / 2)
+    return Candidates(rng.integers(0, 3, count), first, rows, first / 2, (first + rows) / 2)
 
 
-def plain_merge(units: Units, scores: np.ndarray, widen: float | None) -> list[tuple[int, int, int, float]]:
+def plain_merge(
+    candidates: Candidates, scores: np.ndarray, widen: float | None
+) -> list[tuple[int, int, int, float]]:
     """The same with sets of rows."""
-    finds: list[dict] = []
+    hits: list[dict] = []
     for number in sorted(range(len(scores)), key=lambda number: (-scores[number], number)):
-        first, count, video = units.first_row[number], units.rows[number], units.video[number]
+        first, count, video = candidates.first_row[number], candidates.rows[number], candidates.video[number]
         rows = set(range(first, first + count))
-        touched = [find for find in finds if find["video"] == video and find["rows"] & rows]
+        touched = [hit for hit in hits if hit["video"] == video and hit["rows"] & rows]
         if not touched:
-            finds.append({"video": video, "rows": rows, "score": scores[number]})
+            hits.append({"video": video, "rows": rows, "score": scores[number]})
         elif widen is not None and scores[number] >= touched[0]["score"] - widen:
-            for find in touched[1:]:
-                finds = [one for one in finds if one is not find]
-            touched[0]["rows"] = rows.union(*(find["rows"] for find in touched))
-    return [(find["video"], min(find["rows"]), max(find["rows"]) + 1, find["score"]) for find in finds]
+            for hit in touched[1:]:
+                hits = [one for one in hits if one is not hit]
+            touched[0]["rows"] = rows.union(*(hit["rows"] for hit in touched))
+    return [(hit["video"], min(hit["rows"]), max(hit["rows"]) + 1, hit["score"]) for hit in hits]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([None, 0.0, 0.02, 0.3, 3.0]), st.integers(1, 12), st.booleans())
 def test_finds_are_those_of_a_plain_merge(seed: int, widen: float | None, count: int, ties: bool) -> None:
     rng = np.random.default_rng(seed)
-    units = random_units(rng, 150)
+    candidates = random_candidates(rng, 150)
     scores = rng.standard_normal(150).astype(np.float32)
     if ties:
         scores = scores.round()
     rules = Rules(widen)
 
-    def said(runs: list) -> list[tuple]:
-        return [(run.video, run.first_row, run.past_row, run.score) for run in runs]
+    def said(spans: list) -> list[tuple]:
+        return [(span.video, span.first_row, span.past_row, span.score) for span in spans]
 
-    runs = merge(units, scores, np.arange(150), rules)
-    assert said(runs) == plain_merge(units, scores.astype(float), widen)
-    for run in runs:
-        assert (run.start_s, run.end_s) == (run.first_row / 2, run.past_row / 2)
-    for one, other in itertools.combinations(runs, 2):
+    spans = merge(candidates, scores, np.arange(150), rules)
+    assert said(spans) == plain_merge(candidates, scores.astype(float), widen)
+    for span in spans:
+        assert (span.start_s, span.end_s) == (span.first_row / 2, span.past_row / 2)
+    for one, other in itertools.combinations(spans, 2):
         assert one.video != other.video or one.past_row <= other.first_row or other.past_row <= one.first_row
-    assert said(best_runs(units, scores, count, rules)) == said(runs[:count])
+    assert said(best_spans(candidates, scores, count, rules)) == said(spans[:count])
 
 
 def test_a_few_units_are_looked_at_first_and_more_where_they_are_not_enough(monkeypatch) -> None:
-    from featx.evaluate.search.exact import hits as finds
+    from featx.evaluate.search.exact import hits
 
-    monkeypatch.setattr(finds, "FIRST_LOOK", 1)
+    monkeypatch.setattr(hits, "FIRST_LOOK", 1)
     rng = np.random.default_rng(1)
     for widen in (None, 0.1):
-        units, scores = random_units(rng, 150), rng.standard_normal(150)
-        every = merge(units, scores, np.arange(150), Rules(widen))
-        some = best_runs(units, scores, 5, Rules(widen))
-        assert [vars(run) for run in some] == [vars(run) for run in every[:5]]
+        candidates, scores = random_candidates(rng, 150), rng.standard_normal(150)
+        every = merge(candidates, scores, np.arange(150), Rules(widen))
+        some = best_spans(candidates, scores, 5, Rules(widen))
+        assert [vars(span) for span in some] == [vars(span) for span in every[:5]]
 
 
 def test_frames_of_a_video_are_apart() -> None:
     pts = np.arange(100) / 25
-    units = frames(pts, np.array([0, 100]))
+    candidates = frames(pts, np.array([0, 100]))
     scores = -np.abs(np.arange(100) - 50) / 100
-    runs = best_runs(units, scores, 3, Rules(apart_s=1.0))
-    assert [run.first_row for run in runs] == [50, 25, 75]
+    spans = best_spans(candidates, scores, 3, Rules(apart_s=1.0))
+    assert [span.first_row for span in spans] == [50, 25, 75]
     unknown = frames(np.full(100, np.nan), np.array([0, 100]))
-    assert [run.first_row for run in best_runs(unknown, scores, 3, Rules(apart_s=1.0))] == [50, 49, 51]
+    assert [span.first_row for span in best_spans(unknown, scores, 3, Rules(apart_s=1.0))] == [50, 49, 51]
 
 
 @pytest.fixture(scope="module")
@@ -208,11 +212,11 @@ def test_every_planted_answer_is_found(planted: tuple[FeatureStore, dict], level
     wanted = SearchSettings(level=level)
     queries = torch.from_numpy(np.stack([one[4] for one in answers[level]])).float()
     found = search_exactly(open_scans(store, wanted), queries, 10, wanted)
-    overlaps = [overlap(finds[0], *one[:3]) for finds, one in zip(found, answers[level], strict=True)]
+    overlaps = [overlap(hits[0], *one[:3]) for hits, one in zip(found, answers[level], strict=True)]
     assert min(overlaps) >= 0.5 if level == "moments" else min(overlaps) == 1.0
-    for finds in found:
-        assert [find.score for find in finds] == sorted((find.score for find in finds), reverse=True)
-        assert len(finds) == 10
+    for hits in found:
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+        assert len(hits) == 10
 
 
 def test_one_video_is_searched_as_if_it_were_alone(planted: tuple[FeatureStore, dict]) -> None:
@@ -220,15 +224,15 @@ def test_one_video_is_searched_as_if_it_were_alone(planted: tuple[FeatureStore, 
     video, first, rows, _, query = answers["moments"][0]
     wanted = SearchSettings(video=[f"{video:06d}"])
     (scan,) = open_scans(store, wanted)
-    assert isinstance(scan, Scan) and scan.stretch.ids == wanted.video
-    (finds,) = search_exactly([scan], torch.from_numpy(query).float()[None], 5, wanted)
-    assert {find.video for find in finds} == set(wanted.video)
-    assert finds[0].first_row <= first + rows // 2 < finds[0].first_row + finds[0].rows
+    assert isinstance(scan, StretchScan) and scan.stretch.ids == wanted.video
+    (hits,) = search_exactly([scan], torch.from_numpy(query).float()[None], 5, wanted)
+    assert {hit.video for hit in hits} == set(wanted.video)
+    assert hits[0].first_row <= first + rows // 2 < hits[0].first_row + hits[0].rows
     (everywhere,) = search_exactly(
         open_scans(store, SearchSettings()), torch.from_numpy(query).float()[None], 1, SearchSettings()
     )
-    assert everywhere[0].first_row == finds[0].first_row
-    assert everywhere[0].score == pytest.approx(finds[0].score, abs=1e-6)
+    assert everywhere[0].first_row == hits[0].first_row
+    assert everywhere[0].score == pytest.approx(hits[0].score, abs=1e-6)
 
 
 def test_without_times_there_are_no_moments(tmp_path: Path) -> None:
@@ -239,5 +243,5 @@ def test_without_times_there_are_no_moments(tmp_path: Path) -> None:
         list(open_scans(store, SearchSettings()))
     for level in ("frames", "videos"):
         wanted = SearchSettings(level=level)
-        (finds,) = search_exactly(open_scans(store, wanted), torch.eye(8)[:1], 10, wanted)
-        assert {find.video for find in finds} == {"a", "b"}
+        (hits,) = search_exactly(open_scans(store, wanted), torch.eye(8)[:1], 10, wanted)
+        assert {hit.video for hit in hits} == {"a", "b"}

@@ -52,7 +52,7 @@ def test_with_all_cells_it_is_an_exact_search(store: Path, tmp_path: Path, level
     exact = search_exactly(open_scans(opened, settings), queries, 10, settings)
     for one, other in zip(exact, index.search(queries, 10, settings), strict=True):
         # half precision may swap neighbours of nearly equal scores
-        assert [find.score for find in one] == pytest.approx([find.score for find in other], abs=2e-4)
+        assert [hit.score for hit in one] == pytest.approx([hit.score for hit in other], abs=2e-4)
         assert (
             len({(f.video, f.first_row) for f in one} & {(f.video, f.first_row) for f in other})
             >= len(one) - 1
@@ -165,7 +165,7 @@ def test_damage_is_an_error_or_changes_nothing(store: Path, tmp_path: Path, leve
                     )
         file.write_bytes(whole)
     assert refused > 150
-    assert all(found(probe) == finds for probe, finds in right.items())
+    assert all(found(probe) == hits for probe, hits in right.items())
 
 
 def test_units_are_those_of_the_whole_store(store: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_units_are_those_of_the_whole_store(store: Path, tmp_path: Path) -> None
     index, _ = open_index(
         tmp_path / "i", opened, torch.eye(opened.header.fingerprint.width)[:1], SearchSettings(level="videos")
     )
-    assert [opened.index.ids[number] for number in index.stored.units.video] == opened.index.ids
-    assert index.stored.units.rows.tolist() == [opened.rows(one) for one in opened]
-    assert (index.stored.units.first_row == 0).all()
-    np.testing.assert_array_equal(index.stored.units.start_s, 0.0)
+    assert [opened.index.ids[number] for number in index.stored.candidates.video] == opened.index.ids
+    assert index.stored.candidates.rows.tolist() == [opened.rows(one) for one in opened]
+    assert (index.stored.candidates.first_row == 0).all()
+    np.testing.assert_array_equal(index.stored.candidates.start_s, 0.0)

@@ -20,7 +20,7 @@ from stores import FORMATS, fingerprint, video, video_info
 from synthetic import tiny_fingerprint
 
 from featx.errors import FeatxError
-from featx.evaluate.search.exact.search import Find, open_scans, search_exactly
+from featx.evaluate.search.exact.search import Hit, open_scans, search_exactly
 from featx.evaluate.search.exact.settings import SearchSettings
 from featx.evaluate.search.index.search import SearchIndex, open_index
 from featx.store.reader import FeatureStore, Stretch
@@ -128,21 +128,21 @@ def check(opened: SearchIndex, store: FeatureStore, level: str, fresh: Path) -> 
     asked = everything(level)
     found = opened.search(queries(), 10, asked)
     assert found == open_index(fresh, store, queries(), asked)[0].search(queries(), 10, asked)
-    for query, finds in zip(queries().double().numpy(), found, strict=True):
+    for query, hits in zip(queries().double().numpy(), found, strict=True):
         if level == "frames":
             expected = best_frames(store, query, 10)
-            assert [(one.video, one.first_row, one.score) for one in finds] == expected
+            assert [(one.video, one.first_row, one.score) for one in hits] == expected
         if level == "videos":
             cosines = cosines_of_videos(store, query)
-            assert [one.score for one in finds] == pytest.approx(
-                [cosines[one.video] for one in finds], abs=5e-4
+            assert [one.score for one in hits] == pytest.approx(
+                [cosines[one.video] for one in hits], abs=5e-4
             )
             best = sorted(cosines.values(), reverse=True)[:10]
-            assert [one.score for one in finds] == pytest.approx(best, abs=5e-4)
+            assert [one.score for one in hits] == pytest.approx(best, abs=5e-4)
     exact = search_exactly(open_scans(store, asked), queries(), 10, asked)
     for one, other in zip(exact, found, strict=True):
         assert one[0].score == pytest.approx(other[0].score, abs=5e-4)
-        assert {find.video for find in other} <= set(store.index.ids)
+        assert {hit.video for hit in other} <= set(store.index.ids)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -185,8 +185,8 @@ def test_of_equally_good_ones_the_first_in_the_store_is_found(tmp_path: Path) ->
     times, frames = np.arange(len(rows)) / 25, np.arange(len(rows), dtype=np.int32)
     path = add(tmp_path / "s", {"0.mp4": VideoFeatures(rows, times, frames)})
     opened, _ = open_index(tmp_path / "i", FeatureStore(path), query, asked)
-    (finds,) = opened.search(query, 10, asked)
-    assert [(one.first_row, one.score) for one in finds] == [(row, 0.75) for row in range(10)]
+    (hits,) = opened.search(query, 10, asked)
+    assert [(one.first_row, one.score) for one in hits] == [(row, 0.75) for row in range(10)]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -394,7 +394,7 @@ def test_the_command_goes_on_with_what_was_added(tmp_path: Path, featx) -> None:
 def test_scores_that_are_no_cosines_are_an_error(tmp_path: Path) -> None:
     path = add(tmp_path / "s", {"0.mp4": exact_rows(40, 0)})
     opened, _ = open_index(tmp_path / "i", FeatureStore(path), queries(), everything("frames"))
-    finds: list[list[Find]] = opened.search(queries(), 3, everything("frames"))
-    assert all(abs(find.score) <= 1.001 for some in finds for find in some)
+    hits: list[list[Hit]] = opened.search(queries(), 3, everything("frames"))
+    assert all(abs(hit.score) <= 1.001 for some in hits for hit in some)
     with pytest.raises(FeatxError, match=r"vectors-.*cannot be cosines"):
         opened.search(queries() * 8000, 3, everything("frames"))
