@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.localisation.metrics.suppression import soft_nms
+from featx.localisation.metrics.suppression import SuppressionRule, soft_nms
 
 COUNT, SEGMENTS, DURATION_S = 2000, 30, 200.0
 SIGMA, MIN_SCORE = 0.5, 0.001
@@ -65,11 +65,10 @@ def main() -> None:
     """Prints one line for each number of proposals that are kept."""
     starts, ends, scores = draw(0)
     for keep in (100, 200, COUNT):
-        taken, _ = soft_nms(starts, ends, scores, sigma=SIGMA, min_score=MIN_SCORE, keep=keep)
+        rule = SuppressionRule(sigma=SIGMA, min_score=MIN_SCORE, keep=keep)
+        taken, _ = soft_nms(starts, ends, scores, rule)
         assert taken.tolist() == by_loop(starts, ends, scores, keep)
-        fast = seconds(
-            lambda k=keep: soft_nms(starts, ends, scores, sigma=SIGMA, min_score=MIN_SCORE, keep=k)
-        )
+        fast = seconds(lambda rule=rule: soft_nms(starts, ends, scores, rule))
         slow = seconds(lambda k=keep: by_loop(starts, ends, scores, k))
         print(
             f"{COUNT} proposals, at most {keep} kept ({len(taken)} taken): {1e3 * fast:.1f} ms, "

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from stores import FORMATS, assert_equal
 
-from featx.errors import FeatxError
-from featx.signals import DeferSignals, interrupt_on_signals
+from featx.errors import FeatxError, Interrupted
+from featx.signals import DeferSignals, interrupt_on_signals, interruptible
 from featx.store.reader import FeatureStore
 from featx.store.upkeep.verify import verify
 
@@ -25,6 +25,19 @@ EXTRACT = ["--model", "tiny", "--batch-size", "16", "--decoders", "1", "--shard-
 
 def run(*words: object) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, PROGRAM, *map(str, words)], capture_output=True, text=True)
+
+
+def test_an_interruption_becomes_the_line_of_what_was_interrupted() -> None:
+    done: list[int] = []
+    with (
+        pytest.raises(Interrupted, match="^stopped after 1$") as caught,
+        interruptible(lambda: f"stopped after {len(done)}"),
+    ):
+        done.append(1)
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+    with pytest.raises(FeatxError, match="^other$"), interruptible("stopped"):
+        raise FeatxError("other")
 
 
 @pytest.mark.parametrize("format", FORMATS)

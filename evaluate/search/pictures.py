@@ -17,7 +17,7 @@ from featx.errors import FeatxError
 from featx.manifest.videos import read_manifest
 from featx.store.reader import FeatureStore
 from featx.store.source_files import source_file
-from featx.video.stills import NoPicture, decode_still
+from featx.video.stills import FileHints, NoPicture, decode_still
 
 from .exact.search import Hit
 from .exact.settings import SearchSettings
@@ -82,10 +82,8 @@ def take_pictures(store: FeatureStore, hits: list[Hit], settings: SearchSettings
                 if known.concealed:
                     return Picture(time_s, problem="the file's times step back, and it is damaged")
                 frame = _frame_index(store, video_id, time_s)
-            damaged = bool(known.concealed)
-            still = decode_still(
-                files[video_id], time_s, HEIGHT, file_times, known.stream, frame, damaged=damaged
-            )
+            hints = FileHints(known.stream, frame, bool(known.concealed))
+            still = decode_still(files[video_id], time_s, HEIGHT, file_times, hints)
             return Picture(time_s, _jpeg(still))
         except NoPicture as error:
             return Picture(time_s, problem=str(error))

@@ -1,4 +1,7 @@
-"""`featx adapter`: looks into adapter files, and makes them from the authors' checkpoints."""
+"""`featx adapter`: looks into adapter files, and makes them from the authors' checkpoints.
+
+A command's parameters are its options, so that there may be many.
+"""
 
 from __future__ import annotations
 

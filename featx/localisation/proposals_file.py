@@ -93,16 +93,21 @@ class ProposalsFile:
         return sum(len(proposals) for proposals in self.videos.values())
 
 
-def check_ending(file: Path, flag: str) -> None:
+def check_ending(file: Path, flag: str = "") -> None:
     """Refuses a file that is neither JSON nor Parquet by its name, or Parquet without pyarrow.
 
+    Args:
+        file: The file.
+        flag: The option that names it, for messages.
+
     Raises:
-        FeatxError: Naming the flag.
+        FeatxError: Naming the file, and the flag if one is given.
     """
+    place = f"{flag} {file}".strip()
     if file.suffix not in ENDINGS:
-        raise FeatxError(f"{flag} {file}: must end in {' or '.join(ENDINGS)}")
+        raise FeatxError(f"{place}: must end in {' or '.join(ENDINGS)}")
     if file.suffix == ".parquet":
-        _pyarrow(f"{flag} {file}")
+        _pyarrow(place)
 
 
 def write_proposals(file: Path, content: ProposalsFile) -> None:
@@ -111,14 +116,14 @@ def write_proposals(file: Path, content: ProposalsFile) -> None:
     Raises:
         FeatxError: If it cannot be written, or what it should hold is not valid.
     """
-    check_ending(file, "--to")
+    check_ending(file)
     for video_id, proposals in content.videos.items():
         _check(file, video_id, proposals)
     encoded = _to_parquet(file, content) if file.suffix == ".parquet" else _to_json(content)
     try:
         write_atomically(file, encoded)
     except OSError as error:
-        raise FeatxError(f"--to {file}: cannot write it ({error.strerror})") from error
+        raise FeatxError(f"{file}: cannot write it ({error.strerror})") from error
 
 
 def read_proposals(file: Path) -> ProposalsFile:
@@ -268,7 +273,7 @@ def _pyarrow(place: str) -> Any:
 
 
 def _to_parquet(file: Path, content: ProposalsFile) -> bytes:
-    pyarrow = _pyarrow(f"--to {file}")
+    pyarrow = _pyarrow(str(file))
     ids = [video_id for video_id, proposals in content.videos.items() for _ in range(len(proposals))]
     columns = {
         name: np.concatenate([np.empty(0), *(getattr(p, name) for p in content.videos.values())])

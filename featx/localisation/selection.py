@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from featx.localisation.metrics.suppression import soft_nms, vote
+from featx.localisation.metrics.suppression import SuppressionRule, soft_nms, vote
 from featx.localisation.proposals_file import Proposals
 from featx.settings import Settings
 
@@ -39,16 +39,10 @@ def select(found: Proposals, settings: SelectionSettings) -> Proposals:
     """Returns the best few of a video's proposals, the best first."""
     order = np.argsort(-found.score, kind="stable")[: settings.before_suppression]
     some = found.choose(order[found.score[order] >= settings.min_score])
-    kept, scores = soft_nms(
-        some.start_s,
-        some.end_s,
-        some.score,
-        settings.suppression,
-        settings.sigma,
-        settings.overlap,
-        settings.min_score,
-        settings.keep,
+    rule = SuppressionRule(
+        settings.suppression, settings.sigma, settings.overlap, settings.min_score, settings.keep
     )
+    kept, scores = soft_nms(some.start_s, some.end_s, some.score, rule)
     starts, ends = some.start_s[kept], some.end_s[kept]
     if settings.voting:
         starts, ends = vote(starts, ends, some.start_s, some.end_s, some.score, settings.voting)

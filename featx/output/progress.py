@@ -34,6 +34,8 @@ class Progress:
     ) -> None:
         """Begins to measure.
 
+        Many arguments, since each command says a few of them: all but the first three have defaults.
+
         Args:
             name: What is made, in front of each line.
             total: When it is finished.

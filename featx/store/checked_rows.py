@@ -29,6 +29,27 @@ class Budget:
     left_bytes: int
 
 
+@dataclass(frozen=True)
+class ArrayFile:
+    """Where one array of a shard lies, as the shard's record says.
+
+    Attributes:
+        file: The file.
+        size_bytes: Its size when it was written.
+        dtype: Of the numbers on disk.
+        row_shape: Of one row.
+        rows: How many there are.
+        chunks: Where they lie in the file, and their checksums.
+    """
+
+    file: Path
+    size_bytes: int
+    dtype: np.dtype
+    row_shape: tuple[int, ...]
+    rows: int
+    chunks: ChunkTable
+
+
 class _OpenFile:
     """A file handle and, once it is needed, the file's memory map; closed when nobody refers to it any more."""
 
@@ -60,28 +81,15 @@ class CheckedRows:
         chunks: The rows of each chunk that has been checked and is at hand; None for the others.
     """
 
-    def __init__(
-        self,
-        file: Path,
-        size_bytes: int,
-        dtype: np.dtype,
-        row_shape: tuple[int, ...],
-        rows: int,
-        table: ChunkTable,
-        budget: Budget,
-    ) -> None:
+    def __init__(self, array: ArrayFile, budget: Budget) -> None:
         """Notes what is where; the file is opened when it is needed."""
-        self._file = file
-        self._size_bytes = size_bytes
-        self._dtype = dtype
-        self._row_shape = row_shape
-        self._rows = rows
-        self._table = table
+        self._array = array
+        self._file = array.file
         self._budget = budget
         self._opened: _OpenFile | None = None
         self._identity: tuple[int, ...] = ()
-        self.chunks: list[np.ndarray | None] = [None] * len(table.starts)
-        self._checked = bytearray(len(table.starts))
+        self.chunks: list[np.ndarray | None] = [None] * len(array.chunks.starts)
+        self._checked = bytearray(len(array.chunks.starts))
 
     def copy_to(self, out: np.ndarray, first: int) -> None:
         """Fills ``out`` with rows from ``first`` on.
@@ -117,7 +125,7 @@ class CheckedRows:
 
     def read(self, first: int, count: int) -> np.ndarray:
         """Returns ``count`` rows from ``first`` on, as `copy_to`."""
-        out = np.empty((count, *self._row_shape), self._dtype)
+        out = np.empty((count, *self._array.row_shape), self._array.dtype)
         self.copy_to(out, first)
         return out
 
@@ -133,18 +141,18 @@ class CheckedRows:
         self.chunks = [chunk if _in_memory(chunk) else None for chunk in self.chunks]
 
     def _open_chunk(self, index: int) -> np.ndarray:
-        rows = min(CHUNK_ROWS, self._rows - index * CHUNK_ROWS)
-        count = rows * math.prod(self._row_shape)
-        size = count * self._dtype.itemsize
+        rows = min(CHUNK_ROWS, self._array.rows - index * CHUNK_ROWS)
+        count = rows * math.prod(self._array.row_shape)
+        size = count * self._array.dtype.itemsize
         kept = self._budget.left_bytes >= size
         source: bytes | mmap.mmap
-        start = self._table.starts[index]
+        start = self._array.chunks.starts[index]
         try:
             opened = self._opened or self._open()
             if kept or not self._checked[index]:
                 # Read, not mapped: a disk that fails is an error here, and kills the process in a map.
                 source = os.pread(opened.handle, size, start)
-                if len(source) != size or crc32c(source) != self._table.crc32c[index]:
+                if len(source) != size or crc32c(source) != self._array.chunks.crc32c[index]:
                     raise Damaged(f"{self._file}: damaged in row {index * CHUNK_ROWS} or after; {WAY_OUT}")
                 self._checked[index] = 1
             if kept:
@@ -159,15 +167,15 @@ class CheckedRows:
             ) from error
         except (OSError, ValueError) as error:
             raise Damaged(f"{self._file}: missing or unreadable ({error}); {WAY_OUT}") from error
-        chunk = np.frombuffer(source, self._dtype, count, start).reshape(rows, *self._row_shape)
+        chunk = np.frombuffer(source, self._array.dtype, count, start).reshape(rows, *self._array.row_shape)
         self.chunks[index] = chunk
         return chunk
 
     def _open(self) -> _OpenFile:
         opened = _OpenFile(self._file)
-        if opened.size_bytes != self._size_bytes:
+        if opened.size_bytes != self._array.size_bytes:
             raise Damaged(
-                f"{self._file}: has {opened.size_bytes} bytes, {self._size_bytes} were written; {WAY_OUT}"
+                f"{self._file}: has {opened.size_bytes} bytes, {self._array.size_bytes} were written; {WAY_OUT}"
             )
         if opened.identity != self._identity:  # another file than the one that was checked
             self._checked = bytearray(len(self._checked))

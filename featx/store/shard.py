@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.store.checked_rows import Budget, CheckedRows
+from featx.store.checked_rows import ArrayFile, Budget, CheckedRows
 from featx.store.schema import (
     SHARDS_FOLDER,
     ChunkTable,
@@ -53,7 +53,8 @@ class ShardEntry:
         size = self.size_of.get(file.relative_to(store / SHARDS_FOLDER).as_posix(), 0)
         rows = self.videos + 1 if array == "offsets" else self.rows
         dtype, row_shape = array_layout(fingerprint)[array]
-        return CheckedRows(file, size, dtype, row_shape, rows, self.chunks[array], budget or Budget(0))
+        lies = ArrayFile(file, size, dtype, row_shape, rows, self.chunks[array])
+        return CheckedRows(lies, budget or Budget(0))
 
     def read(self, store: Path, fingerprint: Fingerprint) -> ShardArrays:
         """Reads the whole shard.

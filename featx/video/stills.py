@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,21 +17,34 @@ NEAR_S = 0.001  # a frame that much before a time is its frame; no two frames ar
 RUN_UPS_S = (0.0, 10.0)  # how long before a frame decoding begins, where the first is too late the second
 LONGEST_REASON = 200
 WIDEST = 4  # times the height
+TIMEOUT_S = 60.0  # of ffmpeg, for one picture
 
 
 class NoPicture(Exception):
     """A file has no picture that can be decoded there; the message says why."""
 
 
+@dataclass(frozen=True)
+class FileHints:
+    """What is known of a video file before a frame of it is decoded.
+
+    Attributes:
+        stream: Number of the stream in the file; by default the one that ffmpeg chooses.
+        frame_index: Which of the file's frames it is, for a file whose times step back: then the time is not looked
+            at, and everything before is decoded.
+        damaged: Whether the file is known to be damaged elsewhere.
+    """
+
+    stream: int | None = None
+    frame_index: int | None = None
+    damaged: bool = False
+
+
+NO_HINTS = FileHints()
+
+
 def decode_still(
-    path: Path,
-    time_s: float,
-    height: int,
-    file_times: bool,
-    stream: int | None = None,
-    frame_index: int | None = None,
-    damaged: bool = False,
-    timeout_s: float = 60.0,
+    path: Path, time_s: float, height: int, file_times: bool, hints: FileHints = NO_HINTS
 ) -> np.ndarray:
     """Decodes the frame of a video that begins at a time.
 
@@ -40,11 +54,7 @@ def decode_still(
         height: Of the picture in pixels; a frame more than four times as wide as it is high comes out lower.
         file_times: Whether that is a time as the file has it, else one since the file's start; see
             `featx.store.schema.StoreHeader.file_times`.
-        stream: Number of the stream in the file; by default the one that ffmpeg chooses.
-        frame_index: Which of the file's frames it is, for a file whose times step back: then the time is not looked
-            at, and everything before is decoded.
-        damaged: Whether the file is known to be damaged elsewhere.
-        timeout_s: How long ffmpeg may take.
+        hints: What else is known of the file.
 
     Returns:
         (height, width, 3) uint8, RGB.
@@ -53,11 +63,11 @@ def decode_still(
         NoPicture: If the file is not a video, is damaged there, or ends before.
     """
     begin = time_s - NEAR_S
-    strict = [] if damaged else ["-xerror"]  # as in extraction: what was damaged has no features
-    if frame_index is not None:
+    strict = [] if hints.damaged else ["-xerror"]  # as in extraction: what was damaged has no features
+    if hints.frame_index is not None:
         # One chain of filters for frames of all sizes, or they would be counted anew.
         in_order = ["-copyts", "-reinit_filter", "0"]
-        return _decode(path, in_order, f"eq(n\\,{frame_index})", height, stream, timeout_s)[0]
+        return _decode(path, in_order, f"eq(n\\,{hints.frame_index})", height, hints.stream)[0]
     chosen = f"gte(t\\,{begin:.6f})"
     # ffmpeg adds the file's start to where it seeks, unless it is told that it is a time of the file.
     timeline = [*strict, "-copyts", *(["-seek_timestamp", "1"] if file_times else ["-start_at_zero"])]
@@ -65,18 +75,18 @@ def decode_still(
         if begin > run_up_s:
             seek = ["-noaccurate_seek", "-ss", f"{begin - run_up_s:.6f}"]
             try:
-                picture, first_s = _decode(path, [*timeline, *seek], chosen, height, stream, timeout_s)
+                picture, first_s = _decode(path, [*timeline, *seek], chosen, height, hints.stream)
             except NoPicture:
                 continue
             # Transport and program streams have no index: decoding may begin too late, at the next key frame.
             if first_s <= time_s + NEAR_S:
                 return picture
     # Some files (AVI with B-frames) give nothing after a seek: then everything before is decoded too.
-    return _decode(path, timeline, chosen, height, stream, timeout_s)[0]
+    return _decode(path, timeline, chosen, height, hints.stream)[0]
 
 
 def _decode(
-    path: Path, from_where: list[str], chosen: str, height: int, stream: int | None, timeout_s: float
+    path: Path, from_where: list[str], chosen: str, height: int, stream: int | None
 ) -> tuple[np.ndarray, float]:
     """Returns the first frame that is chosen, and the time of the first frame that was decoded."""
     # The bound on the width: any file may be given.
@@ -99,14 +109,14 @@ def _decode(
                     command,
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
-                    timeout=timeout_s,
+                    timeout=TIMEOUT_S,
                     pass_fds=[write_end],
                 )
             finally:
                 os.close(write_end)
             first_s = _time_of(lines.read().decode())
     except subprocess.TimeoutExpired:
-        raise NoPicture(f"took longer than {timeout_s:.0f} s") from None
+        raise NoPicture(f"took longer than {TIMEOUT_S:.0f} s") from None
     kind, _, rest = done.stdout.partition(b"\n")
     if kind != b"P6":
         said = done.stderr.decode(errors="replace").strip().splitlines()

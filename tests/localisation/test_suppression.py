@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.localisation.metrics.proposals import average_recall
-from featx.localisation.metrics.suppression import overlaps, soft_nms, vote
+from featx.localisation.metrics.suppression import SuppressionRule, overlaps, soft_nms, vote
 
 METHODS = ["gaussian", "linear", "hard"]
 
@@ -55,7 +55,7 @@ def draw(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 @given(st.integers(0, 10**6), st.integers(1, 60), st.sampled_from([0.0, 0.001, 0.2]), st.integers(1, 60))
 def test_soft_nms_equals_the_loop(method, seed, count, min_score, keep):
     starts, ends, scores = draw(seed, count)
-    places, lowered = soft_nms(starts, ends, scores, method, 0.4, 0.3, min_score, keep)
+    places, lowered = soft_nms(starts, ends, scores, SuppressionRule(method, 0.4, 0.3, min_score, keep))
     expected = by_loop(list(zip(starts, ends, strict=True)), scores, method, 0.4, 0.3, min_score, keep)
     assert places.tolist() == [place for place, _ in expected]
     np.testing.assert_allclose(lowered, [score for _, score in expected], rtol=1e-12)
@@ -65,7 +65,7 @@ def test_soft_nms_equals_the_loop(method, seed, count, min_score, keep):
 @given(st.integers(0, 10**6), st.integers(1, 40), st.sampled_from([0.3, 0.7, 1.0]))
 def test_voting_equals_the_loop(seed, count, threshold):
     starts, ends, scores = draw(seed, count)
-    kept, _ = soft_nms(starts, ends, scores, keep=7)
+    kept, _ = soft_nms(starts, ends, scores, SuppressionRule(keep=7))
     voted = np.stack(vote(starts[kept], ends[kept], starts, ends, scores, threshold), axis=1)
     for row, place in zip(voted, kept, strict=True):
         own = (starts[place], ends[place])
@@ -99,7 +99,7 @@ def test_voting_by_hand():
 
 def test_hard_suppression_leaves_nothing_that_overlaps_too_much():
     starts, ends, scores = draw(3, 300)
-    kept, lowered = soft_nms(starts, ends, scores, "hard", threshold=0.4)
+    kept, lowered = soft_nms(starts, ends, scores, SuppressionRule("hard", threshold=0.4))
     pairs = overlaps(starts[kept], ends[kept], starts[kept], ends[kept])
     assert (pairs[~np.eye(len(kept), dtype=bool)] < 0.4).all()
     np.testing.assert_array_equal(lowered, scores[kept])
@@ -108,9 +108,9 @@ def test_hard_suppression_leaves_nothing_that_overlaps_too_much():
 @pytest.mark.parametrize("method", METHODS)
 def test_scores_descend_and_no_proposals_are_no_trouble(method):
     starts, ends, scores = draw(4, 200)
-    assert (np.diff(soft_nms(starts, ends, scores, method)[1]) <= 0).all()
+    assert (np.diff(soft_nms(starts, ends, scores, SuppressionRule(method))[1]) <= 0).all()
     nothing = np.empty(0)
-    assert not len(soft_nms(nothing, nothing, nothing, method)[0])
+    assert not len(soft_nms(nothing, nothing, nothing, SuppressionRule(method))[0])
 
 
 @settings(max_examples=30, deadline=None)

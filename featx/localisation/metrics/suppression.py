@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -27,45 +28,54 @@ def overlaps(
     return overlap
 
 
+@dataclass(frozen=True)
+class SuppressionRule:
+    """How a proposal that is taken lowers those that it overlaps, and which are taken at all.
+
+    Attributes:
+        method: Which factor: exp(-IoU^2 / sigma) (gaussian); 1 - IoU where IoU >= threshold (linear); 0 where IoU >=
+            threshold (hard, which is plain NMS).
+        sigma: Of gaussian; small is strict.
+        threshold: Of the other two.
+        min_score: Proposals whose score falls below are dropped.
+        keep: How many are taken at most; None for all.
+    """
+
+    method: Suppression = "gaussian"
+    sigma: float = 0.5
+    threshold: float = 0.5
+    min_score: float = 0.0
+    keep: int | None = None
+
+
 def soft_nms(
-    starts: np.ndarray,
-    ends: np.ndarray,
-    scores: np.ndarray,
-    method: Suppression = "gaussian",
-    sigma: float = 0.5,
-    threshold: float = 0.5,
-    min_score: float = 0.0,
-    keep: int | None = None,
+    starts: np.ndarray, ends: np.ndarray, scores: np.ndarray, rule: SuppressionRule
 ) -> tuple[np.ndarray, np.ndarray]:
     """Takes the best proposal again and again; each one taken lowers the scores of those that it overlaps.
 
-    The factor is exp(-IoU^2 / sigma) (gaussian); 1 - IoU where IoU >= threshold (linear); 0 where IoU >= threshold
-    (hard, which is plain NMS). Of equal scores the earlier in the list is better. Source: Bodla et al., "Soft-NMS",
+    Of equal scores the earlier in the list is better. Source: Bodla et al., "Soft-NMS",
     ICCV 2017, equations 1 to 3.
 
     Args:
         starts: (N,) begins.
         ends: (N,) ends.
         scores: (N,) not negative; one of score 0 is never taken.
-        method: Which factor.
-        sigma: Of gaussian; small is strict.
-        threshold: Of the other two.
-        min_score: Proposals whose score falls below are dropped.
-        keep: How many are taken at most; None for all.
+        rule: By what factor scores are lowered, and which proposals are taken at all.
 
     Returns:
         (K,) the places of those that were taken, and (K,) their lowered scores, which descend.
     """
+    method, sigma, threshold = rule.method, rule.sigma, rule.threshold
     left = scores.astype(np.float64)  # a copy
     starts, ends = starts.astype(np.float64), ends.astype(np.float64)
     lengths = ends - starts
-    limit = len(left) if keep is None else min(keep, len(left))
+    limit = len(left) if rule.keep is None else min(rule.keep, len(left))
     taken, taken_scores = np.empty(limit, np.int64), np.empty(limit)
     shared, either, zero = np.empty_like(left), np.empty_like(left), np.zeros(())
     for count in range(limit):
         best = int(left.argmax())
         score = left[best]
-        if score <= 0 or score < min_score:  # scores only fall: none of the others can come back
+        if score <= 0 or score < rule.min_score:  # scores only fall: none of the others can come back
             return taken[:count], taken_scores[:count]
         taken[count], taken_scores[count] = best, score
         # `overlaps` for one segment, into arrays that are there already: calls and memory are what costs here

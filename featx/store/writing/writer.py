@@ -73,6 +73,8 @@ class StoreWriter:
     ) -> None:
         """Opens a store, or makes it.
 
+        Many arguments, since each command says a few of them: all but the first two have defaults.
+
         Args:
             path: Its folder.
             fingerprint: What decides the features' values.
