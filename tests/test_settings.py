@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
-from featx.settings import gather, gather_task
+from featx.settings import MAY_CHANGE, gather, gather_task
 from featx.train.adapter.settings import TrainSettings
 from featx.train.detector.settings import ProposalSettings
 
@@ -113,3 +113,13 @@ def test_a_list_is_shown_as_it_is_typed() -> None:
         assert "[" not in shown
         given = gather(TrainSettings, None, NEEDED | {name: shown}, [])
         assert getattr(given, name) == field.default
+
+
+def test_what_may_change_is_how_a_run_is_computed_not_what_it_learns() -> None:
+    for model in (TrainSettings, ProposalSettings):
+        may_change = model.marked(MAY_CHANGE)
+        assert {"store", "manifest", "device", "workers", "quiet"} <= may_change
+        assert not may_change & {"seed", "steps", "batch_size", "learning_rate", "task", "train_split"}
+    settings = gather(TrainSettings, None, NEEDED, [])
+    assert settings.lasting() == gather(TrainSettings, None, NEEDED, ["workers=9", "store=t"]).lasting()
+    assert settings.lasting() != gather(TrainSettings, None, NEEDED, ["seed=9"]).lasting()

@@ -26,7 +26,7 @@ from ..engine.run_folder import (
     check_finished,
     clear,
     last_of,
-    list_videos,
+    write_ids,
 )
 from ..engine.run_identity import check_identity, digest_of
 from ..engine.score import Scorer
@@ -34,8 +34,7 @@ from ..engine.stopwatch import Stopwatch
 from ..engine.summary import Summary, read_summary, write_summary
 from .captions import CaptionSampler
 from .cost import TextSize, kept_bytes
-from .inputs import AdapterInputs, SharedResources, prepare
-from .inputs import list_videos as inputs_videos
+from .inputs import AdapterInputs, SharedResources, list_videos, prepare
 from .loader import Loader
 from .sampler import ClassSampler, ClipStream, StepSampler
 from .settings import TrainSettings
@@ -101,7 +100,7 @@ def _finished(settings: TrainSettings, run: Path, shared: SharedResources) -> Su
     """Compares a finished run with what is asked for; returns its summary, or None if it is to be given more steps."""
     header, summary = read_header(run / ADAPTER_FILE), read_summary(run)
     further = check_finished(run, header.settings, settings)
-    videos = inputs_videos(settings, shared.store, shared.manifest, settings.train_split)
+    videos = list_videos(settings, shared.store, shared.manifest, settings.train_split)
     classes = {} if isinstance(videos, CaptionedVideos) else shared.manifest.header.classes
     about = identity(settings, shared, videos, classes)
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
@@ -115,8 +114,8 @@ def _learn(settings: TrainSettings, inputs: AdapterInputs, context: RunContext) 
     kept_back = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
-        list_videos(run / VALIDATION_LIST, [inputs.videos.ids[index] for index in kept_back])
-        list_videos(run / MISSING_LIST, inputs.videos.missing)
+        write_ids(run / VALIDATION_LIST, [inputs.videos.ids[index] for index in kept_back])
+        write_ids(run / MISSING_LIST, inputs.videos.missing)
     loop = None
     about = identity(settings, inputs.shared, inputs.videos, inputs.classes)
     if inputs.adapter.parameter_count():

@@ -20,7 +20,7 @@ from ..engine.run_folder import (
     check_finished,
     clear,
     last_of,
-    list_videos,
+    write_ids,
 )
 from ..engine.run_identity import check_identity
 from ..engine.stopwatch import Stopwatch
@@ -75,8 +75,8 @@ def _learn(settings: ProposalSettings, inputs: ProposalInputs, context: RunConte
     kept = np.flatnonzero(inputs.kept_back)
     if ranks.first:
         run.mkdir(parents=True, exist_ok=True)
-        list_videos(run / VALIDATION_LIST, [inputs.videos[index].id for index in kept])
-        list_videos(run / MISSING_LIST, inputs.missing)
+        write_ids(run / VALIDATION_LIST, [inputs.videos[index].id for index in kept])
+        write_ids(run / MISSING_LIST, inputs.missing)
     if inputs.idle:
         context.say(
             f"{len(inputs.idle)} videos show nothing that is learned and are left out, '{inputs.idle[0]}' first"

@@ -35,7 +35,7 @@ def clear(run: Path) -> None:
         (run / name).unlink(missing_ok=True)
 
 
-def list_videos(file: Path, ids: list[str]) -> None:
+def write_ids(file: Path, ids: list[str]) -> None:
     """Writes ids, one a line; no file where there are none."""
     if ids:
         write_atomically(file, "".join(f"{video_id}\n" for video_id in ids).encode())

@@ -70,7 +70,9 @@ def record_identity(file: Path, what: str, now: dict[str, Any], way_out: str = W
 
 def with_current_names(identity: dict[str, Any]) -> dict[str, Any]:
     """Returns an identity as this featx would write it: settings by what they are called now."""
-    return identity | {"settings": LearnSettings.with_current_names(identity.get("settings") or {})}
+    if "settings" not in identity:
+        return identity
+    return identity | {"settings": LearnSettings.with_current_names(identity["settings"])}
 
 
 def may_go_further(then: dict[str, Any], now: dict[str, Any]) -> bool:
