@@ -48,9 +48,9 @@ def propose(
         videos = dict(track(find(setup), "proposals", total=len(setup.videos), console=console))
     found = ProposalsFile(setup.header, videos)
     write_proposals(to, found)
-    of, missing = len(setup.videos) + len(setup.missing), len(setup.missing)
+    total, missing = len(setup.videos) + len(setup.missing), len(setup.missing)
     listed = f", {missing} missing (no features): listed under 'missing' in the file" if missing else ""
-    console.print(f"{to}: {len(found)} proposals of {len(videos)} of {of} videos{listed}", markup=False)
+    console.print(f"{to}: {len(found)} proposals of {len(videos)} of {total} videos{listed}", markup=False)
     keep = int(setup.header.settings["keep"])
     for line in recall_lines(
         found, setup.videos, sorted({number for number in (10, 50, 100, keep) if number <= keep})
