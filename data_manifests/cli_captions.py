@@ -23,16 +23,40 @@ from .cli_options import (
 app = typer.Typer()
 
 Table = Annotated[
-    Path, typer.Argument(help="CSV file whose first line names the columns, or JSON Lines (.jsonl).")
+    Path, typer.Argument(help="CSV file whose first line names the columns, or a JSON Lines file (.jsonl).")
 ]
-PathColumn = Annotated[str, typer.Option(help="Column with file name or path, ending or not.")]
-CaptionsColumn = Annotated[str, typer.Option(help="Column with a sentence (JSON Lines: or a list of them).")]
-IdColumn = Annotated[str, typer.Option(help="Column with the id; rows with one id are one video. Optional.")]
-SplitColumn = Annotated[str, typer.Option(help="Column with the split; without it a part is drawn.")]
-StartColumn = Annotated[str, typer.Option(help="Column with the second that a clip begins at. Optional.")]
-EndColumn = Annotated[str, typer.Option(help="Column with the second that it ends at. Optional.")]
+PathColumn = Annotated[
+    str, typer.Option(help="Name of the column with the file name or path, with or without ending.")
+]
+CaptionsColumn = Annotated[
+    str,
+    typer.Option(
+        help="Name of the column with a sentence. In JSON Lines it may also hold a list of sentences."
+    ),
+]
+IdColumn = Annotated[
+    str,
+    typer.Option(
+        help="Name of the column with the id. Rows with the same id are one video. The column is optional."
+    ),
+]
+SplitColumn = Annotated[
+    str,
+    typer.Option(
+        help="Name of the column with the split. Without such a column a test split is drawn at random."
+    ),
+]
+StartColumn = Annotated[
+    str, typer.Option(help="Name of the column with the start of a clip in seconds. The column is optional.")
+]
+EndColumn = Annotated[
+    str, typer.Option(help="Name of the column with the end of a clip in seconds. The column is optional.")
+]
 Delimiter = Annotated[
-    str | None, typer.Option(help="Between columns of CSV; a tab in .tsv files, else a comma.")
+    str | None,
+    typer.Option(
+        help="Character between columns of a CSV file. By default a tab in .tsv files, else a comma."
+    ),
 ]
 
 
@@ -44,7 +68,10 @@ def msrvtt(
     store: Store = None,
     protocol: Annotated[
         str,
-        typer.Option(help="9k or 7k: the 1k-A test with so many training videos; full: the official split."),
+        typer.Option(
+            help="9k or 7k: the 1k-A test with about 9,000 or 7,000 training videos. full: the official "
+            "split."
+        ),
     ] = "9k",
     allow_overlap: AllowOverlap = False,
 ) -> None:
@@ -77,7 +104,9 @@ def didemo(
     drop_repeated_stems: Annotated[
         bool,
         typer.Option(
-            "--drop-repeated-stems", help="Leave out videos listed under two endings; else each is one video."
+            "--drop-repeated-stems",
+            help="Leave out videos that are listed under two file endings. By default both entries are "
+            "one video.",
         ),
     ] = False,
     allow_overlap: AllowOverlap = False,
@@ -110,7 +139,7 @@ def captions(
     seed: Seed = 0,
     allow_overlap: AllowOverlap = False,
 ) -> None:
-    """Any captioned videos (retrieval), or clips of longer ones: one row a sentence."""
+    """Your own captioned videos (retrieval), or clips of longer ones, in a table with one row per sentence."""
     from .own.captions_table import Columns, read_captions
 
     columns = Columns(path_column, captions_column, id_column, split_column, start_column, end_column)
@@ -132,7 +161,7 @@ def smit(
     delimiter: Delimiter = None,
     allow_overlap: AllowOverlap = False,
 ) -> None:
-    """S-MiT (retrieval), from a table of its captions, which its authors give on request; as 'captions', named smit."""
+    """S-MiT (retrieval), from a table of its captions, which its authors give on request."""
     captions(
         table, to, videos, store, path_column, captions_column, id_column, split_column, delimiter=delimiter, name="smit",
         allow_overlap=allow_overlap,

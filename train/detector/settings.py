@@ -15,64 +15,90 @@ from ..engine.settings import LearnSettings
 class ProposalSettings(LearnSettings, SelectionSettings):
     """Everything that decides a detector. Defaults are for THUMOS14, after ActionFormer's."""
 
-    task: Literal["proposals"] = Field(
-        "proposals", description="To find when something happens, whatever it is."
-    )
+    task: Literal["proposals"] = Field("proposals", description="Train a class-agnostic proposal detector.")
 
     # what is learned
     grid_step_s: float | None = Field(
-        None, gt=0, description="Seconds of a step that the detector sees, such as 0.1333; for long videos."
+        None,
+        gt=0,
+        description="Length of a step of the detector's time grid in seconds, such as 0.1333. For long "
+        "videos. An alternative to --grid-steps.",
     )
     grid_steps: int | None = Field(
-        None, ge=1, description="Instead of it: every video has so many steps, however long it is."
+        None,
+        ge=1,
+        description="Number of steps of the detector's time grid, the same for every video, however long. An "
+        "alternative to --grid-step-s.",
     )
-    width: int = Field(512, ge=1, description="Of the detector.")
-    heads: int = Field(4, ge=1, description="Attention heads.")
-    levels: int = Field(6, ge=1, description="Of the pyramid; each has half the points of the one before.")
-    stem: int = Field(2, ge=0, description="Blocks before the pyramid.")
-    window: int = Field(19, ge=1, description="Points that a point attends to, itself in the middle.")
+    width: int = Field(512, ge=1, description="Feature width of the detector's layers.")
+    heads: int = Field(4, ge=1, description="Number of attention heads of the detector.")
+    levels: int = Field(
+        6,
+        ge=1,
+        description="Number of levels of the detector's feature pyramid. Each has half the points of the "
+        "level before.",
+    )
+    stem: int = Field(2, ge=0, description="Number of attention blocks before the detector's pyramid.")
+    window: int = Field(
+        19, ge=1, description="Size of the detector's local attention window, in points of the level."
+    )
     full_last: bool = Field(
-        False, description="On the last level every point attends to all (needs grid_steps)."
+        False,
+        description="On the last level of the pyramid, let every point attend to all points. Needs "
+        "--grid-steps.",
     )
     reach: float = Field(
         4.0,
         gt=0,
-        description="Steps to the farther end of the longest segments that the first level finds; each level doubles it.",
+        description="Largest distance, in steps, from a point of the first level to the farther end of its "
+        "segment. It doubles with each level.",
     )
     normalise: Literal["none", "length", "standard"] = Field(
         "standard",
-        description="What is done to features first: nothing, unit length, or mean 0 and deviation 1 on the training videos.",
+        description="Normalisation of the features before the detector. none: as they are. length: to unit "
+        "length. standard: to mean 0 and standard deviation 1 over the training videos.",
     )
 
     # how it is learned
-    steps: int = Field(3500, ge=1, description="Optimiser steps.")
-    batch: int = Field(2, ge=1, description="Videos in a step, over all devices.")
+    steps: int = Field(3500, ge=1, description="Number of optimiser steps.")
+    batch: int = Field(2, ge=1, description="Batch size: videos per step, over all devices together.")
     schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="The learning rate after warm-up: constant, or down to 0 along a cosine."
+        "cosine",
+        description="Learning rate after the warm-up. constant: unchanged. cosine: falls to 0 at the last "
+        "step.",
     )
-    warmup: int = Field(500, ge=0, description="Steps in which the learning rate rises from 0.")
+    warmup: int = Field(500, ge=0, description="Number of steps in which the learning rate rises from 0.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay of AdamW.")
-    clip_norm: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+    clip_norm: float = Field(1.0, ge=0, description="Clip the gradient to this norm. 0: do not clip.")
     ema: float = Field(
         0.999,
         ge=0,
         lt=1,
-        description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
+        description="Decay of the exponential moving average of the parameters, such as 0.999. If used, the "
+        "average is what is validated and saved. 0: no average.",
     )
     longest: int = Field(
-        2304, ge=1, description="Steps of a training video; of a longer one a random part is taken."
+        2304,
+        ge=1,
+        description="Largest number of steps of a training video. Of a longer video a random part is taken.",
     )
     centre_radius: float = Field(
-        1.5, gt=0, description="Points that learn a segment are at most so many strides from its middle."
+        1.5,
+        gt=0,
+        description="A point is trained on a segment if it is at most this many strides of its level away "
+        "from the segment's middle.",
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="How far the scores that are aimed at stay from 0 and 1."
+        0.0, ge=0, lt=1, description="Label smoothing of the detector's scores. 0: none."
     )
     loss_weight: float = Field(
-        1.0, ge=0, description="Weight of the loss of the distances beside that of the scores."
+        1.0, ge=0, description="Weight of the loss of segment boundaries relative to the loss of scores."
     )
     drop_path: float = Field(
-        0.1, ge=0, lt=1, description="How often a video leaves out a block's branch (stochastic depth)."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Stochastic depth: probability that a residual branch is left out in training.",
     )
 
     @model_validator(mode="after")
