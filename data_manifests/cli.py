@@ -41,30 +41,39 @@ def manifest() -> None:
 
 @app.command("moving-shapes")
 def moving_shapes(
-    to: Annotated[Path, typer.Option("--to", help="Folder for the videos and their manifest.jsonl.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="Folder in which the videos and manifest.jsonl are written.")
+    ],
     task: Annotated[
         str,
         typer.Option(
-            help="recognition: short videos of one action; localisation: long ones of several; retrieval: captioned ones."
+            help="What to generate. recognition: short videos of one action. localisation: long videos of "
+            "several actions. retrieval: short videos with captions."
         ),
     ] = "recognition",
     train: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Training videos of each of the 16 classes [20], or (retrieval) of the 12 motions [20]; localisation: of "
-            "all together [48].",
+            help="Number of training videos: per class (recognition, 16 classes, default 20), per motion "
+            "(retrieval, 12 motions, default 20), or in all (localisation, default 48).",
         ),
     ] = None,
     test: Annotated[
-        int | None, typer.Option(min=1, help="Test videos of each class [10]; of all together [24].")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of test videos: per class or motion (default 10), or in all (localisation, "
+            "default 24).",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random draws.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Number of processes. 0: one per CPU core.")] = 0,
 ) -> None:
-    """Generates moving shapes: H.264 videos of coloured shapes that move, grow and shrink.
+    """Generates the moving-shapes data set: H.264 videos of coloured shapes that move, grow and shrink.
 
-    Eight pairs of classes show the same pictures in opposite order: only a model of time can part them.
+    The 16 classes are eight pairs that show the same pictures in opposite order. Only a model of time can tell the two
+    classes of a pair apart.
     """
     from rich.console import Console
     from rich.progress import track
@@ -138,11 +147,12 @@ def thumos14(
     exclude: Annotated[
         str | None,
         typer.Option(
-            help="Which test videos are left out, by how many stay: 213 (none), 212, 211, 211-wrong or 210."
+            help="Rule that excludes test videos, named by how many remain: 213 (excludes none; the "
+            "default), 212, 211, 211-wrong or 210."
         ),
     ] = None,
 ) -> Annotations:
-    """THUMOS14 (localisation), from <Class>_val.txt, <Class>_test.txt and Ambiguous_*.txt; validation becomes train."""
+    """THUMOS14 (localisation), from <Class>_val.txt (split train), <Class>_test.txt and Ambiguous_*.txt."""
     from .official.thumos14 import read_thumos14
 
     return read_thumos14(annotations, exclude)
@@ -160,13 +170,14 @@ def activitynet(annotations: AnnotationsFolder) -> Annotations:
 @app.command("activitynet-json")
 @manifest_command()
 def activitynet_json(
-    file: Annotated[Path, typer.Argument(help="JSON file of ActivityNet's form, of whatever data set.")],
+    file: Annotated[Path, typer.Argument(help="JSON file in ActivityNet's form, of any data set.")],
     to: To,
     name: Name = None,
     subset: Annotated[
         list[str] | None,
         typer.Option(
-            help="A subset's split, as validation=train; else ActivityNet's are train, val and test."
+            help="Split that a subset becomes, such as validation=train. May be given several times. By "
+            "default ActivityNet's subsets become train, val and test."
         ),
     ] = None,
     class_text: TextRule = "as-is",
@@ -179,7 +190,9 @@ def activitynet_json(
 
 @app.command()
 def folder(
-    videos: Annotated[Path, typer.Option(help="CLASS/VIDEO, or train/CLASS/VIDEO and test/CLASS/VIDEO.")],
+    videos: Annotated[
+        Path, typer.Option(help="Folder that holds CLASS/VIDEO, or train/CLASS/VIDEO and test/CLASS/VIDEO.")
+    ],
     to: To,
     name: Name = None,
     test_fraction: TestFraction = 0.2,
@@ -187,7 +200,7 @@ def folder(
     class_text: TextRule = "underscores",
     class_texts: ClassTexts = None,
 ) -> None:
-    """Your own videos in class folders; split folders are taken, else the test is drawn."""
+    """Your own videos in class folders. Without split folders a test split is drawn at random."""
     from .building.draw import SplitDraw
     from .own.folder import read_folder
 
@@ -199,20 +212,27 @@ def folder(
 @app.command()
 @manifest_command(one_class=True)
 def csv(
-    table: Annotated[Path, typer.Argument(help="CSV file; its first line names the columns.")],
+    table: Annotated[Path, typer.Argument(help="CSV file. Its first line names the columns.")],
     to: To,
-    video_column: Annotated[str, typer.Option(help="Column with file name or path, ending or not.")] = "path",
-    label_column: Annotated[str, typer.Option(help="Column with the class; '' if there is none.")] = "label",
-    split_column: Annotated[str, typer.Option(help="Column with the split; '' draws it.")] = "split",
+    video_column: Annotated[
+        str, typer.Option(help="Name of the column with the file name or path, with or without ending.")
+    ] = "path",
+    label_column: Annotated[
+        str, typer.Option(help="Name of the column with the class. '' if there is none.")
+    ] = "label",
+    split_column: Annotated[
+        str, typer.Option(help="Name of the column with the split. '' draws a test split at random.")
+    ] = "split",
     delimiter: Annotated[
-        str | None, typer.Option(help="Between columns; a tab in .tsv files, else a comma.")
+        str | None,
+        typer.Option(help="Character between columns. By default a tab in .tsv files, else a comma."),
     ] = None,
     name: Name = None,
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
     class_text: TextRule = "underscores",
 ) -> Annotations:
-    """Your own videos in a table: one row a video."""
+    """Your own videos in a CSV table, one row per video."""
     from .building.draw import SplitDraw
     from .own.table import TableColumns, read_table
 

@@ -13,16 +13,40 @@ from .cli_options import AnnotationsFolder, Name, Seed, TestFraction, To, manife
 app = typer.Typer()
 
 Table = Annotated[
-    Path, typer.Argument(help="CSV file whose first line names the columns, or JSON Lines (.jsonl).")
+    Path, typer.Argument(help="CSV file whose first line names the columns, or a JSON Lines file (.jsonl).")
 ]
-PathColumn = Annotated[str, typer.Option(help="Column with file name or path, ending or not.")]
-CaptionsColumn = Annotated[str, typer.Option(help="Column with a sentence (JSON Lines: or a list of them).")]
-IdColumn = Annotated[str, typer.Option(help="Column with the id; rows with one id are one video. Optional.")]
-SplitColumn = Annotated[str, typer.Option(help="Column with the split; without it a part is drawn.")]
-StartColumn = Annotated[str, typer.Option(help="Column with the second that a clip begins at. Optional.")]
-EndColumn = Annotated[str, typer.Option(help="Column with the second that it ends at. Optional.")]
+PathColumn = Annotated[
+    str, typer.Option(help="Name of the column with the file name or path, with or without ending.")
+]
+CaptionsColumn = Annotated[
+    str,
+    typer.Option(
+        help="Name of the column with a sentence. In JSON Lines it may also hold a list of sentences."
+    ),
+]
+IdColumn = Annotated[
+    str,
+    typer.Option(
+        help="Name of the column with the id. Rows with the same id are one video. The column is optional."
+    ),
+]
+SplitColumn = Annotated[
+    str,
+    typer.Option(
+        help="Name of the column with the split. Without such a column a test split is drawn at random."
+    ),
+]
+StartColumn = Annotated[
+    str, typer.Option(help="Name of the column with the start of a clip in seconds. The column is optional.")
+]
+EndColumn = Annotated[
+    str, typer.Option(help="Name of the column with the end of a clip in seconds. The column is optional.")
+]
 Delimiter = Annotated[
-    str | None, typer.Option(help="Between columns of CSV; a tab in .tsv files, else a comma.")
+    str | None,
+    typer.Option(
+        help="Character between columns of a CSV file. By default a tab in .tsv files, else a comma."
+    ),
 ]
 
 
@@ -32,7 +56,10 @@ def msrvtt(
     annotations: AnnotationsFolder,
     protocol: Annotated[
         str,
-        typer.Option(help="9k or 7k: the 1k-A test with so many training videos; full: the official split."),
+        typer.Option(
+            help="9k or 7k: the 1k-A test with about 9,000 or 7,000 training videos. full: the official "
+            "split."
+        ),
     ] = "9k",
 ) -> Annotations:
     """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv."""
@@ -57,7 +84,9 @@ def didemo(
     drop_repeated_stems: Annotated[
         bool,
         typer.Option(
-            "--drop-repeated-stems", help="Leave out videos listed under two endings; else each is one video."
+            "--drop-repeated-stems",
+            help="Leave out videos that are listed under two file endings. By default both entries are "
+            "one video.",
         ),
     ] = False,
 ) -> Annotations:
@@ -83,7 +112,7 @@ def captions(
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
 ) -> Annotations:
-    """Any captioned videos (retrieval), or clips of longer ones: one row a sentence."""
+    """Your own captioned videos (retrieval), or clips of longer ones, in a table with one row per sentence."""
     from .building.draw import SplitDraw
     from .own.captions_table import Columns, read_captions
 
@@ -103,7 +132,7 @@ def smit(
     split_column: SplitColumn = "split",
     delimiter: Delimiter = None,
 ) -> Annotations:
-    """S-MiT (retrieval), from a table of its captions, which its authors give on request; as 'captions', named smit."""
+    """S-MiT (retrieval), from a table of its captions, which its authors give on request."""
     from .building.draw import SplitDraw
     from .own.captions_table import Columns, read_captions
 

@@ -15,22 +15,31 @@ from featx.errors import FeatxError, printable
 
 app = typer.Typer()
 
-ManifestFile = Annotated[Path, typer.Option("--manifest", help="The manifest that this is about.")]
+ManifestFile = Annotated[
+    Path, typer.Option("--manifest", help="Manifest whose videos and classes are used (.jsonl).")
+]
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The manifest.")],
-    store: Annotated[Path | None, typer.Option(help="Feature store: says which videos it lacks.")] = None,
+    file: Annotated[Path, typer.Argument(help="Manifest to check (.jsonl).")],
+    store: Annotated[
+        Path | None, typer.Option(help="Feature store. Also report the videos that it lacks.")
+    ] = None,
     allow_overlap: Annotated[
-        bool, typer.Option("--allow-overlap", help="A file may be in two splits: say so, but go on.")
+        bool,
+        typer.Option(
+            "--allow-overlap", help="Report a file in two splits as a warning. By default it is an error."
+        ),
     ] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Most lines of errors and of warnings; 0: all.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Largest number of printed errors, and of printed warnings. 0: all.")
+    ] = 50,
     classes: Annotated[
-        bool, typer.Option("--classes", help="Print the videos of each class and split.")
+        bool, typer.Option("--classes", help="Also print the number of videos of each class and split.")
     ] = False,
 ) -> None:
-    """Checks any manifest and lists everything wrong, with line numbers; exit code 2 if it cannot be used."""
+    """Checks a manifest and lists every problem with its line number. Exit code 2 if the manifest cannot be used."""
     from .building.check import check_manifest, class_table, summary
 
     store_ids = None
@@ -58,34 +67,39 @@ def check(
 @app.command()
 def episodes(
     manifest: ManifestFile,
-    to: Annotated[Path, typer.Option("--to", help="The episodes file to write (.jsonl).")],
+    to: Annotated[Path, typer.Option("--to", help="Episodes file to write (.jsonl).")],
     lists: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of lists to read: train/split_0.list, test/split_0.list, … Else it is drawn."
+            help="Folder of lists to read episodes from: train/split_0.list, test/split_0.list, … By "
+            "default episodes are drawn at random."
         ),
     ] = None,
-    ways: Annotated[str, typer.Option(help="Classes of an episode, or all.")] = "5",
-    shots: Annotated[int, typer.Option(min=1, help="K: training videos of a class.")] = 5,
+    ways: Annotated[str, typer.Option(help="Number of classes per episode, or all.")] = "5",
+    shots: Annotated[int, typer.Option(min=1, help="Number K of training videos per class.")] = 5,
     count: Annotated[
         int | None,
-        typer.Option("--episodes", min=1, help="Episodes to draw; else 200, or 10 of all classes."),
+        typer.Option(
+            "--episodes", min=1, help="Number of episodes to draw. By default 200, or 10 with --ways all."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw.")] = 0,
     train_splits: Annotated[
         str | None,
         typer.Option(
-            help="Splits to draw training videos from, as train,test; else every split, or train for all."
+            help="Splits to draw training videos from, such as train,test. By default every split, or "
+            "train with --ways all."
         ),
     ] = None,
     test_split: Annotated[
         str | None,
         typer.Option(
-            help="Test on this whole split; else on the videos that are left, or for all on test or val."
+            help="Test each episode on this whole split. By default on the remaining videos of its "
+            "classes, or with --ways all on the split test (else val)."
         ),
     ] = None,
 ) -> None:
-    """Few-shot episodes: N-way K-shot, or K-shot of all classes, from the authors' lists or drawn."""
+    """Few-shot episodes: N-way K-shot, or K-shot with all classes, from lists or drawn at random."""
     from featx.manifest.episodes import Episodes, EpisodesHeader, write_episodes
     from featx.manifest.videos import read_manifest
 
@@ -128,17 +142,30 @@ def _range(numbers: Iterable[int]) -> str:
 @app.command("class-split")
 def class_split(
     manifest: ManifestFile,
-    to: Annotated[Path, typer.Option("--to", help="The class-splits file to write (.jsonl).")],
-    train_list: Annotated[Path | None, typer.Option(help="List of seen classes, one a line.")] = None,
-    test_list: Annotated[Path | None, typer.Option(help="List of unseen classes.")] = None,
-    lists: Annotated[
-        Path | None, typer.Option(help="Folder of several: train/split_0.list, test/split_0.list, …")
+    to: Annotated[Path, typer.Option("--to", help="Class-splits file to write (.jsonl).")],
+    train_list: Annotated[
+        Path | None, typer.Option(help="Text file of the seen classes, one per line.")
     ] = None,
-    seen: Annotated[float | None, typer.Option(help="Fraction of the classes that is seen: draws.")] = None,
-    count: Annotated[int, typer.Option("--splits", min=1, help="Class splits to draw.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    test_list: Annotated[
+        Path | None, typer.Option(help="Text file of the unseen classes, one per line.")
+    ] = None,
+    lists: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the lists of several class splits: train/split_0.list, test/split_0.list, …"
+        ),
+    ] = None,
+    seen: Annotated[
+        float | None,
+        typer.Option(
+            help="Fraction of the classes that is seen. Draws class splits at random instead of reading "
+            "lists."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("--splits", min=1, help="Number of class splits to draw.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw.")] = 0,
 ) -> None:
-    """Seen and unseen classes for open-set recognition or localisation, from lists or drawn."""
+    """Seen and unseen classes for open-set evaluation, from lists or drawn at random."""
     from featx.manifest.episodes import ClassSplits, ClassSplitsHeader, write_class_splits
     from featx.manifest.videos import read_manifest
 

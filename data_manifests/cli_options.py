@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from .building.build import Matched
     from .building.entries import Annotations
 
-AnnotationsFolder = Annotated[Path, typer.Option("--annotations", help="Folder of the official files.")]
-Videos = Annotated[Path | None, typer.Option(help="Folder that has the video files, at any depth.")]
+AnnotationsFolder = Annotated[
+    Path, typer.Option("--annotations", help="Folder of the official annotation files.")
+]
+Videos = Annotated[Path | None, typer.Option(help="Folder of the video files, at any depth.")]
 Store = Annotated[
     Path | None,
     typer.Option(
-        help="Instead of --videos: a feature store with their features, where the videos are elsewhere."
+        help="Feature store with the videos' features. An alternative to --videos if the video files "
+        "are elsewhere."
     ),
 ]
 
@@ -35,25 +38,36 @@ def _manifest_name(to: Path) -> Path:
     return to
 
 
-To = Annotated[Path, typer.Option("--to", callback=_manifest_name, help="The manifest to write (.jsonl).")]
-SplitNumber = Annotated[int, typer.Option(min=1, max=3, help="Which of the three official splits.")]
+To = Annotated[Path, typer.Option("--to", callback=_manifest_name, help="Manifest to write (.jsonl).")]
+SplitNumber = Annotated[int, typer.Option(min=1, max=3, help="Number of the official split: 1, 2 or 3.")]
 ClassTexts = Annotated[
-    Path | None, typer.Option(help="JSON file {label: text} with other texts for classes.")
+    Path | None,
+    typer.Option(help="JSON file {label: text} with texts for class labels, instead of the data set's own."),
 ]
-Name = Annotated[str | None, typer.Option(help="Name of the data set; else that of the manifest file.")]
+Name = Annotated[
+    str | None, typer.Option(help="Name of the data set. By default the name of the manifest file.")
+]
 TextRule = Annotated[
-    str, typer.Option("--class-text", help="From label to text: underscores, camel-case or as-is.")
+    str,
+    typer.Option(
+        "--class-text",
+        help="How a label becomes a text. underscores: '_' becomes a space. camel-case: the words of "
+        "CamelCase are separated. as-is: unchanged.",
+    ),
 ]
 TestFraction = Annotated[
     float,
     typer.Option(
-        min=0.0, max=1.0, help="Part of each class that is drawn for the test, when no split is given."
+        min=0.0, max=1.0, help="Fraction of each class that is drawn as the test split, if no split is given."
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of that draw.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random draw of the test split.")]
 AllowOverlap = Annotated[
     bool,
-    typer.Option("--allow-overlap", help="If entries say two splits or classes of a file, take the first."),
+    typer.Option(
+        "--allow-overlap",
+        help="If a file stands in two splits or classes, take the first entry. By default this is an error.",
+    ),
 ]
 
 

@@ -27,25 +27,30 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def evaluate(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Folders that featx train or featx baseline made; one row each."),
+        typer.Argument(
+            help="Folders of runs of featx train or featx baseline. Each becomes a row of the table."
+        ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
+        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
     ] = "table",
     save_predictions: Annotated[
         Path | None,
         typer.Option(
-            help="Recognition: write id, label and scores of each video into this .parquet file (one RUN only)."
+            help="Recognition: write id, label, predicted class and scores of each video into this "
+            ".parquet file. With one RUN only."
         ),
     ] = None,
     **options: Any,
 ) -> None:
-    """Scores RUNS on a split; what is measured follows from what they have learned.
+    """Scores RUNS on a split and prints the table.
 
-    Recognition: accuracy, with --classes on seen or unseen classes. Localisation: average precision of --proposals that
-    are named by the run. Retrieval: recall and ranks in both directions. The results are also written into each run's
-    folder as results-DATASET-SPLIT.json. With --detections and --ground-truth a file of detections is scored instead:
-    average precision, or with --as-proposals average recall.
+    What is measured depends on the task that a run was trained for. Recognition: accuracy, with --classes of seen or
+    unseen classes. Localisation: average precision; needs --proposals, which the run classifies. Retrieval: recall and
+    ranks in both directions. The results are also written into each run's folder as results-DATASET-SPLIT.json.
+
+    With --detections and --ground-truth a file of detections is scored instead of runs: average precision, or with
+    --as-proposals average recall.
     """
     from .report.table import check_format
 

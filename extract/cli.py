@@ -22,18 +22,28 @@ def extract(
     videos: Annotated[
         list[Path], typer.Argument(help="Folders (searched recursively), video files, or manifests (.jsonl).")
     ],
-    to: Annotated[Path, typer.Option("--to", help="Feature store to make or to go on with.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with any of the settings below.")] = None,
+    to: Annotated[Path, typer.Option("--to", help="Folder of the feature store to create or to add to.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with any of the settings below. Options on the command line take precedence."
+        ),
+    ] = None,
     set: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for any setting; wins over all else.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Any setting as key=value. Takes precedence over options and recipe. May be given "
+            "several times.",
+        ),
     ] = None,
     **options: Any,
 ) -> None:
-    """Computes the CLIP features of the frames of VIDEOS, by default of every frame, into a feature store.
+    """Computes the CLIP features of the frames of VIDEOS, by default of every frame, and writes them into a feature store.
 
-    Run the same command again to go on after an interruption: videos that are in the store are not touched, videos
-    that failed are tried again. Exit codes: 0 all is well, 2 wrong use, 3 some videos failed (see failures.jsonl in
-    the store), 130 interrupted.
+    Give the same command again to continue after an interruption: videos in the store are not computed again, videos
+    that failed are. Exit codes: 0 success, 2 wrong use, 3 some videos failed (see failures.jsonl in the store), 130
+    interrupted.
     """
     settings = gather(ExtractSettings, recipe, options, set or [])
     from .run import extract_videos

@@ -17,31 +17,37 @@ from featx.signals import interrupt_on_signals, interruptible
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "manifest": ("featx.data_manifests.cli", "Make manifests: what videos there are and what they show."),
+    "manifest": (
+        "featx.data_manifests.cli",
+        "Make a manifest: the list of videos with labels, segments, captions and splits.",
+    ),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
-    "store": ("featx.store.upkeep.cli", "Look at stores, check, merge, convert, import and export them."),
+    "store": ("featx.store.upkeep.cli", "Show, check, merge, convert, import and export feature stores."),
     "train": (
         "featx.train.cli",
-        "Learn prompts and a temporal Transformer on a store, or a detector of proposals.",
+        "Train prompts and a temporal Transformer, or a proposal detector, on a feature store.",
     ),
-    "sweep": ("featx.train.sweep.cli", "Learn and score a recipe with every combination of some settings."),
-    "adapter": ("featx.adapter_files.cli", "Look into adapter files; import the authors' checkpoints."),
-    "baseline": ("featx.evaluate.baselines.cli", "Make and score what the method is compared with."),
+    "sweep": ("featx.train.sweep.cli", "Train and score a recipe with every combination of some settings."),
+    "adapter": ("featx.adapter_files.cli", "Show adapter files; import the authors' checkpoints."),
+    "baseline": (
+        "featx.evaluate.baselines.cli",
+        "Make and score a baseline that the method is compared with.",
+    ),
     "propose": (
         "featx.evaluate.localisation.propose_cli",
-        "Find when something happens in videos, whatever it is.",
+        "Propose segments in which something happens, whatever it is.",
     ),
     "eval": ("featx.evaluate.cli", "Score adapters and baselines on a split and print the table."),
     "diagnose": (
         "featx.evaluate.diagnose.cli",
-        "Say where a run goes wrong: classes, pairs, clips, prompts.",
+        "Show where a run goes wrong: classes, confusions, clips, prompts.",
     ),
     "predict": (
         "featx.evaluate.predict.cli",
-        "Say what your own videos show, whole, by sliding windows, or when.",
+        "Classify your own videos: whole, by sliding windows, or by detected segments.",
     ),
     "search": ("featx.evaluate.search.cli", "Find moments, videos and frames by a sentence or a picture."),
-    "table": ("featx.evaluate.tables.cli", "Print the tables of the paper with our results in them."),
+    "table": ("featx.evaluate.tables.cli", "Print results in the rows of the paper's tables."),
 }
 
 

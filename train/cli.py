@@ -31,31 +31,39 @@ SETTINGS: dict[str, type[LearnSettings]] = {
 @app.command()
 @with_options(TrainSettings, proposals=ProposalSettings)
 def train(
-    to: Annotated[Path, typer.Option("--to", help="Folder of the run: adapter, log, curves, checkpoints.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="Folder of the run, for adapter, log, curves and checkpoints.")
+    ],
     recipe: Annotated[
         Path | None,
         typer.Option(
-            help="TOML file with any of the settings below, or the name of one that comes with featx."
+            help="TOML file with any of the settings below, or the name of a recipe that comes with "
+            "featx. Options on the command line take precedence."
         ),
     ] = None,
     set: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for any setting; wins over all else.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Any setting as key=value. Takes precedence over options and recipe. May be given "
+            "several times.",
+        ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Throw away what a run left in the folder, and start over.")
+        bool, typer.Option("--fresh", help="Delete what an earlier run left in the folder, and start over.")
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print settings, parameters, cost and what is missing; learn nothing."
+            "--dry-run", help="Print settings, number of parameters, cost and what is missing. Do not train."
         ),
     ] = False,
     **options: Any,
 ) -> None:
-    """Learns an adapter from a feature store and a manifest, or with --task proposals a detector of proposals.
+    """Trains an adapter on a feature store and a manifest, or with --task proposals a proposal detector.
 
-    With --prompts 0 --layers 0 nothing is learned: that run is zero-shot CLIP, evaluated by the same program.
-    An interrupted run goes on when the same command is given again.
+    With --prompts 0 --layers 0 nothing is trained: the run is zero-shot CLIP, evaluated by the same program.
+    Give the same command again to continue an interrupted run.
     """
     settings = gather_task(SETTINGS, find_recipe(recipe), options, set or [])
     if dry_run:

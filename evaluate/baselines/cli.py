@@ -18,24 +18,27 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(BaselineSettings)
 def baseline(
-    method: Annotated[str, typer.Argument(help="zero-shot, linear-probe or nearest-mean.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder for the baseline and its results.")],
+    method: Annotated[str, typer.Argument(help="Which baseline: zero-shot, linear-probe or nearest-mean.")],
+    to: Annotated[
+        Path, typer.Option("--to", help="Folder in which the baseline and its results are written.")
+    ],
     template: Annotated[
         list[str] | None,
         typer.Option(
-            help="Zero-shot: text around a class name, such as 'a video of a {}'; several are averaged, as CLIP does."
+            help="Zero-shot: text around a class name, such as 'a video of a {}'. May be given several "
+            "times; the text features are averaged, as in CLIP."
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
+        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
     ] = "table",
     **options: Any,
 ) -> None:
-    """Makes a baseline, scores it, and prints its row.
+    """Makes a baseline, scores it, and prints the table.
 
     zero-shot: frozen CLIP with hand-written templates. linear-probe: logistic regression on the mean of each video's
-    features. nearest-mean: the class whose training videos' mean is nearest. With --episodes each few-shot episode is
-    learned and scored on its own. featx eval and featx table take the folder like that of any run.
+    features. nearest-mean: the class whose mean training feature is nearest. With --episodes each few-shot episode is
+    learned and scored on its own. featx eval and featx table accept the folder as a run.
     """
     settings = gather(BaselineSettings, None, {**options, "template": template or None}, [])
     from featx.files.lock import locked

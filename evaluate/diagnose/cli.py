@@ -18,16 +18,19 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(EvalSettings)
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="Folder that featx train or featx baseline made.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run of featx train or featx baseline.")],
     to: Annotated[
-        Path | None, typer.Option("--to", help="Folder for the files; else RUN/diagnosis-DATASET-SPLIT.")
+        Path | None,
+        typer.Option(
+            "--to", help="Folder in which the files are written. By default RUN/diagnosis-DATASET-SPLIT."
+        ),
     ] = None,
     **options: Any,
 ) -> None:
-    """Says where RUN goes wrong, with the options of featx eval.
+    """Analyses the errors of RUN on a split.
 
-    Accuracy of each class, the most confused pairs, accuracy as a function of the number of clips, and the words that
-    each learned prompt vector lies nearest to; all of it as CSV files, the confusion matrix also as a picture.
+    Writes CSV files: the accuracy of each class, the most confused pairs, the confusion matrix (also as a picture), the
+    accuracy for several numbers of clips, and the words that are nearest to each learned prompt vector.
     """
     settings = gather(EvalSettings, None, options, [])
     from ..report.table import render

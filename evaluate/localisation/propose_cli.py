@@ -19,16 +19,16 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @app.command()
 @with_options(ProposeSettings)
 def propose(
-    to: Annotated[Path, typer.Option("--to", help="The proposals file to write (.json or .parquet).")],
+    to: Annotated[Path, typer.Option("--to", help="Proposals file to write (.json or .parquet).")],
     run: Annotated[
         Path | None,
-        typer.Argument(help="Folder that featx train --task proposals made; none with --watershed."),
+        typer.Argument(help="Folder of a run of featx train --task proposals. Leave out with --watershed."),
     ] = None,
     **options: Any,
 ) -> None:
-    """Finds class-agnostic proposals in every video of a split: begin, end and score.
+    """Writes class-agnostic proposals (start, end and score) for every video of a split.
 
-    Videos of any length go through in bounded memory. Where the manifest has segments, average recall is printed.
+    Memory does not grow with the length of a video. If the manifest has segments, average recall is printed.
     """
     settings = gather(ProposeSettings, None, options, [])
     if (run is None) != settings.watershed:

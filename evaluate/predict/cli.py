@@ -22,20 +22,20 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @with_options(PredictSettings)
 def predict(
     videos: Annotated[
-        list[Path] | None, typer.Argument(help="Video files, or folders of them; none with --store.")
+        list[Path] | None, typer.Argument(help="Video files, or folders of them. Leave out with --store.")
     ] = None,
     ids: Annotated[
-        list[str] | None, typer.Option("--ids", help="A video of --store; may be given several times.")
+        list[str] | None, typer.Option("--ids", help="Id of a video in --store. May be given several times.")
     ] = None,
-    format: Annotated[str, typer.Option(help="How the answer is printed: table, json, csv.")] = "table",
+    format: Annotated[str, typer.Option(help="Output format: table, json or csv.")] = "table",
     **options: Any,
 ) -> None:
-    """Says what VIDEOS show: the best classes with their probabilities, of whole videos or of sliding windows.
+    """Classifies VIDEOS: prints the best classes with their probabilities, of whole videos or of sliding windows.
 
-    With --detector it says what happens when: segments, each with its class and score.
+    With --detector it prints segments instead, each with its class and score.
 
-    Features are made as for the training and thrown away afterwards; take featx extract and --store to keep them.
-    Exit codes: 0 all is well, 2 wrong use, 3 some videos could not be decoded, 130 interrupted.
+    Features are computed as in training and deleted afterwards; use featx extract and --store to keep them.
+    Exit codes: 0 success, 2 wrong use, 3 some videos could not be decoded, 130 interrupted.
     """
     settings = gather(PredictSettings, None, options, [])
     if bool(videos) == (settings.store is not None):

@@ -20,19 +20,23 @@ class ScoreSettings(Settings):
     former_names: ClassVar = {"batch": "batch_size"}
 
     clips: Annotated[int, MAY_CHANGE] = Field(
-        CLIPS, ge=1, description="Clips of a video, evenly placed, whose scores are averaged."
+        CLIPS, ge=1, description="Number of evenly spaced clips of a video whose scores are averaged."
     )
     model: Annotated[str | None, MAY_CHANGE] = Field(
-        None, description="CLIP whose text encoder is used, when it is not where the store says."
+        None,
+        description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
+        "the store records.",
     )
-    batch_size: Annotated[int, MAY_CHANGE] = Field(64, ge=1, description="Videos that are scored at once.")
+    batch_size: Annotated[int, MAY_CHANGE] = Field(
+        64, ge=1, description="Number of videos that are scored at once."
+    )
     device: Annotated[str, MAY_CHANGE] = Field(
-        "auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one."
+        "auto", description="Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one."
     )
     precision: Annotated[Literal["fp32", "bf16"], MAY_CHANGE] = Field(
         "fp32",
-        description="Of the matrix products of text encoder and temporal Transformer; bf16 takes about half the time where "
-        "the processor has it, and is said beside the numbers.",
+        description="Number type of the matrix products in text encoder and temporal Transformer. bf16 takes "
+        "about half the time on a processor with bf16 instructions; results and tables name it.",
     )
 
 
@@ -41,16 +45,25 @@ class ClassSettings(Settings):
 
     classes: Literal["all", "seen", "unseen"] = Field(
         "all",
-        description="Classes that compete: unseen ones by their names alone, or seen and unseen together (all). Seen are "
-        "those that the run has learned, unless a split is given.",
+        description="Classes that compete. unseen: only classes that were not learned, by their names. seen: "
+        "only learned ones. all: every class. Seen classes are those of the run, unless "
+        "--class-split or a list is given.",
     )
-    class_split: Path | None = Field(None, description="Class-splits file: which classes are seen (.jsonl).")
-    class_split_name: str | None = Field(None, description="Which of its splits, such as split_0.")
+    class_split: Path | None = Field(
+        None, description="Class-splits file (.jsonl) that says which classes are seen and unseen."
+    )
+    class_split_name: str | None = Field(
+        None,
+        description="Open-set: name of the class split in the --class-split file, such as split_0. Needed if "
+        "the file has several class splits.",
+    )
     seen_list: Path | None = Field(
-        None, description="Instead of it: text file of the seen classes, one a line,"
+        None, description="Text file of the seen classes, one per line. An alternative to --class-split."
     )
     unseen_list: Path | None = Field(
-        None, description="and one of the unseen classes; the other one may be left out."
+        None,
+        description="Text file of the unseen classes, one per line. An alternative to --class-split. One of "
+        "the two lists is enough.",
     )
 
 
@@ -58,12 +71,14 @@ class SplitSettings(ScoreSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
     store: Path | None = Field(
-        None, description="Feature store, when it is not the one that the run was trained on."
+        None, description="Feature store. By default the one that the run was trained on."
     )
     manifest: Path | None = Field(
-        None, description="Manifest with labels and splits, when it is not the one of the training."
+        None,
+        description="Manifest with labels and splits (.jsonl). By default the one that the run was trained "
+        "on.",
     )
-    split: str = Field("test", description="Split of the manifest that is scored.")
+    split: str = Field("test", description="Split of the manifest to score.")
 
 
 class EvalSettings(SplitSettings, ClassSettings):
@@ -74,48 +89,71 @@ class RetrieveSettings(SplitSettings):
     """How sentences and videos are ranked."""
 
     ties: Literal["average", "optimistic", "pessimistic"] = Field(
-        "average", description="Retrieval: whether equal scores of others count half, not at all, or in full."
+        "average",
+        description="Retrieval: how wrong answers with the same score as the right one count in its rank. "
+        "average: half. optimistic: not at all. pessimistic: in full.",
     )
     normalise: list[Literal["dual-softmax", "query-bank"]] = Field(
         [],
-        description="Retrieval: further rows whose scores look at all queries, such as dual-softmax,query-bank.",
+        description="Retrieval: also print rows with scores that are normalised over all queries: "
+        "dual-softmax, query-bank, or both with a comma.",
     )
-    bank_split: str = Field("train", description="Retrieval: split that the query bank is drawn of.")
+    bank_split: str = Field(
+        "train",
+        description="Retrieval: split from which --normalise query-bank takes its captions and videos.",
+    )
 
 
 class LocaliseSettings(EvalSettings):
     """How the detections of localisation runs are made and scored."""
 
     proposals: str = Field(
-        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments."
+        description="Localisation: proposals file, made by featx propose; or ground-truth, which takes the "
+        "annotated segments as proposals."
     )
     proposal_weight: float = Field(
         PROPOSAL_WEIGHT,
         ge=0,
         le=1,
-        description="w: a detection's score is proposal score ** w * class probability ** (1 - w).",
+        description="Localisation: w in the score of a detection, proposal score ** w * class probability ** "
+        "(1 - w).",
     )
-    top_classes: int = Field(TOP_CLASSES, ge=1, description="Classes that each proposal is said to show.")
+    top_classes: int = Field(
+        TOP_CLASSES,
+        ge=1,
+        description="Localisation: number of classes, the most probable ones, that each proposal gives "
+        "detections of.",
+    )
     ap: Literal["official", "dedup", "thumos-matlab"] = Field(
         "official",
-        description="Rule of average precision: ActivityNet's program, the same without instances that repeat or have no "
-        "length, or THUMOS14's kit.",
+        description="Localisation: rule of average precision. official: ActivityNet's program. dedup: the "
+        "same without instances that repeat or have no length. thumos-matlab: THUMOS14's kit.",
     )
     tiou: list[float] = Field(
         [],
-        description="Overlaps, such as 0.3,0.4,0.5,0.6,0.7; else .5:.05:.95 for ActivityNet and .3:.1:.7 for others.",
+        description="Localisation: thresholds of temporal IoU, such as 0.3,0.4,0.5,0.6,0.7. By default 0.5 "
+        "to 0.95 in steps of 0.05 for ActivityNet, and 0.3 to 0.7 in steps of 0.1 for other data "
+        "sets.",
     )
-    per_class: bool = Field(False, description="Also print the average precision of each class.")
-    errors: bool = Field(False, description="Also print what the wrong detections are (after DETAD).")
+    per_class: bool = Field(
+        False, description="Localisation: also print the average precision of each class."
+    )
+    errors: bool = Field(
+        False, description="Localisation: also print the kinds of errors among the detections (after DETAD)."
+    )
     save_detections: Path | None = Field(
-        None, description="Write the detections into this file, as ActivityNet's JSON (one RUN only)."
+        None,
+        description="Localisation: write the detections into this file, as ActivityNet's JSON. With one RUN "
+        "only.",
     )
     timeline: list[str] = Field(
         [],
-        description="Draw these videos (ids, such as a.mp4,b.mp4) into RUN/timelines/: what is annotated, proposed and "
-        "detected, class scores over time, frames.",
+        description="Localisation: ids of videos, such as a.mp4,b.mp4, to draw into RUN/timelines/: "
+        "annotations, proposals, detections, class scores over time, and frames.",
     )
-    timeline_format: Literal["png", "svg"] = Field("png", description="Of the timelines.")
+    timeline_format: Literal["png", "svg"] = Field(
+        "png", description="Localisation: file format of the drawings of --timeline."
+    )
 
 
 class BaselineSettings(ScoreSettings):
@@ -123,35 +161,43 @@ class BaselineSettings(ScoreSettings):
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], MAY_CHANGE] = Field(
         "recognition",
-        description="What is scored: to name videos, or (zero-shot) to name proposals or to match sentences.",
+        description="What to score. recognition: classify videos. localisation (zero-shot only): classify "
+        "proposals. retrieval (zero-shot only): match videos and sentences.",
     )
     proposals: Annotated[str | None, MAY_CHANGE] = Field(
         None,
-        description="Localisation: file of proposals (featx propose), or ground-truth for the annotated segments.",
+        description="Localisation: proposals file, made by featx propose; or ground-truth, which takes the "
+        "annotated segments as proposals.",
     )
     store: Annotated[Path, MAY_CHANGE] = Field(description="Feature store, made by featx extract.")
     manifest: Annotated[Path, MAY_CHANGE] = Field(description="Manifest with labels and splits (.jsonl).")
     train_split: Annotated[str, ONLY_TO_LEARN] = Field(
-        "train", description="Split that is learned from (zero-shot learns nothing)."
+        "train", description="Split of the manifest to learn from. Not used by zero-shot."
     )
-    split: Annotated[str, MAY_CHANGE] = Field("test", description="Split that is scored.")
+    split: Annotated[str, MAY_CHANGE] = Field("test", description="Split of the manifest to score.")
     episodes: Annotated[Path | None, ONLY_TO_LEARN] = Field(
         None,
-        description="Few-shot: episodes file (.jsonl), each learned and scored on its own; splits do not matter.",
+        description="Few-shot: episodes file (.jsonl). Each episode is learned and scored on its own; the "
+        "manifest's splits do not matter.",
     )
-    template: list[str] = Field([], description="Text around a class name.")
+    template: list[str] = Field([], description="Text around a class name, with {} for the name.")
     template_file: Path | None = Field(
-        None, description="Zero-shot: text file of templates, one a line, instead of --template."
+        None, description="Zero-shot: text file of templates, one per line. An alternative to --template."
     )
     c: Annotated[float, ONLY_TO_LEARN] = Field(
         0.316,
         gt=0,
-        description="Linear probe: inverse strength of L2 regularisation, the one of CLIP's own example.",
+        description="Linear probe: inverse strength of the L2 regularisation. The default is that of CLIP's "
+        "own example.",
     )
-    clip_frames: int = Field(16, ge=1, description="Zero-shot: rows of a clip.")
-    strides: list[int] = Field([1, 2, 3, 4], description="Zero-shot: strides of a clip, as in featx train.")
+    clip_frames: int = Field(16, ge=1, description="Zero-shot: number of rows (frames) in a clip.")
+    strides: list[int] = Field(
+        [1, 2, 3, 4], description="Zero-shot: strides, in rows, that a clip may have, as in featx train."
+    )
     stride_weights: list[float] = Field(
-        [1, 1, 3, 1], description="Zero-shot: how often each is drawn in training; the most frequent is used."
+        [1, 1, 3, 1],
+        description="Zero-shot: relative frequency of each stride of --strides among a video's clips, as in "
+        "featx train.",
     )
 
     @property
@@ -163,26 +209,36 @@ class BaselineSettings(ScoreSettings):
 class PredictSettings(ScoreSettings):
     """How one's own videos are classified."""
 
-    adapter: Path = Field(description="Run of featx train or featx baseline, or an adapter file.")
+    adapter: Path = Field(description="Folder of a run of featx train or featx baseline, or an adapter file.")
     store: Path | None = Field(
         None,
-        description="Take the videos of this feature store instead of files; all of them, or those of --ids.",
+        description="Classify the videos of this feature store instead of video files: all of them, or those "
+        "of --ids.",
     )
     classes_file: Path | None = Field(
         None,
-        description="Text file of classes, one a line, instead of those that were learned (needs prompts or a template).",
+        description="Text file of class names, one per line, to use instead of the learned classes. Needs an "
+        "adapter or a zero-shot baseline: other baselines know only their own classes.",
     )
     detector: Path | None = Field(
         None,
-        description="Localisation: run of featx train --task proposals; says what happens when, instead of classes of whole "
-        "videos.",
+        description="Localisation: folder of a run of featx train --task proposals. Prints classified "
+        "segments instead of classes of whole videos.",
     )
-    top: int = Field(5, ge=1, description="How many classes (or segments) are said of each video.")
+    top: int = Field(
+        5,
+        ge=1,
+        description="Number of classes (with --detector: of segments) to print for each video or window.",
+    )
     window: float | None = Field(
-        None, gt=0, description="Seconds of a sliding window; without it videos are whole."
+        None,
+        gt=0,
+        description="Length of a sliding window in seconds. By default a video is classified as a whole.",
     )
     hop: float | None = Field(
-        None, gt=0, description="Seconds from one window to the next; half a window if not given."
+        None,
+        gt=0,
+        description="Time from the start of one window to the next, in seconds. By default half of --window.",
     )
 
 
@@ -190,34 +246,53 @@ class ProposeSettings(Settings):
     """What proposals are made of; whatever is not given is what the detector was trained with."""
 
     store: Path | None = Field(
-        None, description="Feature store, when it is not the one that the run was trained on."
+        None, description="Feature store. By default the one that the run was trained on."
     )
     manifest: Path | None = Field(
-        None, description="Manifest with the videos, when it is not the one of the training."
+        None, description="Manifest with the videos (.jsonl). By default the one that the run was trained on."
     )
-    split: str = Field("test", description="Split of the manifest whose videos are looked at.")
+    split: str = Field("test", description="Split of the manifest whose videos get proposals.")
     watershed: bool = Field(
-        False, description="Instead of a RUN: group moments that look unlike the rest; needs no training."
+        False,
+        description="Propose groups of moments that look unlike the rest of the video, instead of using a "
+        "RUN. Needs no training.",
     )
     before_suppression: int | None = Field(
-        None, ge=1, description="Best proposals of a video that go into suppression."
+        None,
+        ge=1,
+        description="Number of proposals of a video, the best by score, that go into non-maximum suppression "
+        "(NMS).",
     )
-    min_score: float | None = Field(None, ge=0, lt=1, description="Proposals with a lower score are dropped.")
+    min_score: float | None = Field(
+        None, ge=0, lt=1, description="Drop proposals with a lower score before suppression."
+    )
     suppression: Literal["gaussian", "linear", "hard"] | None = Field(
-        None, description="How a proposal lowers those that it overlaps."
+        None,
+        description="Non-maximum suppression of overlapping proposals: soft-NMS with a Gaussian or linear "
+        "penalty, or hard NMS. By default as in training.",
     )
-    sigma: float | None = Field(None, gt=0, description="Of Gaussian soft-NMS; small is strict.")
+    sigma: float | None = Field(
+        None, gt=0, description="Width of the Gaussian penalty of soft-NMS. A smaller value suppresses more."
+    )
     overlap: float | None = Field(
-        None, gt=0, le=1, description="IoU from which linear and hard suppression lower others."
+        None, gt=0, le=1, description="Temporal IoU from which linear and hard suppression act."
     )
-    keep: int | None = Field(None, ge=1, description="Proposals of a video that are kept.")
+    keep: int | None = Field(
+        None, ge=1, description="Number of proposals of a video that are kept after suppression."
+    )
     voting: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="IoU from which others vote on where a kept proposal begins and ends; 0: none do.",
+        description="Refine the boundaries of a kept proposal by the proposals that overlap it with at least "
+        "this temporal IoU. 0: no refinement.",
     )
     steps_at_once: int = Field(
-        2304, ge=1, description="Steps of a long video that are looked at together; changes memory only."
+        2304,
+        ge=1,
+        description="Number of steps of a long video that the detector computes at once. Affects memory, not "
+        "results.",
     )
-    device: str = Field("auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one.")
+    device: str = Field(
+        "auto", description="Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one."
+    )

@@ -23,28 +23,29 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 @with_options(SearchSettings)
 def search(  # a command: its parameters are its arguments and options
     store: Annotated[Path, typer.Argument(help="Feature store, made by featx extract.")],
-    query: Annotated[str | None, typer.Argument(help="What to look for: 'a person opens a door'.")] = None,
+    query: Annotated[
+        str | None, typer.Argument(help="Text to search for, such as 'a person opens a door'.")
+    ] = None,
     queries: Annotated[
-        Path | None, typer.Option(help="Text file of queries, one a line; all are answered in one pass.")
+        Path | None, typer.Option(help="Text file of queries, one per line. All are answered in one pass.")
     ] = None,
     image: Annotated[
-        list[Path] | None, typer.Option(help="A picture to look for; may be given several times.")
+        list[Path] | None, typer.Option(help="Picture to search for. May be given several times.")
     ] = None,
     contact_sheet: Annotated[
-        Path | None, typer.Option(help="Write the frames of all finds to this .html or .png.")
+        Path | None, typer.Option(help="Write frames of all results to this .html or .png file.")
     ] = None,
     format: Annotated[
-        str, typer.Option(help="How the answer is printed: table, markdown, latex, csv, json, html.")
+        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
     ] = "table",
     stats: Annotated[
-        bool, typer.Option("--stats", help="Say on standard error how fast the store was read.")
+        bool, typer.Option("--stats", help="Print on standard error how fast the store was read.")
     ] = False,
     **options: Any,
 ) -> None:
-    """Finds in STORE what QUERY says: moments with start and end, whole videos, or frames, the best first.
+    """Searches STORE for QUERY and prints moments (with start and end), whole videos or frames, the best first.
 
-    Scores are cosines, of everything in the store unless --index is given. Exit codes: 0 all is well, 2 wrong use,
-    130 interrupted.
+    Scores are cosines. The search is exact unless --index is given. Exit codes: 0 success, 2 wrong use, 130 interrupted.
     """
     settings = gather(SearchSettings, None, options, [])
     from featx.store.schema import STORE_FILE

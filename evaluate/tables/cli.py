@@ -18,21 +18,25 @@ def table(
     kind: Annotated[
         str,
         typer.Argument(
-            help="closed-set, ablation, few-shot, open-set, localisation-closed, localisation-open or retrieval."
+            help="Which table: closed-set, ablation, few-shot, open-set, localisation-closed, "
+            "localisation-open or retrieval."
         ),
     ],
-    runs: Annotated[list[Path], typer.Argument(help="Folders with results, or results files.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders with results files, or results files themselves.")
+    ],
     format: Annotated[
-        str, typer.Option(help="How the table is printed: table, markdown, latex, csv, json, html.")
+        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
     ] = "table",
     split: Annotated[
-        str | None, typer.Option(help="Results of this split alone; else of every split that was scored.")
+        str | None,
+        typer.Option(help="Print only results on this split. By default those on every scored split."),
     ] = None,
 ) -> None:
-    """Prints the results of RUNS as the rows of a table of the paper, whose numbers stand beside ours.
+    """Prints the results of RUNS as rows of a table of the paper, with the paper's numbers beside them.
 
-    Nothing is scored again. The paper's numbers stand beside ours only where data set, split, classes, CLIP and what
-    was learned are the same; what is not known is a dash.
+    Nothing is scored again. The paper's numbers are printed only where data set, split, classes, CLIP and what was
+    learned are the same. A dash stands for what is not known.
     """
     from ..report.kinds import check_kind
     from ..report.table import check_format, print_tables, with_notes

@@ -16,121 +16,159 @@ class ExtractSettings(Settings):
     """How videos become features. The first group decides what the features are, the rest how they are made."""
 
     # what the features are
-    model: str = Field("ViT-B/16", description="'tiny', one of OpenAI's names, or the path of a checkpoint.")
-    fps: str | None = Field(
-        None, description="Rows a second, such as 2 or 30000/1001: the frame on screen at each i / fps."
+    model: str = Field(
+        "ViT-B/16",
+        description="CLIP that computes the features: one of OpenAI's names, the path of a checkpoint, or "
+        "'tiny' (the small one that comes with featx).",
     )
-    every: int | None = Field(None, ge=1, description="Take each n-th frame.")
+    fps: str | None = Field(
+        None,
+        description="Take this many frames per second, such as 2 or 30000/1001: row i is the frame on screen "
+        "i / fps seconds after the first frame. Without --fps, --every, --frames or --keyframes, "
+        "every frame is taken.",
+    )
+    every: int | None = Field(None, ge=1, description="Take every n-th frame, the first one included.")
     frames: int | None = Field(
-        None, ge=1, le=10_000, description="Rows of each video: the middle frames of that many equal parts."
+        None,
+        ge=1,
+        le=10_000,
+        description="Take this many frames of each video: the middle frame of each of that many equal parts.",
     )
     keyframes: bool = Field(
-        False, description="Take key frames only; the others are not even decoded. Without any: every frame."
+        False, description="Take key frames only. Other frames are not decoded, which is much faster."
     )
     preprocess: Literal["exact", "fast"] = Field(
         "exact",
-        description="exact: bit-equal to CLIP's own; fast: scaled by ffmpeg, at least 55 dB PSNR to exact.",
+        description="How frames are scaled and cropped. exact: bit-equal to CLIP's own preprocessing. fast: "
+        "by ffmpeg, at least 55 dB PSNR to exact.",
     )
     channel_order: Literal["rgb", "bgr"] = Field(
-        "rgb", description="bgr only to reproduce features that were made with swapped colours."
+        "rgb",
+        description="Order of the colours that CLIP gets. bgr only reproduces features that were made with "
+        "swapped colours.",
     )
     stream: int | None = Field(
         None,
         ge=0,
-        description="Take the stream of this number, as ffmpeg counts the streams of a file. Without it: of the video "
-        "streams that cover the file's time, the one with the largest frames.",
+        description="Number of the video stream to take, as ffmpeg counts the streams of a file. By default "
+        "the stream with the largest frames, of those that cover the file's duration.",
     )
     square_pixels: bool = Field(
         False,
-        description="Stretch frames whose pixels are not square to the width that players show. Without it, and in the "
-        "method's own features, pixels are taken as they are stored.",
+        description="Stretch frames with non-square pixels to the width that players show. By default, as in "
+        "the method's own features, pixels are taken as they are stored.",
     )
     deinterlace: bool = Field(
-        False, description="Make whole frames of interlaced ones. Without it both fields stay in one picture."
+        False,
+        description="Deinterlace frames that are marked as interlaced. By default both fields stay in one "
+        "picture.",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="What the encoder computes in. auto: fp16 on a GPU, fp32 on a CPU. On a CPU with bf16 instructions "
-        "bf16 is about twice as fast; its features have cosine 0.9999 to fp32's.",
+        description="Number type in which CLIP computes. auto: fp16 on a GPU, fp32 on a CPU. bf16 is about "
+        "twice as fast on a CPU with bf16 instructions; its features have a cosine of 0.9999 "
+        "with those of fp32.",
     )
-    dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
-    format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
+    dtype: Literal["float16", "float32"] = Field(
+        "float16", description="Number type in which features are stored."
+    )
+    format: Literal["zarr", "hdf5"] = Field("zarr", description="File format of the store's shards.")
     shard_mib: float = Field(
-        64.0, gt=0, description="A shard is written when it holds this many MiB of features,"
+        64.0,
+        gt=0,
+        description="Commit a shard when it holds this many MiB of features, or when --commit-seconds have "
+        "passed.",
     )
     commit_seconds: float = Field(
-        600.0, gt=0, description="or after this many seconds: what a crash can cost at most."
+        600.0,
+        gt=0,
+        description="Commit a shard at the latest after this many seconds. A crash loses at most the work "
+        "since the last commit.",
     )
 
     # how they are made
     device: str = Field(
         "auto",
-        description="cpu, cuda, cuda:1, or several, as in cuda:0,cuda:1, each with a process of its own; auto takes a GPU "
-        "if there is one.",
+        description="Devices that encode: cpu, cuda, cuda:1, or several such as cuda:0,cuda:1 (one process "
+        "each). auto takes a GPU if there is one.",
     )
     batch_size: int = Field(
         64,
         ge=1,
-        description="Frames that are encoded at once; on a CPU other than multiples of 16 waste work.",
+        description="Frames in one batch of the encoder. On a CPU, use a multiple of 16: other sizes are "
+        "filled up to one.",
     )
     compile: bool = Field(
-        False, description="Let torch.compile fuse the encoder; costs a minute at the start."
+        False, description="Compile the image encoder with torch.compile. This costs a minute at the start."
     )
-    decoders: int = Field(0, ge=0, description="Videos decoded at the same time; 0: one a core.")
-    decoder_threads: int = Field(1, ge=1, description="Threads of each decoder; more for few, large videos.")
+    decoders: int = Field(
+        0, ge=0, description="Number of videos that are decoded at the same time. 0: one per CPU core."
+    )
+    decoder_threads: int = Field(
+        1, ge=1, description="Threads of each decoder. Use more for few, large videos."
+    )
     decode_hwaccel: str = Field(
         "",
-        description="Decode on this kind of device of ffmpeg's, such as cuda (the worker's own GPU) or vaapi. Part of the "
-        "fingerprint: colours come out a little differently.",
+        description="Hardware decoder of ffmpeg, such as cuda (on the worker's own GPU) or vaapi; by default "
+        "the CPU decodes. Colours differ a little, so this is part of the store's fingerprint.",
     )
 
     # what goes wrong
     on_damage: Literal["drop", "keep"] = Field(
         "drop",
-        description="What becomes of the sound frames of a damaged video, in front of the damage and behind it.",
+        description="What to do with the intact frames of a damaged video, before and after the damage. "
+        "drop: store none. keep: store them and mark the video as incomplete.",
     )
     retry_kept: bool = Field(
         False,
-        description="Try damaged videos again of which the sound frames were kept, although neither the file nor anything "
-        "else has changed on which it depends what is sound.",
+        description="Try damaged videos again that were stored by --on-damage keep, even if neither their "
+        "files nor the settings that matter have changed.",
     )
     retries: int = Field(
         2,
         ge=0,
-        description="Further attempts in one run at a video whose decoder or worker process was killed.",
+        description="How many more times one run tries a video whose decoder or worker process was killed.",
     )
-    max_failures: int = Field(0, ge=0, description="Stop after this many failed videos; 0: never.")
+    max_failures: int = Field(
+        0, ge=0, description="Stop after this many failed videos. 0: never stop because of failures."
+    )
     timeout: float = Field(
         600.0,
         gt=0,
-        description="Give a video up when its decoder gives no further frame for so many seconds.",
+        description="Give up on a video when its decoder gives no new frame for this many seconds.",
     )
     max_pixels: int = Field(
         MAX_PIXELS,
         ge=1,
-        description="Largest frame (width times height) that is decoded; the default takes 8K and 360-degree footage "
-        "up to 11520x5760.",
+        description="Largest frame that is decoded, in pixels (width times height). The default accepts 8K "
+        "and 360-degree video up to 11520x5760.",
     )
-    max_duration: float = Field(48 * 3600.0, gt=0, description="Longest video in seconds.")
-    max_frames: int = Field(20_000_000, ge=1, description="Most frames of one video.")
+    max_duration: float = Field(
+        48 * 3600.0, gt=0, description="Longest video that is decoded, in seconds. A longer one is a failure."
+    )
+    max_frames: int = Field(
+        20_000_000, ge=1, description="Largest number of frames of one video. A video with more is a failure."
+    )
     check: Literal["time", "content"] = Field(
         "time",
-        description="By what files are compared with those that the store was made of: size and time of last change, or "
-        "the content of every file.",
+        description="How to find out whether a file has changed since it was stored. time: by its size and "
+        "time of last change. content: by reading every file and comparing its SHA-256.",
     )
     follow_links: bool = Field(
-        False, description="Take symbolic links that lead out of the folder; else they are failures."
+        False, description="Follow symbolic links to files outside the folder. By default they are failures."
     )
     hidden: bool = Field(
         False,
-        description="Take hidden files and folders too, such as .Trash or @eaDir; else they are left out and counted.",
+        description="Include hidden files and folders, such as .Trash or @eaDir. By default they are left "
+        "out and counted.",
     )
     also: list[str] = Field(
         [],
-        description="Further endings of videos in folders, as .xyz or .xyz,.abc; a file that is named is always taken.",
+        description="More file name endings that count as video in folders, such as .xyz or .xyz,.abc. A "
+        "file that is named itself is always taken.",
     )
-    quiet: bool = Field(False, description="Show no progress: failures and the last line only.")
-    stats: Path | None = Field(None, description="Write the run's figures into this JSON file.")
+    quiet: bool = Field(False, description="Show no progress, only failures and the last line.")
+    stats: Path | None = Field(None, description="Write the run's counts and speeds into this JSON file.")
 
     @field_validator("also")
     @classmethod

@@ -31,7 +31,7 @@ def info(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Says what an adapter or a detector learned, on what, and with which settings."""
+    """Prints what an adapter or a detector has learned, from which data, and with which settings."""
     from featx.adapter_files.describe import describe, lines
 
     description = describe(adapter)
@@ -50,31 +50,41 @@ def import_(
     model: Annotated[
         str | None,
         typer.Option(
-            help="CLIP that it was trained with, where neither the file nor --store says so (ViT-B/16 is tried first).",
+            help="CLIP that the checkpoint was trained with: a name or a checkpoint's path. Needed if "
+            "neither the checkpoint nor --store says it. By default ViT-B/16 is tried.",
             show_default=False,
         ),
     ] = None,
     classes: Annotated[
         Path | None,
-        typer.Option(help="Its classes in order: a manifest (.jsonl), or a text file with one a line."),
+        typer.Option(
+            help="Classes that the checkpoint learned, in order: a manifest (.jsonl), or a text file with "
+            "one class per line."
+        ),
     ] = None,
     prompts: Annotated[
         int | None,
         typer.Option(
-            help="k: prompt vectors before and again after the class name; 0 for none. Needed: the file does not say "
-            "(the authors' --prefix and --postfix).",
+            help="Number k of prompt vectors before the class name, and as many after it; 0: none. "
+            "Required, because the checkpoint does not say it (the authors' --prefix and --postfix).",
             show_default=False,
         ),
     ] = None,
     suffix: Annotated[
-        bool, typer.Option("--suffix/--no-suffix", help="No prompts after the class name (--postfix 0).")
+        bool,
+        typer.Option(
+            "--suffix/--no-suffix",
+            help="Whether there are prompts after the class name too. --no-suffix corresponds to the "
+            "authors' --postfix 0.",
+        ),
     ] = True,
     temporal: Annotated[
         bool | None,
         typer.Option(
             "--temporal/--no-temporal",
-            help="Whether positions and the temporal Transformer were used, or the plain mean of the frames. Needed: "
-            "the file does not say (the authors' --temporal 1 or 0).",
+            help="Whether positions and the temporal Transformer were used, or the plain mean of the "
+            "frames. Required, because the checkpoint does not say it (the authors' --temporal 1 or "
+            "0).",
             show_default=False,
         ),
     ] = None,
@@ -82,20 +92,24 @@ def import_(
         int | None,
         typer.Option(
             min=1,
-            help="Attention heads of the temporal Transformer. Needed if it has layers: the file does not say "
-            "(the authors' --tfm_heads).",
+            help="Number of attention heads of the temporal Transformer. Required if it has layers, "
+            "because the checkpoint does not say it (the authors' --tfm_heads).",
             show_default=False,
         ),
     ] = None,
     channel_order: Annotated[
         str,
         typer.Option(
-            help="Colours of the pictures it was trained on, rgb or bgr; the released code's are bgr."
+            help="Order of the colours in the features that the checkpoint was trained on: rgb or bgr. "
+            "The released features are bgr."
         ),
     ] = "bgr",
     store: Annotated[
         Path | None,
-        typer.Option(help="Store whose features it is for, when not those of featx extract's defaults."),
+        typer.Option(
+            help="Feature store whose fingerprint the adapter gets. By default that of features made with "
+            "featx extract's defaults and --channel-order."
+        ),
     ] = None,
 ) -> None:
     """Makes an adapter file from a checkpoint of the authors' released code. Nothing in the checkpoint is run."""

@@ -14,27 +14,44 @@ class DetectorConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     grid_step_s: float | None = Field(
-        None, gt=0, description="Seconds of a step that the detector sees, such as 0.1333; for long videos."
+        None,
+        gt=0,
+        description="Length of a step of the detector's time grid in seconds, such as 0.1333. For long "
+        "videos. An alternative to --grid-steps.",
     )
     grid_steps: int | None = Field(
-        None, ge=1, description="Instead of it: every video has so many steps, however long it is."
+        None,
+        ge=1,
+        description="Number of steps of the detector's time grid, the same for every video, however long. An "
+        "alternative to --grid-step-s.",
     )
-    width: int = Field(512, ge=1, description="Of the detector.")
-    heads: int = Field(4, ge=1, description="Attention heads.")
-    levels: int = Field(6, ge=1, description="Of the pyramid; each has half the points of the one before.")
-    stem: int = Field(2, ge=0, description="Blocks before the pyramid.")
-    window: int = Field(19, ge=1, description="Points that a point attends to, itself in the middle.")
+    width: int = Field(512, ge=1, description="Feature width of the detector's layers.")
+    heads: int = Field(4, ge=1, description="Number of attention heads of the detector.")
+    levels: int = Field(
+        6,
+        ge=1,
+        description="Number of levels of the detector's feature pyramid. Each has half the points of the "
+        "level before.",
+    )
+    stem: int = Field(2, ge=0, description="Number of attention blocks before the detector's pyramid.")
+    window: int = Field(
+        19, ge=1, description="Size of the detector's local attention window, in points of the level."
+    )
     full_last: bool = Field(
-        False, description="On the last level every point attends to all (needs grid_steps)."
+        False,
+        description="On the last level of the pyramid, let every point attend to all points. Needs "
+        "--grid-steps.",
     )
     reach: float = Field(
         4.0,
         gt=0,
-        description="Steps to the farther end of the longest segments that the first level finds; each level doubles it.",
+        description="Largest distance, in steps, from a point of the first level to the farther end of its "
+        "segment. It doubles with each level.",
     )
     normalise: Literal["none", "length", "standard"] = Field(
         "standard",
-        description="What is done to features first: nothing, unit length, or mean 0 and deviation 1 on the training videos.",
+        description="Normalisation of the features before the detector. none: as they are. length: to unit "
+        "length. standard: to mean 0 and standard deviation 1 over the training videos.",
     )
 
     @model_validator(mode="after")

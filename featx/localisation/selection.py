@@ -16,22 +16,34 @@ class SelectionSettings(Settings):
     """How proposals are chosen; defaults are ActionFormer's for THUMOS14."""
 
     before_suppression: int = Field(
-        2000, ge=1, description="Best proposals of a video that go into suppression."
+        2000,
+        ge=1,
+        description="Number of proposals of a video, the best by score, that go into non-maximum suppression "
+        "(NMS).",
     )
-    min_score: float = Field(0.001, ge=0, lt=1, description="Proposals with a lower score are dropped.")
+    min_score: float = Field(
+        0.001, ge=0, lt=1, description="Drop proposals with a lower score before suppression."
+    )
     suppression: Literal["gaussian", "linear", "hard"] = Field(
-        "gaussian", description="How a proposal lowers those that it overlaps: soft-NMS, or hard NMS."
+        "gaussian",
+        description="Non-maximum suppression of overlapping proposals: soft-NMS with a Gaussian or linear "
+        "penalty, or hard NMS.",
     )
-    sigma: float = Field(0.5, gt=0, description="Of Gaussian soft-NMS; small is strict.")
+    sigma: float = Field(
+        0.5, gt=0, description="Width of the Gaussian penalty of soft-NMS. A smaller value suppresses more."
+    )
     overlap: float = Field(
-        0.5, gt=0, le=1, description="IoU from which linear and hard suppression lower others."
+        0.5, gt=0, le=1, description="Temporal IoU from which linear and hard suppression act."
     )
-    keep: int = Field(200, ge=1, description="Proposals of a video that are kept.")
+    keep: int = Field(
+        200, ge=1, description="Number of proposals of a video that are kept after suppression."
+    )
     voting: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="IoU from which others vote on where a kept proposal begins and ends; 0: none do.",
+        description="Refine the boundaries of a kept proposal by the proposals that overlap it with at least "
+        "this temporal IoU. 0: no refinement.",
     )
 
 

@@ -23,27 +23,39 @@ class AdapterConfig(BaseModel):
         default=16,
         ge=0,
         le=37,
-        description="k: prompt vectors before and again after the class name or sentence; 0: none. Retrieval: 4 if not given.",
+        description="Number k of learned prompt vectors before the class name or sentence, and as many after "
+        "it. 0: no prompts. The default for retrieval is 4.",
     )
     layout: Layout = Field(
-        default="sequence", description="Prompt layout: the paper's, or that of the authors' released code."
+        default="sequence",
+        description="Where a prompt vector belongs. sequence: to its place in the sequence of prompts, as in "
+        "the paper. positional: to one of the 77 text positions, as in the authors' released "
+        "code.",
     )
     suffix: bool = Field(
         default=True,
-        description="Prompts after the class name too (k+X+k); without, k+X+0, a step is much cheaper.",
+        description="Put prompts after the class name too (k+X+k). Without a suffix (k+X+0) a step is much "
+        "cheaper.",
     )
-    layers: int = Field(default=2, ge=0, le=4, description="Layers of the temporal Transformer; 0: none.")
+    layers: int = Field(
+        default=2,
+        ge=0,
+        le=4,
+        description="Number of layers of the temporal Transformer. 0: none, a video is the mean of its "
+        "frames.",
+    )
     positions: bool | None = Field(  # never None once it is made
         default=None,
-        description="Learned positions of a clip's frames in time; if not said, only with layers: without either a video "
-        "is the plain mean of its frames.",
+        description="Learn position embeddings of the frames of a clip. By default they are learned only "
+        "with --layers of at least 1.",
     )
-    heads: int = Field(default=8, ge=1, description="Attention heads of the temporal Transformer.")
+    heads: int = Field(default=8, ge=1, description="Number of attention heads of the temporal Transformer.")
     template: str | None = Field(
         default=None,
-        description="Text around a class name, such as 'a video of a {}'; without prompts that one is the default.",
+        description="Text around a class name, with {} for the name. The default is the name alone, and 'a "
+        "video of a {}' with --prompts 0.",
     )
-    clip_frames: int = Field(default=16, ge=1, description="T: rows of a clip.")
+    clip_frames: int = Field(default=16, ge=1, description="Number of rows (frames) in a clip.")
     background: str | None = Field(
         default=None,
         description="Localisation: text of the background, a class of its own that no detection is of; with --proposals "

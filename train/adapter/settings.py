@@ -22,74 +22,93 @@ class TrainSettings(AdapterConfig, LearnSettings):
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], SAME_IN_ALL_CELLS] = Field(
         "recognition",
-        description="What is learned: to name videos, to name segments of videos, to match sentences, or (proposals) to find "
-        "segments.",
+        description="What to learn. recognition: classify videos. localisation: classify segments of videos. "
+        "retrieval: match videos and sentences. proposals (featx train only): a detector that "
+        "proposes segments.",
     )
     model: Annotated[str | None, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
-        None, description="CLIP whose text encoder is used, when it is not where the store says."
+        None,
+        description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
+        "the store records.",
     )
 
     # clips
     strides: list[int] = Field(
-        [1, 2, 3, 4], description="Strides that a training clip may have, such as 1,2,3,4."
+        [1, 2, 3, 4], description="Strides, in rows, that a clip may have, such as 1,2,3,4."
     )
     stride_weights: list[float] = Field(
-        [1, 1, 3, 1], description="How often each stride is drawn, such as 1,1,3,1."
+        [1, 1, 3, 1], description="Relative frequency of each stride of --strides, such as 1,1,3,1."
     )
 
     # how it is compared
     accumulate: int = Field(
         1,
         ge=1,
-        description="Parts that a step's clips go through in, when memory is short; the result is the same.",
+        description="Split the clips of a step into this many parts to save memory. The result is the same.",
     )
     loss: Literal["video-to-text", "symmetric"] = Field(
         "video-to-text",
-        description="Cross-entropy over the texts, or the mean of that and the one over the videos.",
+        description="video-to-text: cross-entropy of each clip over the texts. symmetric: the mean of that "
+        "and the cross-entropy of each text over the clips.",
     )
     class_limit: int = Field(
-        400, ge=2, description="Above this many classes, a step sees the batch's and random others."
+        400,
+        ge=2,
+        description="Largest number of class texts in a step. With more classes, a step takes those of its "
+        "batch and random others.",
     )
     precision: Precision = Field(
         "fp32",
-        description="Of the frozen text encoder's matrix products; what is learned stays fp32. bf16 is faster on a GPU "
-        "and on a CPU with bf16 instructions.",
+        description="Number type of the matrix products in the frozen text encoder. Trained parameters stay "
+        "fp32. bf16 is faster on a GPU and on a CPU with bf16 instructions.",
     )
     compile: Annotated[bool, MAY_CHANGE] = Field(
-        False, description="Let torch.compile fuse the text encoder; costs a minute at the start."
+        False, description="Compile the text encoder with torch.compile. This costs a minute at the start."
     )
     recompute: Annotated[bool, MAY_CHANGE] = Field(
         False,
-        description="Compute the text encoder's blocks again in the backward pass instead of keeping them: less "
-        "memory, about a third more work. Done by itself where half of the free memory would not do.",
+        description="Recompute the text encoder's activations in the backward pass instead of keeping them: "
+        "less memory, about a third more work. Switched on automatically if the activations need "
+        "more than half of the free memory.",
     )
 
     # localisation
     proposals: Annotated[Path | None, MAY_CHANGE] = Field(
         None,
-        description="Localisation: also learn from these proposals (of featx propose on the training split): of the class "
-        "of the segment that they overlap, or background.",
+        description="Localisation: also train on these proposals, made by featx propose on the training "
+        "split. Each gets the class of the segment that it overlaps, or is background.",
     )
     match_tiou: float = Field(
-        0.5, gt=0, le=1, description="Overlap from which a proposal is of a segment's class."
+        0.5,
+        gt=0,
+        le=1,
+        description="Localisation: a proposal gets a segment's class from this temporal IoU on.",
     )
     background_tiou: float = Field(
-        0.1, ge=0, lt=1, description="Overlap with any segment up to which a proposal is background."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Localisation: a proposal is background if its temporal IoU with every segment is at "
+        "most this.",
     )
     background_share: float = Field(
-        0.25, ge=0, lt=1, description="Share of what is learned from that is background."
+        0.25, ge=0, lt=1, description="Localisation: fraction of the training examples that is background."
     )
 
     # few-shot episodes
     episodes: Annotated[Path | None, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         None,
-        description="Few-shot: episodes file (.jsonl); each is learned and scored on its own, splits do not matter.",
+        description="Few-shot: episodes file (.jsonl). Each episode is trained and scored on its own; the "
+        "manifest's splits do not matter.",
     )
     episodes_together: int = Field(
-        0, ge=0, description="Episodes whose steps are done together; 0: as many as pays (docs/training.md)."
+        0,
+        ge=0,
+        description="Few-shot: number of episodes whose steps are computed together. 0: as many as fit into "
+        "256 texts (docs/training.md).",
     )
     keep_adapters: Annotated[bool, MAY_CHANGE] = Field(
-        True, description="Keep what was learned in each episode (RUN/episodes/), not its score only."
+        True, description="Few-shot: save the adapter of each episode in RUN/episodes/, not only its score."
     )
 
     @property

@@ -15,39 +15,48 @@ from ..engine.settings import LearnSettings
 class ProposalSettings(DetectorConfig, LearnSettings, SelectionSettings):
     """Everything that decides a detector. Defaults are for THUMOS14, after ActionFormer's."""
 
-    task: Literal["proposals"] = Field(
-        "proposals", description="To find when something happens, whatever it is."
-    )
+    task: Literal["proposals"] = Field("proposals", description="Train a class-agnostic proposal detector.")
 
     # how it is learned
-    steps: int = Field(3500, ge=1, description="Optimiser steps.")
-    batch_size: int = Field(2, ge=1, description="Videos in a step, over all devices.")
+    steps: int = Field(3500, ge=1, description="Number of optimiser steps.")
+    batch_size: int = Field(2, ge=1, description="Batch size: videos per step, over all devices together.")
     schedule: Literal["constant", "cosine"] = Field(
-        "cosine", description="The learning rate after warm-up: constant, or down to 0 along a cosine."
+        "cosine",
+        description="Learning rate after the warm-up. constant: unchanged. cosine: falls to 0 at the last "
+        "step.",
     )
-    warmup: int = Field(500, ge=0, description="Steps in which the learning rate rises from 0.")
+    warmup: int = Field(500, ge=0, description="Number of steps in which the learning rate rises from 0.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay of AdamW.")
-    clip_norm: float = Field(1.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+    clip_norm: float = Field(1.0, ge=0, description="Clip the gradient to this norm. 0: do not clip.")
     ema: float = Field(
         0.999,
         ge=0,
         lt=1,
-        description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
+        description="Decay of the exponential moving average of the parameters, such as 0.999. If used, the "
+        "average is what is validated and saved. 0: no average.",
     )
     longest: int = Field(
-        2304, ge=1, description="Steps of a training video; of a longer one a random part is taken."
+        2304,
+        ge=1,
+        description="Largest number of steps of a training video. Of a longer video a random part is taken.",
     )
     centre_radius: float = Field(
-        1.5, gt=0, description="Points that learn a segment are at most so many strides from its middle."
+        1.5,
+        gt=0,
+        description="A point is trained on a segment if it is at most this many strides of its level away "
+        "from the segment's middle.",
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="How far the scores that are aimed at stay from 0 and 1."
+        0.0, ge=0, lt=1, description="Label smoothing of the detector's scores. 0: none."
     )
     loss_weight: float = Field(
-        1.0, ge=0, description="Weight of the loss of the distances beside that of the scores."
+        1.0, ge=0, description="Weight of the loss of segment boundaries relative to the loss of scores."
     )
     drop_path: float = Field(
-        0.1, ge=0, lt=1, description="How often a video leaves out a block's branch (stochastic depth)."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Stochastic depth: probability that a residual branch is left out in training.",
     )
 
     @model_validator(mode="after")

@@ -28,38 +28,48 @@ class LearnSettings(Settings):
         description="Manifest with labels and splits (.jsonl)."
     )
     train_split: Annotated[str, SAME_IN_ALL_CELLS] = Field(
-        "train", description="Split of the manifest that is learned from."
+        "train", description="Split of the manifest to train on."
     )
     class_split: Annotated[Path | None, SAME_IN_ALL_CELLS, OF_ONE_RUN] = Field(
-        None, description="Open-set: class-splits file (.jsonl); only its seen classes are learned."
+        None, description="Open-set: class-splits file (.jsonl). Only the seen classes are trained on."
     )
     class_split_name: Annotated[str | None, SAME_IN_ALL_CELLS, OF_ONE_RUN] = Field(
-        None, description="Which of its splits, such as split_0."
+        None,
+        description="Open-set: name of the class split in the --class-split file, such as split_0. Needed if "
+        "the file has several class splits.",
     )
     seen_list: Annotated[Path | None, SAME_IN_ALL_CELLS] = Field(
-        None, description="Instead of it: text file of the classes that are learned, one a line."
+        None,
+        description="Open-set: text file of the classes to train on, one per line. An alternative to "
+        "--class-split.",
     )
 
     # how it is learned
-    steps: int = Field(1100, ge=1, description="Optimiser steps.")
-    batch_size: int = Field(64, ge=1, description="Clips in a step, over all devices.")
+    steps: int = Field(1100, ge=1, description="Number of optimiser steps.")
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="Batch size: clips (with --task proposals: videos) per step, over all devices together.",
+    )
     learning_rate: float = Field(1e-4, gt=0, description="Learning rate of AdamW.")
     schedule: Schedule = Field(
         "constant",
-        description="The learning rate after warm-up: constant, down to 0 along a cosine, or that of the authors' released "
-        "code: a cosine of 200,000 steps, however many there are (0.855 of the rate at step 50,000).",
+        description="Learning rate after the warm-up. constant: unchanged. cosine: falls to 0 at the last "
+        "step. released: as in the authors' code, a cosine over 200,000 steps, however many are "
+        "done (0.855 of the rate at step 50,000).",
     )
-    warmup: int = Field(0, ge=0, description="Steps in which the learning rate rises from 0.")
+    warmup: int = Field(0, ge=0, description="Number of steps in which the learning rate rises from 0.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
-    clip_norm: float = Field(0.0, ge=0, description="Largest norm of the gradient; 0: not clipped.")
+    clip_norm: float = Field(0.0, ge=0, description="Clip the gradient to this norm. 0: do not clip.")
     ema: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Decay of the running mean of what is learned, such as 0.999; 0: none is kept.",
+        description="Decay of the exponential moving average of the parameters, such as 0.999. If used, the "
+        "average is what is validated and saved. 0: no average.",
     )
     seed: Annotated[int, SAME_IN_ALL_CELLS, OF_ONE_RUN] = Field(
-        0, ge=0, description="Seed of everything random."
+        0, ge=0, description="Seed of all random draws."
     )
 
     # which step's adapter is kept
@@ -67,40 +77,45 @@ class LearnSettings(Settings):
         0.0,
         ge=0,
         lt=1,
-        description="Share of each class's training videos (of all, where segments or sentences are learned) kept back to choose the "
-        "best step; 0: last.",
+        description="Fraction of the training videos that is held out to choose the best step: of each class "
+        "(recognition), or of all videos (other tasks). 0: no validation, the last step is saved.",
     )
-    validate_every: int = Field(100, ge=1, description="Steps between two validations.")
+    validate_every: int = Field(100, ge=1, description="Number of steps between two validations.")
     patience: int = Field(
         0,
         ge=0,
-        description="Validations without a better one after which training ends; 0: it never ends early.",
+        description="Stop early after this many validations without a better score. 0: never stop early.",
     )
 
     # how it runs: nothing below changes what is learned, but for rounding
     device: Annotated[str, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
-        "auto", description="cpu, cuda, cuda:1; auto takes a GPU if there is one."
+        "auto", description="Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one."
     )
     devices: Annotated[int, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
-        1, ge=1, description="Processes, each with a GPU of its own (or a share of the CPU)."
+        1, ge=1, description="Number of training processes, each on its own GPU (or on a share of the CPU)."
     )
     feature_memory_gib: Annotated[float | None, MAY_CHANGE] = Field(
-        None, ge=0, description="Memory that features may take; without it half of what is free."
+        None, ge=0, description="Largest memory for features, in GiB. By default half of the free memory."
     )
     workers: Annotated[int, MAY_CHANGE] = Field(
-        2, ge=1, description="Threads that read features ahead when they do not fit in memory."
+        2, ge=1, description="Threads that prefetch features from the store when they do not fit in memory."
     )
-    log_every: Annotated[int, MAY_CHANGE] = Field(20, ge=1, description="Steps between two lines of the log.")
+    log_every: Annotated[int, MAY_CHANGE] = Field(
+        20, ge=1, description="Number of steps between two lines of the log."
+    )
     checkpoint_steps: Annotated[int, MAY_CHANGE] = Field(
-        0, ge=0, description="Steps between two checkpoints; 0: by time only."
+        0,
+        ge=0,
+        description="Number of steps between two checkpoints. 0: by time only, see --checkpoint-seconds.",
     )
     checkpoint_seconds: Annotated[float, MAY_CHANGE] = Field(
         300.0, gt=0, description="Seconds between two checkpoints."
     )
     keep_state: Annotated[bool, MAY_CHANGE] = Field(
         True,
-        description="Keep the last step's state, so that a finished run can be given more steps: three times the size of "
-        "what is learned. Not in sweeps, where it has to be asked for.",
+        description="Keep the last checkpoint of a finished run, so that it can continue with more --steps. "
+        "The file is three times the size of the trained parameters. Sweeps keep none unless "
+        "this is given.",
     )
     quiet: Annotated[bool, MAY_CHANGE] = Field(False, description="Show no progress.")
 

@@ -24,41 +24,55 @@ def sweep(  # typer makes an option of every parameter
     recipe: Annotated[
         Path,
         typer.Argument(
-            help="TOML file with the settings that all cells share, or the name of one that comes with featx."
+            help="TOML file with the settings that all cells share, or the name of a recipe that comes "
+            "with featx."
         ),
     ],
-    to: Annotated[Path, typer.Option("--to", help="Folder of the sweep: a run for each cell and seed.")],
-    more: Annotated[list[str] | None, typer.Argument(help="More keys of the grid.")] = None,
-    grid: Annotated[
-        list[str] | None, typer.Option("--grid", help="Values of a setting, such as prompts=2,4,8.")
+    to: Annotated[Path, typer.Option("--to", help="Folder of the sweep, with a run for each cell and seed.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(help="More settings of the grid, such as layers=0,1.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Each cell is learned with seeds 0, 1, …")] = 1,
-    split: Annotated[str, typer.Option(help="Split of the manifest that is scored.")] = "test",
+    grid: Annotated[
+        list[str] | None,
+        typer.Option("--grid", help="Values of a setting, such as prompts=2,4,8. More settings may follow."),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds: each cell is trained with seeds 0, 1, …")
+    ] = 1,
+    split: Annotated[str, typer.Option(help="Split of the manifest to score.")] = "test",
     class_splits: Annotated[
         Path | None,
         typer.Option(
             "--class-splits",
-            help="Open-set: learn on the seen classes of every split of this file and score the unseen ones.",
+            help="Open-set: class-splits file (.jsonl). Train on the seen classes of each of its splits "
+            "and score the unseen ones.",
         ),
     ] = None,
     detector: Annotated[
         Path | None,
         typer.Option(
-            help="Localisation: recipe of the detector whose proposals are named; learned on the same classes."
+            help="Localisation: recipe of the detector that makes the proposals. It is trained on the "
+            "same classes as the adapter."
         ),
     ] = None,
     test_proposals: Annotated[
         str | None,
-        typer.Option(help="Localisation: instead of it a file of proposals, or ground-truth."),
+        typer.Option(
+            help="Localisation: proposals file for the scored split, or ground-truth for the annotated "
+            "segments. An alternative to --detector."
+        ),
     ] = None,
     set: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value for any setting that all cells share.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any setting, as key=value, that all cells share. May be given several times."
+        ),
     ] = None,
     **options: Any,
 ) -> None:
-    """Learns and scores RECIPE with every combination of some settings: --grid prompts=2,4,8 layers=0,1,2.
+    """Trains and scores RECIPE with every combination of some settings: --grid prompts=2,4,8 layers=0,1,2.
 
-    An interrupted sweep goes on when the same command is given again, and a folder may be given further cells.
+    Give the same command again to continue an interrupted sweep. The same folder may be given more cells.
     """
     from .plan import GivenSettings, ProposalSource, SweepPlan, read_grid
     from .run import sweep as run_sweep

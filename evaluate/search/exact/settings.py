@@ -17,45 +17,70 @@ class SearchSettings(Settings):
 
     adapter: Path | None = Field(
         None,
-        description="Run of featx train, or an adapter file: the text gets its prompts, the best finds its Transformer.",
+        description="Folder of a run of featx train, or an adapter file. Its prompts are put into the query "
+        "text; its temporal Transformer re-ranks the best results.",
     )
-    top: int = Field(10, ge=1, description="How many finds a query gets.")
+    top: int = Field(10, ge=1, description="Number of results per query.")
     level: SearchLevel = Field(
         "moments",
-        description="What is found: moments (start and end), whole videos, or single frames.",
+        description="What to search for: moments (with start and end), whole videos, or single frames.",
     )
-    video: list[str] = Field([], description="Search only this video, by its id; may be given several times.")
+    video: list[str] = Field(
+        [], description="Search only the video with this id. May be given several times."
+    )
     windows: list[float] = Field(
-        [2, 4, 8, 16], description="Moments: seconds of the windows that slide over each video."
+        [2, 4, 8, 16], description="Moments: lengths in seconds of the windows that slide over each video."
     )
     widen: float = Field(
         0.01,
         ge=0,
-        description="Moments: a window that overlaps a better one widens it if its cosine is at most so much lower.",
+        description="Moments: a window that overlaps a better result extends that result if its cosine is at "
+        "most this much lower.",
     )
-    apart: float = Field(1.0, ge=0, description="Frames: seconds between two finds in a video.")
+    apart: float = Field(
+        1.0, ge=0, description="Frames: smallest time between two results in one video, in seconds."
+    )
     rerank: int = Field(
         100,
         ge=0,
-        description="How many of the best finds go through the adapter's temporal Transformer; 0 for none.",
+        description="With --adapter: number of results, the best ones, that the adapter's temporal "
+        "Transformer re-ranks. 0: none.",
     )
-    clips: int = Field(5, ge=1, description="Clips of each of them, evenly placed, as in featx eval.")
+    clips: int = Field(
+        5,
+        ge=1,
+        description="With --adapter: number of evenly spaced clips per re-ranked result, as in featx eval.",
+    )
     index: Path | None = Field(
         None,
-        description="Folder of a FAISS index: approximate, for millions. Made if it is not there, kept up to date.",
+        description="Folder of a FAISS index for approximate search among millions of rows. It is created if "
+        "missing and kept up to date with the store.",
     )
     probe: int = Field(
-        64, ge=1, description="Index: how many of its cells are looked at; more find more, and take longer."
+        64,
+        ge=1,
+        description="With --index: number of index cells that are searched. More cells give a higher recall "
+        "and take longer.",
     )
-    model: str | None = Field(None, description="CLIP, when it is not where the store says.")
-    device: str = Field("auto", description="Of CLIP and the adapter: cpu, cuda, cuda:1; auto takes a GPU.")
-    pictures: int = Field(4, ge=1, description="Contact sheet: frames of each find.")
+    model: str | None = Field(
+        None,
+        description="CLIP that encodes the queries: a name or a checkpoint's path. By default the one that "
+        "the store records.",
+    )
+    device: str = Field(
+        "auto",
+        description="Device for CLIP and the adapter: cpu, cuda or cuda:1. auto takes a GPU if there is one.",
+    )
+    pictures: int = Field(4, ge=1, description="Contact sheet: number of frames per result.")
     videos: Path | None = Field(
         None,
-        description="Contact sheet: where the folder of the video files is now, if it is not where the store says.",
+        description="Contact sheet: folder in which the video files are now, if it has moved since "
+        "extraction.",
     )
     manifest: Path | None = Field(
-        None, description="Contact sheet: manifest that says where the video files are, instead of it."
+        None,
+        description="Contact sheet: manifest (.jsonl) that says where the video files are. By default the "
+        "store says it.",
     )
 
     @field_validator("windows")

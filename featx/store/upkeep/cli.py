@@ -26,14 +26,14 @@ app = typer.Typer(
 
 
 class Format(StrEnum):
-    """How shards are written."""
+    """File format of the store's shards."""
 
     zarr = "zarr"
     hdf5 = "hdf5"
 
 
 class Dtype(StrEnum):
-    """What features are stored as."""
+    """Number type in which features are stored."""
 
     float16 = "float16"
     float32 = "float32"
@@ -56,13 +56,13 @@ class DamageFound(FeatxError):
     exit_code = 4
 
 
-NewStore = Annotated[Path, typer.Option("--to", help="The new store; must not exist.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NewStore = Annotated[Path, typer.Option("--to", help="Folder of the new store. Must not exist.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @app.command()
 def info(store: Store, as_json: AsJson = False) -> None:
-    """Shows what STORE is and how much is in it."""
+    """Prints how STORE was made and how much is in it."""
     from featx.store.upkeep.info import describe
 
     figures = describe(store)
@@ -108,16 +108,22 @@ def verify(
     store: Store,
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Its videos must be in the store or among its failures, and no others."),
+        typer.Option(
+            help="Also check that the store and its list of failures hold exactly the videos of this "
+            "manifest (.jsonl)."
+        ),
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Drop damaged shards; the next extract computes them again.")
+        bool,
+        typer.Option(
+            "--repair", help="Drop damaged shards. The next featx extract computes their videos again."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Checks every byte of STORE, and that its numbers can be features. Lists all that is wrong.
+    """Checks every byte of STORE, and that its numbers can be features. Lists every problem.
 
-    Exit codes: 0 nothing is wrong, 4 something is (also when --repair has dropped it), 2 it could not be checked.
+    Exit codes: 0 no problem, 4 problems were found (also if --repair has dropped them), 2 the store could not be checked.
     """
     from rich.console import Console
     from rich.status import Status
@@ -160,13 +166,16 @@ def verify(
 
 @app.command()
 def merge(
-    stores: Annotated[list[Path], typer.Argument(help="Stores of different videos with one fingerprint.")],
+    stores: Annotated[
+        list[Path], typer.Argument(help="Feature stores of different videos with the same fingerprint.")
+    ],
     to: NewStore,
     format: Annotated[
-        Format | None, typer.Option(help="Of the new store [default: that of the first].")
+        Format | None,
+        typer.Option(help="File format of the new store: zarr or hdf5 [default: that of the first store]."),
     ] = None,
 ) -> None:
-    """Makes one store out of STORES."""
+    """Copies STORES into one new store."""
     from featx.store.upkeep.copies import merge as merge_stores
 
     with interruptible(f"stopped; nothing was made of {to}"):
@@ -178,10 +187,15 @@ def merge(
 def convert(
     store: Store,
     to: NewStore,
-    format: Annotated[Format | None, typer.Option(help="Of the new store [default: as it is].")] = None,
+    format: Annotated[
+        Format | None, typer.Option(help="File format of the new store: zarr or hdf5 [default: unchanged].")
+    ] = None,
     dtype: Annotated[
         Dtype | None,
-        typer.Option(help="Of its features [default: as they are]; another is another fingerprint."),
+        typer.Option(
+            help="Number type of the new store's features: float16 or float32 [default: unchanged]. "
+            "Another type is another fingerprint."
+        ),
     ] = None,
 ) -> None:
     """Copies STORE into another format or number type."""
@@ -195,15 +209,22 @@ def convert(
 @app.command(name="import")
 @with_options(ImportSettings)
 def import_(
-    folder: Annotated[Path, typer.Argument(help="Folder of .npy files (searched recursively), one a video.")],
-    to: Annotated[Path, typer.Option("--to", help="Feature store to make or to go on with.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with any of the settings below.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of .npy files (searched recursively), one per video.")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="Folder of the feature store to create or to add to.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with any of the settings below. Options on the command line take precedence."
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
-    """Makes a store of features that others computed: (rows, width) numbers, as the method's authors published theirs.
+    """Makes a feature store from .npy files of shape (rows, width), such as those that the method's authors published.
 
-    A video's id is its file's path below FOLDER without .npy. Exit codes: 0 all is well, 2 wrong use, 3 some files
-    could not be taken (see failures.jsonl in the store).
+    A video's id is its file's path below FOLDER without .npy. Exit codes: 0 success, 2 wrong use, 3 some files could
+    not be imported (see failures.jsonl in the store).
     """
     settings = gather(ImportSettings, recipe, options, [])
     from featx.store.upkeep.imports import import_folder
@@ -228,17 +249,18 @@ def import_(
 @app.command()
 def export(
     store: Store,
-    to: Annotated[Path, typer.Option("--to", help="New folder.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder to write. Must not exist.")],
     kind: Annotated[
         ExportFormat,
         typer.Option(
             "--as",
-            help="npy: ID.npy for each video, and the recipe to import them again. parquet: one line a row. webdataset: "
-            "tars of numbered samples. The last two hold times and frame numbers as well.",
+            help="Output form. npy: ID.npy and ID.pts for each video, and a recipe to import them again. "
+            "parquet: one table row per feature row. webdataset: tar files of numbered samples. All "
+            "of them hold times and frame numbers.",
         ),
     ],
 ) -> None:
-    """Writes STORE for other programs."""
+    """Exports STORE to a form that other programs read."""
     from featx.store.reader import FeatureStore
     from featx.store.upkeep.export import export as export_store
 

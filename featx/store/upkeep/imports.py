@@ -29,34 +29,37 @@ class ImportSettings(Settings):
     """What is known about features that come as files; it becomes the store's fingerprint."""
 
     model: str = Field(
-        description="CLIP that made them: 'tiny', one of OpenAI's names, or a checkpoint's path; it is loaded for its "
-        "fingerprint unless --weights-sha256 and --input-size are given."
+        description="CLIP that made the features: one of OpenAI's names, a checkpoint's path, or 'tiny'. It "
+        "is loaded to get its fingerprint, unless --weights-sha256 and --input-size are given."
     )
     weights_sha256: str | None = Field(
         None,
         pattern="^([0-9a-f]{64}|unknown)$",
-        description="Fingerprint of its weights as featx store info shows it, or 'unknown' (train and eval will "
-        "then refuse to load a CLIP for these features).",
+        description="SHA-256 of CLIP's weights, as featx store info prints it, or 'unknown'. With 'unknown', "
+        "featx train and eval refuse to load a CLIP for these features.",
     )
-    input_size: int | None = Field(None, ge=1, description="Side of its input in pixels.")
-    preprocess: str = Field("unknown", description="How frames were prepared, such as clip-exact.")
-    channel_order: Literal["rgb", "bgr"] = Field("rgb", description="Order of the colours.")
+    input_size: int | None = Field(None, ge=1, description="Side length of CLIP's input picture in pixels.")
+    preprocess: str = Field("unknown", description="How frames were scaled and cropped, such as clip-exact.")
+    channel_order: Literal["rgb", "bgr"] = Field("rgb", description="Order of the colours that CLIP got.")
     sampling: str = Field(
         "unknown",
-        description="Which frames the rows are, in featx extract's words: 'every frame', 'every 4', 'fps 2'. The first "
-        "two also give the rows' frame numbers; otherwise they are unknown.",
+        description="Which frames the rows are: 'every frame', 'every 4' or 'fps 2', as featx extract "
+        "records it. The first two also give the rows' frame numbers; otherwise these are "
+        "unknown.",
     )
-    decoding: str = Field("", description="What was asked of the decoder, as featx store info shows it.")
-    precision: str = Field("unknown", description="What the encoder computed in: fp32, fp16, bf16.")
-    dtype: Literal["float16", "float32"] = Field("float16", description="What features are stored as.")
-    format: Literal["zarr", "hdf5"] = Field("zarr", description="How shards are written.")
+    decoding: str = Field("", description="Decoder options that were used, as featx store info prints them.")
+    precision: str = Field("unknown", description="Number type in which CLIP computed: fp32, fp16 or bf16.")
+    dtype: Literal["float16", "float32"] = Field(
+        "float16", description="Number type in which features are stored."
+    )
+    format: Literal["zarr", "hdf5"] = Field("zarr", description="File format of the store's shards.")
     fps: str | None = Field(
         None,
-        description="Rows a second, such as 25 or 30000/1001; without it times are those of the file ID.pts that featx "
-        "store export wrote beside the features, else unknown.",
+        description="Rows per second, such as 25 or 30000/1001. By default times come from the files ID.pts "
+        "that featx store export wrote beside the features; without these they are unknown.",
     )
     ending: str = Field(
-        "", description="Put in place of .npy in the ids, such as .mp4; by default .npy is cut off."
+        "", description="Ending that replaces .npy in the ids, such as .mp4. By default .npy is removed."
     )
 
 

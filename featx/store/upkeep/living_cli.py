@@ -14,7 +14,7 @@ from featx.signals import interruptible
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-Store = Annotated[Path, typer.Argument(help="A feature store.")]
+Store = Annotated[Path, typer.Argument(help="Folder of a feature store.")]
 
 
 @app.command()
@@ -24,14 +24,15 @@ def prune(
         Path | None,
         typer.Argument(
             metavar="[VIDEO_FOLDER]",
-            help="Only videos that were below this folder; or where a folder is now that has moved.",
+            help="Only consider videos that were below this folder. If none was, look here for files "
+            "whose folder has moved.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
 ) -> None:
-    """Removes videos from STORE whose files are gone from the disk.
+    """Removes videos from STORE whose files no longer exist.
 
-    Nothing is removed when a whole folder is missing or empty, unless it is named: its disk may not be mounted.
+    If a whole folder is missing or empty, its videos stay unless the folder is named: its disk may not be mounted.
     """
     from featx.store.failures import FailureList
     from featx.store.index import StoreIndex, read_header
@@ -66,9 +67,10 @@ def prune(
 
 @app.command()
 def remove(
-    store: Store, ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos.")]
+    store: Store,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos in the store.")],
 ) -> None:
-    """Removes videos from STORE by their ids; featx extract computes them again while their files are there."""
+    """Removes videos from STORE by their ids. featx extract computes them again if their files still exist."""
     from featx.store.failures import FailureList
     from featx.store.writing.writer import StoreWriter
 
@@ -87,9 +89,9 @@ def remove(
 
 @app.command()
 def compact(store: Store) -> None:
-    """Gives back the room of what STORE no longer reads: of videos that were removed, replaced or changed.
+    """Frees the disk space of videos in STORE that were removed, replaced or changed.
 
-    Shards that hold some of it are written anew without it; no bit of the other rows changes. Programs that have the
+    Shards with such videos are written again without them; no bit of the other rows changes. Programs that have the
     store open have to open it again.
     """
     from featx.store.upkeep.compact import compact as compact_store
@@ -107,11 +109,13 @@ def accept_failures(
     store: Store,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID...]", help="Ids of videos; without any, all that failed."),
+        typer.Argument(metavar="[ID...]", help="Ids of failed videos. By default all that failed."),
     ] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="They are to be tried again.")] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Undo it: featx extract tries these files again.")
+    ] = False,
 ) -> None:
-    """Notes that files are known to be bad: featx extract leaves them out, and is green, until they change."""
+    """Marks failed files as known to be bad. featx extract then skips them, with exit code 0, until they change."""
     from featx.store.failures import FailureList
     from featx.store.index import read_header
     from featx.store.writing.lock import StoreLock
