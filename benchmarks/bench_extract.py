@@ -32,8 +32,8 @@ from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.decoder_pool import DecoderPool, PictureOptions
-from featx.extract.workers.messages import VideoDone
-from featx.extract.workers.pipeline import FrameCounts, encode_videos
+from featx.extract.workers.messages import FrameCounts, VideoDone
+from featx.extract.workers.worker import encode_videos
 from featx.extract.workers.worker_pool import WorkerPool
 from featx.store.writing.writer import StoreWriter
 from featx.video.ffmpeg import ffmpeg_path

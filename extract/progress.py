@@ -10,7 +10,7 @@ from typing import Any
 
 from featx.files.atomic import write_atomically
 
-from .workers.pipeline import FrameCounts
+from .workers.messages import FrameCounts
 
 
 @dataclass

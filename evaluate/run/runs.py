@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,10 +147,7 @@ class AdapterRun:
 
     def clip_sampling(self, clips: int) -> ClipSampling:
         """Returns the clips that it was trained with, so many of each video."""
-        made_with = self.header.settings
-        return ClipSampling(
-            self.header.config.clip_frames, made_with["strides"], made_with["stride_weights"], clips
-        )
+        return _clip_sampling(self.file, self.header.config.clip_frames, self.header.settings, clips)
 
 
 @dataclass(frozen=True)
@@ -232,9 +229,7 @@ class BaselineRun:
     def clip_sampling(self, clips: int) -> ClipSampling:
         """Returns the clips that zero-shot was made with, so many of each video."""
         made_with = self.header.settings
-        return ClipSampling(
-            made_with["clip_frames"], made_with["strides"], made_with["stride_weights"], clips
-        )
+        return _clip_sampling(self.file, made_with["clip_frames"], made_with, clips)
 
     def _columns(self, classes: dict[str, str]) -> list[int]:
         own = list(self.header.classes)
@@ -282,6 +277,13 @@ def _open_adapter(file: Path) -> AdapterRun:
     needed = {"strides": list, "stride_weights": list}
     check_settings(file, header.settings, needed, "make it again with featx train")
     return AdapterRun(file, adapter.eval(), header)
+
+
+def _clip_sampling(file: Path, frames: int, made_with: Mapping[str, Any], clips: int) -> ClipSampling:
+    try:
+        return ClipSampling(frames, made_with["strides"], made_with["stride_weights"], clips)
+    except (TypeError, ValueError) as error:
+        raise FeatxError(f"{file}: its header says no clips that can be taken: {error}") from error
 
 
 def one_task(runs: list[Path]) -> str:

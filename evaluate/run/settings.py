@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from featx.features.clips import CLIPS, ClipSampling
 from featx.localisation.proposals_file import PROPOSAL_WEIGHT, TOP_CLASSES
@@ -199,6 +199,11 @@ class BaselineSettings(ScoreSettings):
         description="Zero-shot: relative frequency of each stride of --strides among a video's clips, as in "
         "featx train.",
     )
+
+    @model_validator(mode="after")
+    def _strides_and_weights_fit(self) -> BaselineSettings:
+        _ = self.clip_sampling
+        return self
 
     @property
     def clip_sampling(self) -> ClipSampling:

@@ -12,7 +12,6 @@ from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 
 from ..plan.settings import ExtractSettings
 from ..plan.videos import SourceVideo
-from .pipeline import FrameCounts
 
 
 @dataclass(frozen=True)
@@ -92,3 +91,25 @@ class WorkerConfig:
 
 
 Message = WorkerStarting | WorkerReady | RequestVideo | VideoDone | VideoFailed | WorkerProgress | WorkerExit
+
+
+@dataclass
+class FrameCounts:
+    """How many frames went through a run so far. ``starved_s``: seconds that the encoder waited for decoders."""
+
+    frames_decoded: int = 0
+    frames_encoded: int = 0
+    seconds: float = 0.0
+    starved_s: float = 0.0
+
+    @property
+    def limit(self) -> str:
+        """The side that decides the speed: `decoding` if the encoder waits a third of the time, else `encoding`."""
+        return "decoding" if self.starved_s > self.seconds / 3 else "encoding"
+
+    def add(self, other: FrameCounts) -> None:
+        """Adds frames and starved time; the seconds of runs beside each other are those of the longest."""
+        self.frames_decoded += other.frames_decoded
+        self.frames_encoded += other.frames_encoded
+        self.starved_s += other.starved_s
+        self.seconds = max(self.seconds, other.seconds)

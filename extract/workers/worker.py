@@ -7,45 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import signal
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from types import FrameType
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from featx.clip.images import ImageEncoder, choose_precision
-from featx.clip.load import LoadedClip, load_clip
+from featx.clip.images import ImageEncoder
+from featx.clip.load import load_clip
 from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
 from featx.errors import FeatxError
-from featx.store.failures import Failure
-from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 
-from ..decoding.ffmpeg_args import DecodeOptions
 from ..decoding.hwaccel import check_hwaccel, device_of
-from ..decoding.sampling import Sampling, choose_sampling
-from ..plan.settings import ExtractSettings
-from ..plan.videos import SourceVideo
-from .decoder_pool import DecoderPool, PictureOptions
-from .messages import (
-    Message,
-    RequestVideo,
-    VideoDone,
-    VideoFailed,
-    WorkerConfig,
-    WorkerExit,
-    WorkerProgress,
-    WorkerReady,
-    WorkerStarting,
-)
-from .pipeline import FrameCounts, encode_videos
+from .assembly import Assembly, OpenVideo, Sink
+from .decoder_pool import Chunk, DecoderPool, VideoEnd
+from .messages import FrameCounts, WorkerConfig, WorkerExit, WorkerProgress, WorkerReady, WorkerStarting
+from .options import fingerprint_of, picture_options
+from .run_connection import RunConnection
 
 # Imported here, not within: the process that all workers are forked from imports this module, and so nearly all that
 # CLIP takes seconds to import, once. CLIP itself must stay out: at its import it asks whether there is a GPU, and what
@@ -58,8 +42,7 @@ with warnings.catch_warnings():
 START_SECONDS = (
     600.0  # for each step before a worker is ready, torch.compile's among them; a driver can hang for ever
 )
-PROGRESS_SECONDS = 0.2
-MESSAGES_WAITING = 64  # bound of what waits for the run, which may be busy writing a shard
+BATCHES_IN_FLIGHT = 2  # one is computed while the next is copied to the device and filled
 
 
 def serve(connection: Connection, config: WorkerConfig) -> None:
@@ -118,115 +101,66 @@ def _work(run: RunConnection, config: WorkerConfig) -> None:
     run.send(WorkerProgress(counts))
 
 
-def sampling_of(settings: ExtractSettings) -> Sampling:
-    """Returns the sampling that the settings ask for."""
-    return choose_sampling(settings.fps, settings.every, settings.frames, settings.keyframes)
+class Encoder(Protocol):
+    """Starts a batch (B, n, n, 3) uint8; the returned function waits for it and gives (B, D) float32."""
+
+    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+        """Begins to encode."""
+        ...
 
 
-def fingerprint_of(settings: ExtractSettings, loaded: LoadedClip, device: str) -> Fingerprint:
-    """Returns what decides the features' values."""
-    return Fingerprint(
-        model=loaded.name,
-        weights_sha256=loaded.weights_sha256,
-        input_size=loaded.input_size,
-        width=loaded.width,
-        preprocess="clip-exact" if settings.preprocess == "exact" else "ffmpeg-fast",
-        channel_order=settings.channel_order,
-        sampling=str(sampling_of(settings)),
-        precision=choose_precision(settings.precision, device),
-        dtype=settings.dtype,
-        decoding=decoding_of(settings),
-    )
+def encode_videos(
+    items: Iterator[Chunk | VideoEnd],
+    encoder: Encoder,
+    batch_size: int,
+    dtype: str,
+    sink: Sink,
+    progress: Callable[[FrameCounts], None],
+) -> FrameCounts:
+    """Encodes everything that the decoders hand over.
 
+    Args:
+        items: Chunks of pictures of any videos, in each video's order, and an `VideoEnd` for each video.
+        encoder: Encodes batches.
+        batch_size: Pictures in a batch; only the last one is smaller.
+        dtype: What features are stored as.
+        sink: Takes finished videos and failures.
+        progress: Called after every item.
 
-def decoding_of(settings: ExtractSettings) -> str:
-    """Returns what is asked of the decoder beside plain pictures, as it stands in the fingerprint.
-
-    A decoding device is among it: the colours of its pictures come out a little differently.
+    Returns:
+        What was done.
     """
-    options = {
-        "square pixels": settings.square_pixels,
-        "deinterlaced": settings.deinterlace,
-        f"stream {settings.stream}": settings.stream is not None,
-        f"hwaccel {settings.decode_hwaccel}": bool(settings.decode_hwaccel),
-    }
-    return ", ".join(words for words, wanted in options.items() if wanted)
+    assembly = Assembly(dtype, sink)
+    counts = assembly.counts
+    in_flight: deque[tuple[Callable[[], np.ndarray], list[tuple[OpenVideo, int]]]] = deque()
+    began = time.monotonic()
 
+    def encode(size: int) -> None:
+        pixels, owners = assembly.fill(size)
+        in_flight.append((encoder.start(pixels), owners))
+        if len(in_flight) >= BATCHES_IN_FLIGHT:
+            collect()
 
-def picture_options(settings: ExtractSettings, input_size: int, device: str = "cpu") -> PictureOptions:
-    """Returns how videos become the input of an encoder on a device."""
-    decode = DecodeOptions(
-        sampling=sampling_of(settings),
-        fast_size=input_size if settings.preprocess == "fast" else None,
-        stream=settings.stream,
-        square_pixels=settings.square_pixels,
-        deinterlace=settings.deinterlace,
-        hwaccel=settings.decode_hwaccel,
-        hwaccel_device=device_of(settings.decode_hwaccel, device),
-        threads=settings.decoder_threads,
-        timeout_s=settings.timeout,
-        max_pixels=settings.max_pixels,
-        max_duration_s=settings.max_duration,
-        max_frames=settings.max_frames,
-    )
-    return PictureOptions(input_size, decode, settings.channel_order, settings.on_damage, settings.retries)
+    def collect() -> None:
+        wait, owners = in_flight.popleft()
+        assembly.give(wait(), owners)
 
-
-class RunConnection:
-    """The worker's connection to the run. A thread sends, so that the encoder never waits for the run to write a shard."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._closing = threading.Event()
-        self._connection = connection
-        self._waiting: queue.Queue[Message | None] = queue.Queue(MESSAGES_WAITING)
-        self._shown = 0.0
-        self._sender = threading.Thread(target=self._send_waiting, daemon=True)
-        self._sender.start()
-
-    def _send_waiting(self) -> None:
-        try:
-            while (message := self._waiting.get()) is not None:
-                self._connection.send(message)
-        except OSError:
-            os._exit(1)  # the run is gone: its pipes, and with them the decoders, end with this process
-
-    def send(self, message: Message) -> None:
-        """Sends a message, sooner or later."""
-        self._waiting.put(message)
-
-    def terminate(self, number: int, frame: FrameType | None) -> None:
-        """Ends the process, and with it its decoders; the handler of SIGTERM."""
-        self._closing.set()
-        raise SystemExit(128 + number)
-
-    def close(self) -> None:
-        """Returns when everything was sent."""
-        self._waiting.put(None)
-        self._sender.join()
-
-    def videos(self) -> Iterator[SourceVideo]:
-        """Yields the videos that the run hands out."""
-        while not self._closing.is_set():
-            self.send(RequestVideo())
-            while not self._connection.poll(0.2):
-                if self._closing.is_set():
-                    return
-            video = self._connection.recv()
-            if video is None:
-                return
-            yield video
-
-    def store(self, video: SourceVideo, rows: VideoFeatures, video_info: VideoInfo) -> None:
-        """Hands over a whole video."""
-        self.send(VideoDone(video, rows, video_info))
-
-    def fail(self, failure: Failure) -> None:
-        """Hands over a failure."""
-        self.send(VideoFailed(failure))
-
-    def show(self, counts: FrameCounts) -> None:
-        """Tells now and then how far the worker is."""
-        now = time.monotonic()
-        if now - self._shown >= PROGRESS_SECONDS:
-            self._shown = now
-            self.send(WorkerProgress(replace(counts)))
+    while True:
+        began_waiting = time.monotonic()
+        item = next(items, None)
+        counts.starved_s += time.monotonic() - began_waiting
+        if item is None:
+            break
+        assembly.take(item)
+        while assembly.pictures_waiting >= batch_size:
+            encode(batch_size)
+        counts.seconds = time.monotonic() - began
+        progress(counts)
+    while assembly.pictures_waiting:
+        encode(min(batch_size, assembly.pictures_waiting))
+    while in_flight:
+        collect()
+    counts.seconds = time.monotonic() - began
+    progress(counts)
+    assembly.check_empty()
+    return counts

@@ -23,6 +23,7 @@ from featx.store.failures import Failure
 from ..plan.videos import SourceVideo
 from .messages import (
     DeviceLost,
+    FrameCounts,
     Message,
     RequestVideo,
     VideoDone,
@@ -32,7 +33,6 @@ from .messages import (
     WorkerReady,
     WorkerStarting,
 )
-from .pipeline import FrameCounts
 from .worker_process import Worker, start_worker, usable_cores
 
 if TYPE_CHECKING:

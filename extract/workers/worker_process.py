@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from featx.errors import FeatxError
 
 from ..plan.videos import SourceVideo
-from .messages import WorkerConfig, WorkerReady, WorkerStarting
-from .pipeline import FrameCounts
+from .messages import FrameCounts, WorkerConfig, WorkerReady, WorkerStarting
 
 if TYPE_CHECKING:
     from ..plan.settings import ExtractSettings

@@ -28,12 +28,25 @@ class ClipSampling:
         strides: Possible strides.
         weights: How often each is drawn in training; need not sum to 1.
         clips: K, clips of a video that is scored; training draws one at a time.
+
+    Raises:
+        ValueError: If strides and weights do not say how to take a clip.
     """
 
     frames: int
     strides: Sequence[int]
     weights: Sequence[float]
     clips: int = CLIPS
+
+    def __post_init__(self) -> None:
+        if len(self.strides) != len(self.weights):
+            raise ValueError(
+                f"strides and stride_weights must have the same length, not {len(self.strides)} and {len(self.weights)}"
+            )
+        if min(self.strides, default=0) < 1:
+            raise ValueError("strides must be 1 or more")
+        if not (np.isfinite(self.weights).all() and min(self.weights) >= 0 and sum(self.weights) > 0):
+            raise ValueError("stride_weights must be numbers from 0 on, and not all 0")
 
 
 def clip_rows(rows: Numbers, start: Numbers, stride: Numbers, phase: Numbers, clip_frames: int) -> np.ndarray:

@@ -215,6 +215,7 @@ def test_wrong_use_is_one_line(class_data: Path, tmp_path: Path, featx) -> None:
         ],
         "class 'blue-star' has no training video": ["linear-probe", *words, "--manifest", bare],
         "holds another baseline (nearest-mean)": ["linear-probe", *words_of(class_data, run)],
+        "strides and stride_weights must have the same length": ["zero-shot", *words, "--strides", 1],
         "--c 0.0: Input should be greater than 0": ["linear-probe", *words, "--c", 0],
         "cannot read the list of episodes": ["zero-shot", *words, "--episodes", tmp_path / "none.jsonl"],
     }  # fmt: skip

@@ -181,7 +181,7 @@ def test_options_make_the_features_that_they_are_read_from(words: list[str]) -> 
     from featx.clip.load import load_clip
     from featx.extract.cli import app
     from featx.extract.plan.settings import ExtractSettings
-    from featx.extract.workers.worker import fingerprint_of
+    from featx.extract.workers.options import fingerprint_of
 
     assert app is not None
     given = settings_of(ExtractSettings, words)

@@ -14,7 +14,7 @@ from featx.extract.decoding.hwaccel import device_of
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.messages import DeviceLost, VideoDone, VideoFailed
-from featx.extract.workers.worker import picture_options
+from featx.extract.workers.options import picture_options
 from featx.extract.workers.worker_pool import WorkerPool
 from featx.extract.workers.worker_process import Worker, worker_context
 from featx.store.reader import FeatureStore

@@ -127,3 +127,21 @@ def test_even_clips_by_hand() -> None:
         [7, 8],
         [14, 15],
     ]  # nothing else fits
+
+
+@pytest.mark.parametrize(
+    "strides, weights, problem",
+    [
+        ([1], [1, 1, 3, 1], "same length, not 1 and 4"),
+        ([], [], "strides must be 1 or more"),
+        ([0, 1], [1, 1], "strides must be 1 or more"),
+        ([1, 2], [0, 0], "not all 0"),
+        ([1, 2], [2, -1], "from 0 on"),
+        ([1, 2], [1, float("nan")], "must be numbers"),
+    ],
+)
+def test_strides_and_weights_that_say_no_clip_are_refused(
+    strides: list[int], weights: list[float], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ClipSampling(16, strides, weights)

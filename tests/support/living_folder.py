@@ -15,8 +15,7 @@ import numpy as np
 
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.decoder_pool import Chunk, PictureOptions, decode_video
-from featx.extract.workers.messages import VideoDone, VideoFailed, WorkerProgress, WorkerReady
-from featx.extract.workers.pipeline import FrameCounts
+from featx.extract.workers.messages import FrameCounts, VideoDone, VideoFailed, WorkerProgress, WorkerReady
 from featx.store.failures import Failure
 from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
 

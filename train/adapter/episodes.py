@@ -29,9 +29,9 @@ from ..engine.run_context import RunContext
 from ..engine.run_folder import EPISODES_FILE
 from ..engine.run_identity import digest_of, digest_of_videos, record_identity
 from ..engine.stopwatch import Stopwatch
-from .inputs import AdapterInputs, SharedResources, prepare
+from .inputs import AdapterInputs, SharedResources, make_sampler, prepare
 from .joint_episodes import JointSampler, JointStep
-from .learn import header_of, make_components, make_sampler, must_recompute
+from .learn import header_of, make_components, must_recompute
 from .loader import Loader
 from .scoring import score, scored_data, scored_model
 from .settings import TrainSettings

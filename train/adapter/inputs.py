@@ -30,7 +30,9 @@ from featx.store.reader import FeatureStore
 
 from ..engine.ranks import Ranks
 from ..engine.settings import LearnSettings
-from .sampler import keep_back
+from .captions import CaptionSampler
+from .loader import Loader
+from .sampler import ClassSampler, ClipStream, StepSampler, keep_back
 from .segments import list_training_segments
 from .settings import TrainSettings
 
@@ -182,6 +184,21 @@ def prepare(
     adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
     plan = adapter.plan(texts_of(videos, manifest, adapter.config))
     return AdapterInputs(shared, manifest, videos, kept_back, adapter, plan)
+
+
+def make_loader(settings: TrainSettings, inputs: AdapterInputs, source: Source, ranks: Ranks) -> Loader:
+    """Returns what gives each step its batch, on the device."""
+    return Loader(make_sampler(settings, inputs), source, ranks, settings.accumulate, settings.workers)
+
+
+def make_sampler(settings: TrainSettings, inputs: AdapterInputs) -> StepSampler:
+    """Returns what says which clips and texts each step sees."""
+    videos = inputs.videos
+    learned = np.flatnonzero(~inputs.kept_back)
+    clips = ClipStream(settings.seed, settings.batch_size, learned, videos.rows, settings.clip_sampling)
+    if isinstance(videos, CaptionedVideos):
+        return CaptionSampler(clips, videos)
+    return ClassSampler(clips, videos.labels, len(inputs.plan), settings.class_limit)
 
 
 def _keep_back(videos: LabelledVideos | CaptionedVideos, settings: TrainSettings) -> np.ndarray:

@@ -32,11 +32,8 @@ from ..engine.run_identity import check_identity, digest_of
 from ..engine.score import Scorer
 from ..engine.stopwatch import Stopwatch
 from ..engine.summary import Summary, read_summary, write_summary
-from .captions import CaptionSampler
 from .cost import TextSize, kept_bytes
-from .inputs import AdapterInputs, SharedResources, list_videos, prepare
-from .loader import Loader
-from .sampler import ClassSampler, ClipStream, StepSampler
+from .inputs import AdapterInputs, SharedResources, list_videos, make_loader, prepare
 from .settings import TrainSettings
 from .step import AdapterStep, TextSide
 from .validation import RetrievalValidator, Validator
@@ -194,7 +191,7 @@ def make_components(
     return LoopComponents(
         learned=adapter,
         step=AdapterStep(adapter, text_side, ranks, settings.loss == "symmetric", watch),
-        loader=Loader(make_sampler(settings, inputs), source, ranks, settings.accumulate, settings.workers),
+        loader=make_loader(settings, inputs, source, ranks),
         validator=validator if len(kept) else None,
         ranks=ranks,
         watch=watch,
@@ -204,16 +201,6 @@ def make_components(
 def _texts_vary(settings: TrainSettings, inputs: AdapterInputs) -> bool:
     """Tells whether steps compare with texts of their own, not all with the same ones."""
     return isinstance(inputs.videos, CaptionedVideos) or len(inputs.texts) > settings.class_limit
-
-
-def make_sampler(settings: TrainSettings, inputs: AdapterInputs) -> StepSampler:
-    """Returns what says which clips and texts each step sees."""
-    videos = inputs.videos
-    learned = np.flatnonzero(~inputs.kept_back)
-    clips = ClipStream(settings.seed, settings.batch_size, learned, videos.rows, settings.clip_sampling)
-    if isinstance(videos, CaptionedVideos):
-        return CaptionSampler(clips, videos)
-    return ClassSampler(clips, videos.labels, len(inputs.plan), settings.class_limit)
 
 
 def _save(

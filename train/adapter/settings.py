@@ -129,8 +129,7 @@ class TrainSettings(AdapterConfig, LearnSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> TrainSettings:
-        if len(self.strides) != len(self.stride_weights):
-            raise ValueError("strides and stride_weights must have the same length")
+        _ = self.clip_sampling  # checks strides and weights
         if self.episodes and (self.class_split or self.seen_list):
             raise ValueError("episodes have classes of their own; leave out class_split and seen_list")
         if self.episodes and self.task != "recognition":

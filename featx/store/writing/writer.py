@@ -5,28 +5,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import platform
 import time
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from importlib import metadata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from featx import __version__
+import numpy as np
+
 from featx.errors import FeatxError, nearest
-from featx.files.atomic import write_atomically
+from featx.files.atomic import sync_tree, sync_tree_entry, write_atomically
 from featx.signals import DeferSignals
-from featx.store.index import StoreIndex, header_bytes, read_header, record_bytes, shard_numbers
+from featx.store.formats import FORMATS, chunk_tables, file_digests
+from featx.store.index import StoreIndex, read_header, record_bytes, shard_numbers
 from featx.store.schema import (
     ENDINGS,
     LONGEST_GUESS,
     SCHEMA_VERSION,
     SHARDS_FOLDER,
-    STORE_FILE,
     Entry,
     Fingerprint,
+    ShardArrays,
     ShardRecord,
     StoreHeader,
     VideoFeatures,
@@ -36,13 +36,23 @@ from featx.store.schema import (
     shard_path,
 )
 from featx.store.writing.checks import problem_of
+from featx.store.writing.header import open_header
 from featx.store.writing.leftovers import remove, uncommitted
 from featx.store.writing.lock import StoreLock
-from featx.store.writing.new_shard import WaitingVideo, write_shard
 
 SHARD_BYTES = 64 * 2**20
 FILE_INFO = ("path", "size_bytes", "mtime_ns", "complete", "root", "content_sha256")
 COMMIT_SECONDS = 600.0  # at 4 frames/s a shard would take hours to fill; nobody should lose that
+
+
+@dataclass(frozen=True)
+class WaitingVideo:
+    """A video that is not committed yet, and the entry that is dropped by the same record."""
+
+    id: str
+    video: VideoFeatures
+    video_info: VideoInfo
+    instead_of: Entry | None = None
 
 
 class BadVideo(FeatxError):
@@ -101,7 +111,7 @@ class StoreWriter:
             raise FeatxError(f"{path}: cannot make the store ({error.strerror})") from error
         self._lock = StoreLock(path)
         try:
-            self.header = self._check_or_write_header(fingerprint, model_source, versions, schema_version)
+            self.header = open_header(path, fingerprint, format, model_source, versions, schema_version)
             self.clear_uncommitted()
             self.index = StoreIndex(path, self.header, FILE_INFO)
             self.done: dict[str, bool] = dict(
@@ -122,35 +132,6 @@ class StoreWriter:
         """
         header = read_header(path)
         return StoreWriter(path, header.fingerprint, header.format)
-
-    def _check_or_write_header(
-        self,
-        fingerprint: Fingerprint,
-        model_source: str,
-        versions: dict[str, str] | None,
-        schema_version: int,
-    ) -> StoreHeader:
-        file = self.path / STORE_FILE
-        if not file.exists() and next(shard_numbers(self.path), None) is None:
-            header = StoreHeader(
-                featx_store=schema_version,
-                format=self.format,
-                fingerprint=fingerprint,
-                model_source=model_source,
-                versions=versions or own_versions(),
-                created=datetime.now(UTC).isoformat(timespec="microseconds"),
-            )
-            write_atomically(file, header_bytes(header))
-            return header
-        header = read_header(self.path)
-        differences = fingerprint.differences(header.fingerprint)
-        if header.format != self.format:
-            differences.append(f"format: {self.format}, not {header.format}")
-        if differences:
-            raise FeatxError(
-                f"{self.path}: was made with other settings ({'; '.join(differences)}); use those, or another --to"
-            )
-        return header
 
     def clear_uncommitted(self) -> None:
         """Removes what a killed run left: a shard without a record does not exist."""
@@ -326,8 +307,31 @@ class StoreWriter:
             self._lock.release()
 
 
-def own_versions() -> dict[str, str]:
-    """Returns the versions of featx, Python and the libraries that features depend on."""
-    packages = ("torch", "clip-anytorch", "numpy", "pillow", "zarr", "h5py", "imageio-ffmpeg")
-    versions = {name: metadata.version(name) for name in packages}
-    return {"featx": __version__, "python": platform.python_version(), **versions}
+def write_shard(store: Path, header: StoreHeader, number: int, waiting: Sequence[WaitingVideo]) -> None:
+    """Writes videos as the shard of a number that no other one has.
+
+    Raises:
+        OSError: If the disk cannot be written.
+        RuntimeError: Likewise, as h5py says it.
+    """
+    arrays = ShardArrays.join([each.video for each in waiting])
+    infos = [dataclasses.asdict(each.video_info) for each in waiting]
+    name = shard_name(number)
+    target = shard_path(store, name, header.format)
+    partial = target.with_name(target.name + ".partial")
+    FORMATS[header.format].write(partial, arrays)
+    sync_tree(partial)
+    record = ShardRecord(
+        name=name,
+        format=header.format,
+        store=header.model_dump(),
+        ids=[each.id for each in waiting],
+        rows=np.diff(arrays.offsets).tolist(),
+        facts={key: [info[key] for info in infos] for key in infos[0]},
+        files=file_digests(partial, target.name),
+        chunks=chunk_tables(partial, header.format, arrays),
+        drops=[each.instead_of for each in waiting if each.instead_of is not None],
+    )
+    partial.rename(target)
+    sync_tree_entry(target.parent)
+    write_atomically(record_path(store, name), record_bytes(record))
