@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -14,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from featx.errors import WAYS_OUT, FeatxError, system_error_line
 from featx.signals import STOPPING
@@ -148,16 +149,27 @@ def _be_rank(
         writer.send((work(*arguments),))
     except FeatxError as error:
         writer.send(error)
-        raise SystemExit(error.exit_code) from None
+        _leave(error.exit_code)
     except OSError as error:
         if error.errno not in WAYS_OUT:
             traceback.print_exc()
-            raise SystemExit(1) from None
+            _leave(1)
         writer.send(FeatxError(system_error_line(error)))
-        raise SystemExit(FeatxError.exit_code) from None
+        _leave(FeatxError.exit_code)
     except Exception:
         traceback.print_exc()
-        raise SystemExit(1) from None
+        _leave(1)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process without taking torch.distributed apart.
+
+    Where another rank is gone, the threads of its process group are still at work, and C++ ends a process that destroys
+    them with a line of its own ("terminate called without an active exception") and SIGABRT.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _end_with_parent() -> None:
