@@ -51,7 +51,11 @@ class NoSink:
         """Forgets a video."""
 
     def fail(self, failure: object) -> None:
-        """A benchmark is about videos that can be decoded."""
+        """A benchmark is about videos that can be decoded.
+
+        Raises:
+            SystemExit: Always.
+        """
         raise SystemExit(f"cannot be decoded: {failure}")
 
 

@@ -99,7 +99,11 @@ def checks() -> dict[str, Callable[..., Iterator]]:
 
 
 def videos_of(given: Path | None, folder: Path) -> list[Path]:
-    """Returns the clips of a folder, of FEATX_SHARED's, or generated ones."""
+    """Returns the clips of a folder, of FEATX_SHARED's, or generated ones.
+
+    Raises:
+        SystemExit: If the given folder holds no clip.
+    """
     from featx.video.files import ENDINGS
 
     shared = os.environ.get("FEATX_SHARED")

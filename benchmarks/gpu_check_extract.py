@@ -94,7 +94,11 @@ def two_workers(place: Place) -> Iterator[Finding]:
 
 
 def decoding(place: Place) -> Iterator[Finding]:
-    """Frames that the GPU decodes against the same frames from the CPU."""
+    """Frames that the GPU decodes against the same frames from the CPU.
+
+    Raises:
+        RuntimeError: If the extraction fails for another reason than its ``--decode-hwaccel``.
+    """
     same = ["--model", TINY, "--dtype", "float32", "--device", place.device, "--precision", "fp32"]
     plain, _ = extract(place, "plain", *same)
     try:

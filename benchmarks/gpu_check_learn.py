@@ -154,7 +154,11 @@ def scores_of(place: Place, what: str, *words: object) -> Finding:
 
 
 def worst_score(what: str, one: dict, other: dict) -> Finding:
-    """Returns the largest difference of scores of the same things."""
+    """Returns the largest difference of scores of the same things.
+
+    Raises:
+        RuntimeError: If not the same things are scored, or none.
+    """
     if set(one) != set(other) or not one:
         raise RuntimeError(f"not the same things are scored: {sorted(set(one) ^ set(other))[:3]}")
     worst = max(abs(one[key] - other[key]) for key in one)

@@ -55,7 +55,11 @@ def read_didemo(folder: Path, drop_repeated_stems: bool) -> Annotations:
 
 
 def _read_list(file: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Returns the names that each video goes by, and its descriptions in the order of the file, by the stem."""
+    """Returns the names that each video goes by, and its descriptions in the order of the file, by the stem.
+
+    Raises:
+        FeatxError: If the file cannot be read, is not a list, or an item lacks its video or description.
+    """
     content = read_plain_json(file)
     if not isinstance(content, list):
         raise FeatxError(f"{file}: must be a list of descriptions")

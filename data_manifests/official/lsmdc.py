@@ -48,7 +48,11 @@ def read_lsmdc(folder: Path) -> Annotations:
 
 
 def _read_list(file: Path) -> tuple[dict[str, list[str]], dict[str, str], list[int]]:
-    """Returns the sentences of each clip, where it stands first, and the lines without a sentence."""
+    """Returns the sentences of each clip, where it stands first, and the lines without a sentence.
+
+    Raises:
+        FeatxError: If the file cannot be read, or a line has too few fields.
+    """
     captions: dict[str, list[str]] = {}
     places: dict[str, str] = {}
     blank = []

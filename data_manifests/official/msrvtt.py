@@ -90,7 +90,11 @@ def _full(data: Path) -> list[VideoEntry]:
 
 
 def _read_data(file: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Returns the captions of each video, in the order of the file, and its official split."""
+    """Returns the captions of each video, in the order of the file, and its official split.
+
+    Raises:
+        FeatxError: If the file is not as MSR-VTT's, or a sentence is about a video that is not listed.
+    """
     content = read_plain_json(file)
     lists = [content.get(key) if isinstance(content, dict) else None for key in ("videos", "sentences")]
     if not all(isinstance(one, list) for one in lists):
@@ -111,7 +115,11 @@ def _read_data(file: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
 
 
 def _full_split(video: str, row: dict[str, Any], place: str) -> str:
-    """Returns what the file says, or what the official lists say of the video's number."""
+    """Returns what the file says, or what the official lists say of the video's number.
+
+    Raises:
+        FeatxError: If the file says an unknown split, or it says none and the video's name has no number.
+    """
     if "split" in row:
         if row["split"] not in FULL_SPLITS:
             raise FeatxError(f"{place}: split '{row['split']}' is none of {', '.join(FULL_SPLITS)}")

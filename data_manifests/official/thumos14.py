@@ -74,7 +74,11 @@ def _exclusion(info: DatasetInfo, name: str | None) -> tuple[str, Exclusion]:
 
 
 def _files(folder: Path, subset: str) -> dict[str, Path]:
-    """Returns label to file, in the order of the labels, of one subset."""
+    """Returns label to file, in the order of the labels, of one subset.
+
+    Raises:
+        FeatxError: If there is no such folder, it has no annotations of the subset, or a class has two files.
+    """
     if not folder.is_dir():
         raise FeatxError(f"--annotations {folder}: no such folder")
     ending = f"_{subset}.txt"

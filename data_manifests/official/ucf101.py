@@ -59,7 +59,11 @@ def _needed(folder: Path, name: str) -> Path:
 
 
 def _read_classes(file: Path) -> dict[str, str]:
-    """Returns label to number, in the order of the numbers."""
+    """Returns label to number, in the order of the numbers.
+
+    Raises:
+        FeatxError: If the file cannot be read, or a line is not a number and a class of its own.
+    """
     classes: dict[str, str] = {}
     for number, line in read_lines(file):
         class_number, _, label = line.partition(" ")

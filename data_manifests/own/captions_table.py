@@ -151,7 +151,11 @@ def _seconds(value: Any, column: str, place: str) -> float | None:
 
 
 def _rows(file: Path, columns: Columns, delimiter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the place and the content of every row."""
+    """Yields the place and the content of every row.
+
+    Raises:
+        FeatxError: If the file cannot be read, has no row, or lacks a column.
+    """
     rows = _json_rows(file) if file.suffix == ".jsonl" else _csv_rows(file, delimiter)
     found = False
     for place, row in rows:

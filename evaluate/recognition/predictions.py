@@ -31,7 +31,11 @@ def check_parquet(file: Path, runs: int) -> None:
 
 
 def write_predictions(scored: ScoredVideos, file: Path) -> None:
-    """Writes id, label, predicted and scores of each video; the file's metadata says which class each score is for."""
+    """Writes id, label, predicted and scores of each video; the file's metadata says which class each score is for.
+
+    Raises:
+        FeatxError: If the file cannot be written.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -127,7 +127,11 @@ def _open_adapter(store: FeatureStore, settings: SearchSettings) -> AdapterRun |
 
 
 def _encode(queries: Queries, setup: SearchSetup) -> tuple[Tensor, list[str]]:
-    """Returns (Q, D) features of unit length, and the texts that had to be cut."""
+    """Returns (Q, D) features of unit length, and the texts that had to be cut.
+
+    Raises:
+        FeatxError: If a picture cannot be read, CLIP is not the one of the store, or a feature is not finite.
+    """
     store, run, settings, device = setup.store, setup.run, setup.settings, setup.device
     loaded = load_clip_of(store, settings.model)
     features: list[Tensor] = []

@@ -103,7 +103,11 @@ def _figure(picture: Picture) -> str:
 
 
 def png_sheet(file: Path, title: str, answers: list[Answer], pictured: Pictured) -> bytes:
-    """Returns a PNG with the same content."""
+    """Returns a PNG with the same content.
+
+    Raises:
+        FeatxError: If it would have more than `MOST_PIXELS` pixels.
+    """
     head = [Words(title, 18, INK), *(Words(problem, 13, RED) for problem in pictured.problems)]
     rows: list[tuple[list[Words], list[Picture]]] = [(head, [])]
     for answer in answers:

@@ -64,7 +64,11 @@ def _file_of(results: Results, folder: Path) -> Path:
 
 
 def _why_not(kind: str, run: Path) -> str | None:
-    """Returns why a path can have no results, and the way out; None if it has some."""
+    """Returns why a path can have no results, and the way out; None if it has some.
+
+    Raises:
+        FeatxError: If there is nothing at the path.
+    """
     if run.is_file():
         return None if run.match(RESULTS) else f"{run}: neither a folder of a run nor a results file"
     if not run.is_dir():

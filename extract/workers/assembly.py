@@ -108,6 +108,10 @@ class Assembly:
             self._sink.fail(end.failure)
 
     def check_empty(self) -> None:
-        """Raises an error if a video was begun and not finished: that would be a defect of ours."""
+        """Checks that every video that was begun was finished: anything else would be a defect of ours.
+
+        Raises:
+            FeatxError: If one was not.
+        """
         if self._open:
             raise FeatxError(f"internal: {len(self._open)} videos were never finished")

@@ -194,7 +194,11 @@ def decode_small_videos(videos: list[SourceVideo], options: PictureOptions) -> I
 
 
 def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk | VideoEnd]:
-    """Decodes a video that is damaged, joined, or changes on the way: its true frames, and how much is missing."""
+    """Decodes a video that is damaged, joined, or changes on the way: its true frames, and how much is missing.
+
+    Raises:
+        DecodeError: If no frame can be decoded truly, or ffmpeg does not decode the file the same way again.
+    """
     # the stream that ffmpeg has chosen, or was told to take
     decode = replace(decoding.options, stream=decoding.log.stream)
     found = survey(video.path, decode, decoding.log.frames)

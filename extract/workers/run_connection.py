@@ -44,7 +44,11 @@ class RunConnection:
         self._waiting.put(message)
 
     def terminate(self, number: int, frame: FrameType | None) -> None:
-        """Ends the process, and with it its decoders; the handler of SIGTERM."""
+        """Ends the process, and with it its decoders; the handler of SIGTERM.
+
+        Raises:
+            SystemExit: Always, with 128 and the signal's number as status.
+        """
         self._closing.set()
         raise SystemExit(128 + number)
 

@@ -35,7 +35,7 @@ class FolderLock:
 
         Raises:
             FeatxError: If another process holds it and this one does not wait, or the folder cannot be written.
-        """
+        """  # noqa: DOC501 - its BlockingIOError does not leave it
         self._path = folder / name
         try:
             self._file = self._path.open("a")  # what stands in it belongs to its holder
@@ -87,6 +87,7 @@ def locked(folder: Path, what: str, take: bool = True) -> Iterator[None]:
 
     Raises:
         FeatxError: If another process holds it, or the folder cannot be made.
+        OSError: That of the code within, which names the folder if it named no file.
     """
     if not take or (folder.exists() and not os.access(folder, os.W_OK)):
         yield

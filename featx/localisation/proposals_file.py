@@ -264,7 +264,7 @@ def _header(file: Path, content: dict[str, Any]) -> ProposalsHeader:
 def _pyarrow(place: str) -> Any:
     try:
         import pyarrow
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: F401 - used as pyarrow.parquet by those who call this
     except ImportError as error:
         raise FeatxError(
             f"{place}: needs pyarrow, which is not installed; install it with: pip install 'featx[parquet]', or take .json"

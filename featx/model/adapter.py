@@ -65,6 +65,9 @@ class Adapter(nn.Module):
             config: What it consists of.
             text_width: W, the width of CLIP's text encoder.
             feature_width: D, the width of CLIP's features.
+
+        Raises:
+            FeatxError: If the number of heads does not divide the feature width.
         """
         super().__init__()
         if feature_width % config.heads:

@@ -39,6 +39,7 @@ def read_header(path: Path) -> StoreHeader:
 
     Raises:
         FeatxError: If there is none, or it is not one that this featx reads.
+        Damaged: If it is not as it was written, or is gone while there are shards.
     """
     file = path / STORE_FILE
     try:
@@ -105,7 +106,11 @@ def read_record(file: Path) -> ShardRecord:
 
 
 def _changes(content: dict[str, Any]) -> dict[str, list[Any]]:
-    """Takes out what a record says of other records' entries."""
+    """Takes out what a record says of other records' entries.
+
+    Raises:
+        ValueError: If an update is of unknown fields.
+    """
     drops = [
         Entry(str(shard), int(index), str(video_id)) for shard, index, video_id in content.get("drops", [])
     ]
@@ -119,7 +124,11 @@ def _changes(content: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _check_counts(record: ShardRecord, name: str) -> None:
-    """Raises a ValueError if the parts of a record do not fit together."""
+    """Checks that the parts of a record fit together.
+
+    Raises:
+        ValueError: If they do not.
+    """
     if record.name != name or record.format not in ENDINGS:
         raise ValueError(f"it is of shard {record.name}, format {record.format}")
     videos = len(record.ids)
@@ -195,7 +204,7 @@ class StoreIndex:
             video_info: Names of the fields of `VideoInfo` to keep in memory.
 
         Raises:
-            FeatxError: If one is damaged, or a video is in two shards.
+            Damaged: If one is damaged, or a video is in two shards.
         """
         self.shards: list[ShardEntry] = []
         entries = Entries()

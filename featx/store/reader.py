@@ -288,7 +288,11 @@ class FeatureStore:
         return rows
 
     def _numbers(self, ids: Sequence[str]) -> np.ndarray:
-        """Returns (V,) numbers of videos."""
+        """Returns (V,) numbers of videos.
+
+        Raises:
+            FeatxError: If a video is not in the store.
+        """
         number_of = self.index.number_of
         try:
             return np.fromiter((number_of[video_id] for video_id in ids), np.int64, len(ids))

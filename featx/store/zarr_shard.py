@@ -38,6 +38,7 @@ def read(path: Path) -> ShardArrays:
     """Reads a whole shard with zarr.
 
     Raises:
+        FileNotFoundError: If the file of an array is missing.
         Exception: Whatever zarr raises for a missing array or a wrong checksum; the caller names the shard.
     """
     import zarr

@@ -88,7 +88,11 @@ def decode_still(
 def _decode(
     path: Path, from_where: list[str], chosen: str, height: int, stream: int | None
 ) -> tuple[np.ndarray, float]:
-    """Returns the first frame that is chosen, and the time of the first frame that was decoded."""
+    """Returns the first frame that is chosen, and the time of the first frame that was decoded.
+
+    Raises:
+        NoPicture: If there is no such frame, or ffmpeg takes too long or breaks off.
+    """
     # The bound on the width: any file may be given.
     box = f"w={WIDEST * height}:h={height}:force_original_aspect_ratio=decrease:force_divisible_by=2"
     filters = f"select={chosen},scale={box}:flags=bicubic"

@@ -178,7 +178,11 @@ def _learn(
     context: RunContext,
     folder: Path,
 ) -> None:
-    """Learns and scores some episodes together; ``folder`` holds their state meanwhile."""
+    """Learns and scores some episodes together; ``folder`` holds their state meanwhile.
+
+    Raises:
+        FeatxError: If a class of an episode has no training video with features.
+    """
     ranks = context.ranks
     views = {index: episode_manifest(shared.manifest, episode) for index, episode in episodes.items()}
     inputs = [prepare(settings, shared, view, TRAIN) for view in views.values()]

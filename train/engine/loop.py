@@ -288,7 +288,11 @@ class Loop:
         return rate
 
     def _check_numbers(self) -> None:
-        """Looks at all losses since the last look, and at what their updates made: that of the last has no loss yet."""
+        """Looks at all losses since the last look, and at what their updates made: that of the last has no loss yet.
+
+        Raises:
+            FeatxError: If a loss, or a number that an update left, is not finite.
+        """
         losses, self._unchecked = self._unchecked, []
         finite = torch.stack([loss for _, loss in losses]).isfinite().tolist() if losses else []
         for (step, loss), good in zip(losses, finite, strict=True):

@@ -115,7 +115,9 @@ def join_ranks(device: str) -> Iterator[Ranks]:
         device: The setting; with several ranks each takes the GPU of its own number on its machine.
 
     Raises:
-        FeatxError: If there are not enough GPUs, or the other ranks do not come.
+        FeatxError: If there are not enough GPUs.
+        LostRank: If the other ranks do not come.
+        Interrupted: That of the code within, after which all ranks stop.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:

@@ -45,7 +45,11 @@ def rules_of(settings: SearchSettings) -> Rules:
 
 
 def check_has_videos(store: FeatureStore) -> None:
-    """Raises a FeatxError if there is nothing to search."""
+    """Checks that there is something to search.
+
+    Raises:
+        FeatxError: If the store has no videos yet.
+    """
     if not len(store):
         raise FeatxError(f"{store.path}: has no videos yet; wait for featx extract to commit some")
 

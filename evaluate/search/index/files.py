@@ -72,7 +72,7 @@ def read_index(folder: Path) -> StoredIndex | None:
     Raises:
         FeatxError: If the folder holds something else, or an index of another featx.
         Damaged: If something is not as it was written.
-    """
+    """  # noqa: DOC501 - `damaged` makes a Damaged
     content = _read_content(folder)
     while content is not None:
         try:
@@ -107,7 +107,11 @@ def _read_content(folder: Path) -> Content | None:
 
 
 def _check_version(file: Path) -> None:
-    """Raises a FeatxError if an index was made by a featx with another layout; what is no JSON passes."""
+    """Checks the version of an index's layout; what is no JSON passes.
+
+    Raises:
+        FeatxError: If another featx made it, with another layout.
+    """
     content = file.read_bytes()
     try:
         version = json.loads(content).get("featx_search_index")

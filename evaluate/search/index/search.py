@@ -97,7 +97,11 @@ class SearchIndex:
             look *= 4
 
     def _nearest(self, query: np.ndarray, look: int, probe: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the numbers and cosines of the best vectors in the nearest cells, of videos that are in the store."""
+        """Returns the numbers and cosines of the best vectors in the nearest cells, of videos that are in the store.
+
+        Raises:
+            Damaged: If a cell is not as it was written, or the index gives what cannot be cosines.
+        """  # noqa: DOC501 - `damaged` makes a Damaged
         faiss = import_faiss()
         index = self.stored.faiss
         probe = min(probe, self.header.cells)
@@ -201,7 +205,11 @@ def _scans_without(indexed: np.ndarray, request: IndexRequest) -> list[StretchSc
 
 
 def _check(header: IndexHeader, request: IndexRequest) -> None:
-    """Raises a FeatxError if an index is of something else."""
+    """Checks that an index is of what is searched.
+
+    Raises:
+        FeatxError: If it was made of another level, other windows, other features or another store.
+    """
     folder, store, settings = request.folder, request.store, request.settings
     wanted = settings.windows if settings.level == "moments" else []
     if (header.level, header.windows) != (settings.level, wanted):

@@ -75,7 +75,11 @@ def _export_npy(videos: Videos, to: Path, fingerprint: Fingerprint) -> None:
 
 
 def _export_parquet(videos: Videos, to: Path, fingerprint: Fingerprint) -> None:
-    """Writes one line a row: id, row, pts, frame_index, features as float32 (few readers know float16)."""
+    """Writes one line a row: id, row, pts, frame_index, features as float32 (few readers know float16).
+
+    Raises:
+        FeatxError: If pyarrow is not installed, or an id is not UTF-8.
+    """
     try:
         import pyarrow
         from pyarrow import parquet

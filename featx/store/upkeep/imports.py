@@ -94,7 +94,7 @@ def import_folder(
 
     Raises:
         FeatxError: If there is no file, none of them has the shape of features, or the store has another fingerprint.
-    """
+    """  # noqa: DOC501 - its ValueError does not leave it
     rate = _rate(settings.fps)
     files = _npy_files(folder)
     ids = {file: _id_of(file, folder, settings.ending) for file in files}
@@ -176,7 +176,11 @@ def _rate(fps: str | None) -> Fraction | None:
 
 
 def _usual_width(files: list[Path], folder: Path) -> int:
-    """Returns the width of most of the first files: a single odd one must not decide."""
+    """Returns the width of most of the first files: a single odd one must not decide.
+
+    Raises:
+        FeatxError: If none of the files holds numbers of shape (rows, width).
+    """
     widths: Counter[int] = Counter()
     for file in files:
         with contextlib.suppress(OSError, ValueError):
@@ -191,7 +195,11 @@ def _usual_width(files: list[Path], folder: Path) -> int:
 
 
 def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str]:
-    """Returns the fingerprint, and where the model is found."""
+    """Returns the fingerprint, and where the model is found.
+
+    Raises:
+        FeatxError: If the model has to be loaded and cannot be, or its features have another width.
+    """
     name, sha256, size = settings.model, settings.weights_sha256, settings.input_size
     if sha256 is None or size is None:
         from featx.clip.load import load_clip

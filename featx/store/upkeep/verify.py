@@ -93,7 +93,11 @@ def verify(
 
 
 def _lock(path: Path, repair: bool) -> StoreLock | None:
-    """Keeps writers away; nobody writes where nobody may."""
+    """Keeps writers away; nobody writes where nobody may.
+
+    Raises:
+        FeatxError: If another process writes into the store, or it shall be repaired and cannot be written.
+    """
     try:
         (path / "lock").open("a").close()
     except OSError as error:

@@ -51,7 +51,11 @@ def made_whole(to: Path) -> Iterator[Path]:
 
 
 def _taken(partial: Path) -> StoreLock:
-    """Makes the folder, or takes over one that a killed run was filling, and locks it."""
+    """Makes the folder, or takes over one that a killed run was filling, and locks it.
+
+    Raises:
+        FeatxError: If something else is in the way, or another process is filling it.
+    """
     with DeferSignals():
         try:
             partial.mkdir(parents=True)

@@ -225,7 +225,11 @@ class StoreWriter:
                     self._moved |= {new_ids[video_id]: entry for video_id, (entry, _) in changed.items()}
 
     def _entry(self, video_id: str) -> Entry:
-        """Returns what a record names a video by."""
+        """Returns what a record names a video by.
+
+        Raises:
+            FeatxError: If the video is not in the store.
+        """
         if video_id in self.done:
             if entry := self._moved.get(video_id):
                 return entry
