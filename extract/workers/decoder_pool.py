@@ -197,7 +197,7 @@ def _salvage(video: SourceVideo, decoding: Decoding, options: PictureOptions) ->
     """Decodes a video that is damaged, joined, or changes on the way: its true frames, and how much is missing.
 
     Raises:
-        DecodeError: If no frame can be decoded truly, or ffmpeg does not decode the file the same way again.
+        DecodeError: If no frame can be decoded truly, the file is out of bounds, or it is decoded otherwise than before.
     """
     # the stream that ffmpeg has chosen, or was told to take
     decode = replace(decoding.options, stream=decoding.log.stream)
