@@ -30,11 +30,15 @@ class Batch:
         draw: The whole step, the same on every rank.
         slices: The step's B clips in the parts that go through the temporal Transformer one after another.
         clips: This rank's clips of each part, (b, T, D).
+        videos: Index of each one's video, (b,).
+        rows: Its rows in that video, (b, T).
     """
 
     draw: ClipDraw
     slices: list[slice]
     clips: list[Tensor]
+    videos: list[np.ndarray]
+    rows: list[np.ndarray]
 
 
 class Loader:
@@ -67,7 +71,9 @@ class Loader:
 
     def _to_device(self, draw: ClipDraw, clips: Tensor) -> Batch:
         clips = clips.to(self._device, non_blocking=True)
-        return Batch(draw, self._slices, list(torch.split(clips, self._sizes)))
+        ends = np.cumsum(self._sizes)[:-1]
+        videos, rows = (np.split(numbers[self._own], ends) for numbers in (draw.videos, draw.rows))
+        return Batch(draw, self._slices, list(torch.split(clips, self._sizes)), videos, rows)
 
 
 def read_ahead(
