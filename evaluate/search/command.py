@@ -117,7 +117,7 @@ def _check_settings(settings: SearchSettings) -> None:
 def _open_adapter(store: FeatureStore, settings: SearchSettings) -> AdapterRun | None:
     if settings.adapter is None:
         return None
-    run = open_run(settings.adapter)
+    run = open_run(settings.adapter, settings.trust_code)
     if not isinstance(run, AdapterRun):
         raise FeatxError(
             f"--adapter {settings.adapter}: a baseline; take a run of featx train, or leave it out"
@@ -185,7 +185,7 @@ def _rerank(found: list[list[Hit]], texts: Tensor, setup: SearchSetup) -> tuple[
     ranked = rerank(best, texts, setup.run, store, settings.clips, setup.device)
     said = (
         f"the {settings.rerank} best by the mean of their frames were scored again with the adapter's temporal "
-        f"Transformer ({settings.clips} clips each); --rerank sets how many"
+        f"model ({settings.clips} clips each); --rerank sets how many"
     )
     return [one + other for one, other in zip(ranked, rest, strict=True)], said
 

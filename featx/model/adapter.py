@@ -25,7 +25,9 @@ from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
 SCHEMA_VERSION = 1
-WITH_MODEL_CODE = 2  # schema version of adapters with a module that is not featx's: a featx of before refuses them
+WITH_MODEL_CODE = (
+    2  # schema version of adapters with a module that is not featx's: a featx of before refuses them
+)
 PROMPT_STD = 0.01
 TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
 ADAPTER_FILE = "adapter.safetensors"
@@ -47,7 +49,9 @@ class AdapterHeader(BaseModel):
     @model_validator(mode="after")
     def _version_fits(self) -> AdapterHeader:
         if (self.featx_adapter == WITH_MODEL_CODE) != (self.config.model_code is not None):
-            raise ValueError(f"schema version {self.featx_adapter} does not fit: {WITH_MODEL_CODE} is for model_code alone")
+            raise ValueError(
+                f"schema version {self.featx_adapter} does not fit: {WITH_MODEL_CODE} is for model_code alone"
+            )
         return self
 
     @model_validator(mode="before")

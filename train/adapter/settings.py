@@ -141,6 +141,12 @@ class TrainSettings(AdapterParts, LearnSettings):
             self.prompts = RETRIEVAL_PROMPTS
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_transformer(cls, given: Any) -> Any:
+        """With a model of one's own there is no Transformer unless it is asked for, which `_one_temporal_model` refuses."""
+        return {"layers": 0, "positions": False} | given if given.get("model_code") else given
+
     @model_serializer(mode="wrap")
     def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leaves out a model of one's own where there is none, so that adapters are what they were before there were any."""
@@ -154,13 +160,12 @@ class TrainSettings(AdapterParts, LearnSettings):
             raise ValueError("model_option is for the class of model_code; leave it out, or give model_code")
         if not self.model_code:
             return self
-        for name in ("layers", "positions", "heads"):
-            if name in self.model_fields_set and getattr(self, name) and (name != "heads" or self.layers):
+        for name in ("layers", "positions"):
+            if getattr(self, name):
                 raise ValueError(
                     f"{name}={getattr(self, name)}: model_code={self.model_code} takes the place of the temporal Transformer; "
                     f"leave out {name} or model_code"
                 )
-        self.layers, self.positions = 0, False
         return self
 
     @model_validator(mode="after")

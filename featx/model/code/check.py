@@ -68,7 +68,9 @@ def _run(own: OwnModel, model: OwnTemporal, clips: Tensor) -> Tensor:
     torch.manual_seed(1)
     video = model(clips, _mask(clips))
     if not torch.equal(clips, before):
-        raise FeatxError(f"{label}: forward changes its clips in place; others read them too: work on clips.clone()")
+        raise FeatxError(
+            f"{label}: forward changes its clips in place; others read them too: work on clips.clone()"
+        )
     if video.dtype != torch.float32:
         raise FeatxError(f"{label}: forward returns {video.dtype}; return float32, such as video.float()")
     if not video.isfinite().all():
@@ -76,7 +78,9 @@ def _run(own: OwnModel, model: OwnTemporal, clips: Tensor) -> Tensor:
             f"{label}: forward returns values that are not finite numbers, already with its start values; its clips are finite"
         )
     if (video.norm(dim=-1) == 0).any():
-        raise FeatxError(f"{label}: forward returns zeros for a clip, which have no direction to compare with a text")
+        raise FeatxError(
+            f"{label}: forward returns zeros for a clip, which have no direction to compare with a text"
+        )
     return video
 
 
@@ -88,7 +92,9 @@ def _check_tensors(own: OwnModel, model: OwnTemporal) -> None:
                 "in parameters and buffers"
             )
         if nn.parameter.is_lazy(value):
-            raise FeatxError(f"{own.record.label}: '{name}' has no shape before the first forward; give it one in __init__")
+            raise FeatxError(
+                f"{own.record.label}: '{name}' has no shape before the first forward; give it one in __init__"
+            )
         if value.is_floating_point() and not value.isfinite().all():
             raise FeatxError(f"{own.record.label}: '{name}' starts with values that are not finite numbers")
     for name, parameter in model.module.named_parameters():
@@ -133,7 +139,9 @@ def _check_scoring(own: OwnModel, model: OwnTemporal, clips: Tensor) -> None:
         video = _run(own, model, clips)
         torch.manual_seed(2)
         if not torch.equal(model(clips, _mask(clips)), video):
-            raise FeatxError(f"{label}: draws random numbers in eval mode too; draw them only if self.training")
+            raise FeatxError(
+                f"{label}: draws random numbers in eval mode too; draw them only if self.training"
+            )
         alone = torch.cat([model(clips[n : n + 1], _mask(clips)[n : n + 1]) for n in range(CLIPS)])
     if (alone - video).norm() > CLOSE * video.norm():
         raise FeatxError(

@@ -57,7 +57,9 @@ class OwnTemporal(nn.Module):
         """
         more = {}
         if self.wants_mask:
-            more["mask"] = torch.ones(clips.shape[:2], dtype=torch.bool, device=clips.device) if mask is None else mask
+            more["mask"] = (
+                torch.ones(clips.shape[:2], dtype=torch.bool, device=clips.device) if mask is None else mask
+            )
         try:
             video = self.module(clips, **more)
         except FeatxError:
@@ -65,7 +67,9 @@ class OwnTemporal(nn.Module):
         except Exception as error:
             if ran_out_of_memory(error):
                 raise
-            raise FeatxError(f"{self._record.label}: forward on clips {tuple(clips.shape)}: {said_by(error)}") from error
+            raise FeatxError(
+                f"{self._record.label}: forward on clips {tuple(clips.shape)}: {said_by(error)}"
+            ) from error
         wanted = (len(clips), clips.shape[-1])
         got = tuple(video.shape) if isinstance(video, Tensor) else type(video).__name__
         if got != wanted:
@@ -141,7 +145,9 @@ def open_own(source: CodeSource, options: dict[str, Any]) -> OwnModel:
         there = [
             name
             for name, value in vars(module).items()
-            if isinstance(value, type) and issubclass(value, nn.Module) and value.__module__ == module.__name__
+            if isinstance(value, type)
+            and issubclass(value, nn.Module)
+            and value.__module__ == module.__name__
         ]
         hint = f"its modules are {', '.join(there)}" if there else "it has no torch.nn.Module"
         raise FeatxError(f"{record.label}: {source.file} has no {source.name}; {hint}")

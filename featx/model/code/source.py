@@ -13,7 +13,9 @@ from pathlib import Path
 from featx.errors import FeatxError, nearest
 
 ENTRY_POINTS = "featx.temporal_models"
-FORMS = "a file and its class (my_model.py:MyTemporal), package.module:MyTemporal, or the name of an entry point"
+FORMS = (
+    "a file and its class (my_model.py:MyTemporal), package.module:MyTemporal, or the name of an entry point"
+)
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,7 @@ def find_source(reference: str, flag: str = "--model-code") -> CodeSource:
     return _of_module(reference, place, name, said)
 
 
-def read_source(
-    file: Path, reference: str, name: str, said: str, module: str | None = None
-) -> CodeSource:
+def read_source(file: Path, reference: str, name: str, said: str, module: str | None = None) -> CodeSource:
     """Reads a file.
 
     Raises:
@@ -95,18 +95,24 @@ def _entry_point(name: str, said: str) -> str:
     group = metadata.entry_points(group=ENTRY_POINTS)
     found = {one.value for one in group if one.name == name}
     if len(found) > 1:
-        raise FeatxError(f"{said}: several packages have that entry point ({', '.join(sorted(found))}); name one of these")
+        raise FeatxError(
+            f"{said}: several packages have that entry point ({', '.join(sorted(found))}); name one of these"
+        )
     if not found:
         known = sorted({one.name for one in group})
         hint = nearest(name, known) or (f"; there are {', '.join(known)}" if known else f"; give {FORMS}")
-        raise FeatxError(f"{said}: no installed package has such an entry point in the group {ENTRY_POINTS}{hint}")
+        raise FeatxError(
+            f"{said}: no installed package has such an entry point in the group {ENTRY_POINTS}{hint}"
+        )
     return found.pop()
 
 
 def _of_module(reference: str, module: str, name: str, said: str) -> CodeSource:
     spec = _find_spec(module)
     if spec is None:
-        raise FeatxError(f"{said}: no module {module} is installed; for a file give its path: my_model.py:{name}")
+        raise FeatxError(
+            f"{said}: no module {module} is installed; for a file give its path: my_model.py:{name}"
+        )
     if not spec.origin or not spec.origin.endswith(".py"):
         raise FeatxError(f"{said}: module {module} has no source in Python, so that it cannot be recorded")
     return read_source(Path(spec.origin), reference, name, said, module)

@@ -42,7 +42,9 @@ def _find(record: ModelCode, adapter_file: Path) -> CodeSource:
         name = Path(place).name
         places = [Path(record.file), Path(place), adapter_file.parent / name, *_listed_paths()]
         found = [
-            read_source(file, record.reference, record.name, what) for file in dict.fromkeys(places) if file.is_file()
+            read_source(file, record.reference, record.name, what)
+            for file in dict.fromkeys(places)
+            if file.is_file()
         ]
     for source in found:
         if source.sha256 == record.sha256:
@@ -77,7 +79,11 @@ def _ask(record: ModelCode, source: CodeSource, adapter_file: Path) -> None:
             f"{what} ({source.file}, sha256 {source.sha256}); read it, then allow it with {FLAG}, or with "
             f"{VARIABLE}={source.sha256} in the environment"
         )
-    lines = [what, f"  file    {source.file}", f"  sha256  {source.sha256}"]  # the adapter's words may be anybody's
+    lines = [
+        what,
+        f"  file    {source.file}",
+        f"  sha256  {source.sha256}",
+    ]  # the adapter's words may be anybody's
     print("\n".join(map(printable, lines)), file=sys.stderr)
     print("Run this code? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
