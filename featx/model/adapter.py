@@ -144,8 +144,9 @@ class Adapter(nn.Module):
         reduced = REDUCED.get(self.precision)
         with torch.autocast(clips.device.type, reduced, enabled=reduced is not None):
             if isinstance(self.temporal, OwnTemporal):
-                wanted = self.temporal.wants_mask and rows is not None
-                mask = torch.from_numpy(own_rows(rows)).to(clips.device) if wanted else None
+                mask = None
+                if self.temporal.wants_mask and rows is not None:
+                    mask = torch.from_numpy(own_rows(rows)).to(clips.device)
                 video = self.temporal(clips, mask).to(clips.dtype)
             else:
                 video = self.temporal(clips).to(clips.dtype)

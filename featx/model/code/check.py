@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from featx.errors import FeatxError
-
 from featx.model.code.own_temporal import OwnModel, OwnTemporal, said_by
 
 CLIPS = 3

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from featx.devices import ran_out_of_memory
 from featx.errors import FeatxError
-
 from featx.model.code.record import ModelCode
 from featx.model.code.source import CodeSource
 

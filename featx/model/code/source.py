@@ -120,7 +120,8 @@ def _of_module(reference: str, module: str, name: str, said: str) -> CodeSource:
 
 def _find_spec(module: str) -> importlib.machinery.ModuleSpec | None:
     """Finds a module as an import does, but without running the packages that it is in."""
-    spec, folders = None, None  # type: importlib.machinery.ModuleSpec | None, Sequence[str] | None
+    spec: importlib.machinery.ModuleSpec | None = None
+    folders: Sequence[str] | None = None
     parts = module.split(".")
     for count in range(1, len(parts) + 1):
         name = ".".join(parts[:count])

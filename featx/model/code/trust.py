@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from featx.errors import FeatxError, printable
-
 from featx.model.code.record import ModelCode
 from featx.model.code.source import CodeSource, find_source, read_source
 
