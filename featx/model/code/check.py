@@ -62,10 +62,14 @@ def _mask(clips: Tensor) -> Tensor:
 
 
 def _run(own: OwnModel, model: OwnTemporal, clips: Tensor) -> Tensor:
-    """Returns (B, D) from fresh random numbers, checked."""
+    """Returns (B, D) from fresh random numbers.
+
+    Raises:
+        FeatxError: If its clips are changed, or the result cannot be compared with texts.
+    """
     label, before = own.record.label, clips.clone()
     torch.manual_seed(1)
-    video = model(clips, _mask(clips))
+    video: Tensor = model(clips, _mask(clips))
     if not torch.equal(clips, before):
         raise FeatxError(
             f"{label}: forward changes its clips in place; others read them too: work on clips.clone()"
@@ -150,7 +154,11 @@ def _check_scoring(own: OwnModel, model: OwnTemporal, clips: Tensor) -> None:
 
 
 def _check_saving(own: OwnModel, model: OwnTemporal, clips: Tensor, width: int) -> None:
-    """Saves the module, and reads it into another one: what comes out must be the same."""
+    """Saves the module, and reads it into another one.
+
+    Raises:
+        FeatxError: If that fails, or the other one gives other features.
+    """
     from safetensors.torch import load, save
 
     label = own.record.label

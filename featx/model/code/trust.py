@@ -32,7 +32,11 @@ def find_trusted(record: ModelCode, adapter_file: Path, trust_code: bool) -> Cod
 
 
 def _find(record: ModelCode, adapter_file: Path) -> CodeSource:
-    """Returns the code with the recorded hash: of its installed module, or where its file was, or beside the adapter."""
+    """Returns the code with the recorded hash: of its installed module, or where its file was, or beside the adapter.
+
+    Raises:
+        FeatxError: If there is none, or only another one.
+    """
     what = f"{adapter_file}: was trained with {record.label}"
     place = record.reference.rpartition(":")[0]
     if not place.endswith(".py"):
