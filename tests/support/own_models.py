@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-GRU = '''\
+GRU = """\
 import torch
 from torch import nn
 
@@ -17,9 +17,9 @@ class MyGRU(nn.Module):
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
         states, _ = self.gru(clips)
         return clips.mean(dim=1) + self.out(self.dropout(states.mean(dim=1)))
-'''
+"""
 
-MEAN = '''\
+MEAN = """\
 from torch import nn
 
 
@@ -29,7 +29,7 @@ class Mean(nn.Module):
 
     def forward(self, clips):
         return clips.mean(dim=1)
-'''
+"""
 
 OTHERS = '''\
 import torch

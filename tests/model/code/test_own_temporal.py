@@ -14,9 +14,12 @@ from featx.model.code.own_temporal import OwnModel, open_own, own_rows
 from featx.model.code.source import find_source
 
 WIDTH, FRAMES = 8, 4
+PLAIN = PlannedUse(FRAMES)
 HEAD = "import random, torch\nfrom torch import nn\n"
 CLASS = "class My(nn.Module):\n"
-INIT = "    def __init__(self, width):\n        super().__init__()\n        self.w = nn.Linear(width, width)\n"
+INIT = (
+    "    def __init__(self, width):\n        super().__init__()\n        self.w = nn.Linear(width, width)\n"
+)
 FORWARD = "    def forward(self, clips):\n        "
 
 
@@ -24,7 +27,7 @@ def open_model(file: Path, name: str = "My", **options: object) -> OwnModel:
     return open_own(find_source(f"{file}:{name}"), options)
 
 
-def check(file: Path, text: str, use: PlannedUse = PlannedUse(FRAMES), **options: object) -> None:
+def check(file: Path, text: str, use: PlannedUse = PLAIN, **options: object) -> None:
     file.write_text(text)
     check_own(open_model(file, **options), WIDTH, use)
 
@@ -121,7 +124,7 @@ def test_a_file_of_its_own_has_to_be_there(tmp_path: Path) -> None:
 
 def test_statistics_of_batches_need_whole_batches(tmp_path: Path) -> None:
     own = open_model(write_models(tmp_path) / "others.py", "WithBatchNorm")
-    check_own(own, WIDTH, PlannedUse(FRAMES))
+    check_own(own, WIDTH, PLAIN)
     with pytest.raises(FeatxError, match="leave out --accumulate and --devices"):
         check_own(own, WIDTH, PlannedUse(FRAMES, parts=True))
 
@@ -136,7 +139,7 @@ def test_a_running_mean_needs_a_copy(tmp_path: Path) -> None:
 def test_options_reach_the_constructor(tmp_path: Path) -> None:
     file = write_models(tmp_path) / "my_gru.py"
     own = open_model(file, "MyGRU", hidden=3)
-    check_own(own, WIDTH, PlannedUse(FRAMES))
+    check_own(own, WIDTH, PLAIN)
     assert own.build(WIDTH).module.gru.hidden_size == 3
     with pytest.raises(FeatxError, match=r"MyGRU\(8, hiden=3\).*unexpected keyword argument 'hiden'"):
         open_model(file, "MyGRU", hiden=3).build(WIDTH)
@@ -147,7 +150,7 @@ def test_the_check_leaves_random_numbers_alone(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    check_own(own, WIDTH, PlannedUse(FRAMES))
+    check_own(own, WIDTH, PLAIN)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -175,7 +178,7 @@ def test_a_module_that_is_installed_is_found_without_running_its_package(
         open_own(source, {})
     (package / "__init__.py").write_text("")
     own = open_own(source, {})
-    check_own(own, WIDTH, PlannedUse(FRAMES))
+    check_own(own, WIDTH, PLAIN)
     assert own.record.reference == "somebodys_models.mean:Mean" and own.record.source == source.text
 
 
@@ -198,4 +201,4 @@ def test_an_entry_point_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest
         find_source("means")
     own = open_own(find_source("mean"), {})
     assert (own.record.label, own.record.name) == ("mean", "Mean")
-    check_own(own, WIDTH, PlannedUse(FRAMES))
+    check_own(own, WIDTH, PLAIN)
