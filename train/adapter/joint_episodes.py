@@ -110,8 +110,8 @@ class JointStep:
         """Gradients of one episode after the other; returns the sum of their losses, and how many clips are right."""
         count = len(self._adapters)
         losses, right = torch.zeros(2, device=text.device)
-        ((clips,), (videos,), (rows,)) = batch.clips, batch.videos, batch.rows
-        seen = zip(clips.chunk(count), np.split(videos, count), np.split(rows, count), strict=True)
+        (clips,), draw = batch.clips, batch.draw
+        seen = zip(clips.chunk(count), np.split(draw.videos, count), np.split(draw.rows, count), strict=True)
         parts = zip(self._adapters, seen, targets.chunk(count), text.chunk(count), strict=True)
         for adapter, own_seen, own_targets, own_text in parts:
             video = encode_training_clips(adapter, *own_seen)  # (B, D)

@@ -30,15 +30,11 @@ class Batch:
         draw: The whole step, the same on every rank.
         slices: The step's B clips in the parts that go through the temporal Transformer one after another.
         clips: This rank's clips of each part, (b, T, D).
-        videos: Index of each one's video, (b,).
-        rows: Its rows in that video, (b, T).
     """
 
     draw: ClipDraw
     slices: list[slice]
     clips: list[Tensor]
-    videos: list[np.ndarray]
-    rows: list[np.ndarray]
 
 
 class Loader:
@@ -71,9 +67,7 @@ class Loader:
 
     def _to_device(self, draw: ClipDraw, clips: Tensor) -> Batch:
         clips = clips.to(self._device, non_blocking=True)
-        ends = np.cumsum(self._sizes)[:-1]
-        videos, rows = (np.split(numbers[self._own], ends) for numbers in (draw.videos, draw.rows))
-        return Batch(draw, self._slices, list(torch.split(clips, self._sizes)), videos, rows)
+        return Batch(draw, self._slices, list(torch.split(clips, self._sizes)))
 
 
 def read_ahead(

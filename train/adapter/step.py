@@ -153,7 +153,11 @@ class AdapterStep:
 
     def _encode(self, batch: Batch, part: int) -> Tensor:
         """Returns the (b, D) features of this rank's clips of a part; the same however often it is called."""
-        return encode_training_clips(self._adapter, batch.clips[part], batch.videos[part], batch.rows[part])
+        whole, draw = batch.slices[part], batch.draw
+        own = self._ranks.shard(whole.stop - whole.start)
+        return encode_training_clips(
+            self._adapter, batch.clips[part], draw.videos[whole][own], draw.rows[whole][own]
+        )
 
 
 def encode_training_clips(adapter: Adapter, clips: Tensor, videos: np.ndarray, rows: np.ndarray) -> Tensor:
