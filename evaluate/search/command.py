@@ -41,7 +41,7 @@ class SearchSetup:
     device: str
 
     def reranks(self, queries: Queries) -> bool:
-        """Tells whether an adapter's temporal Transformer looks at the hits of some texts again."""
+        """Tells whether an adapter's temporal model looks at the hits of some texts again."""
         learned_over_time = self.run is not None and self.run.adapter.temporal is not None
         wanted = self.settings.rerank > 0 and self.settings.level != "frames"
         return learned_over_time and wanted and bool(queries.texts)

@@ -379,6 +379,19 @@ def test_a_sweep_takes_it(order_data: Path, models: Path, tmp_path: Path, featx)
     assert outcome.code == 2 and "layers=1" in outcome.err and "model_code" in outcome.err
 
 
+@pytest.mark.parametrize("task", ["retrieval", "localisation"])
+def test_other_tasks_take_it(
+    task: str, models: Path, tmp_path: Path, featx, request: pytest.FixtureRequest
+) -> None:
+    data = request.getfixturevalue({"retrieval": "caption_data", "localisation": "segment_data"}[task])
+    code = ["--model-code", f"{models}/my_gru.py:MyGRU", *GRU_OPTIONS]
+    outcome = featx(*words_of(data, tmp_path / "run", "--task", task, "--steps", 5, *code))
+    assert outcome.code == 0, outcome.err
+    more = ["--proposals", "ground-truth"] if task == "localisation" else []
+    found = rows(featx("eval", tmp_path / "run", *more, "--trust-code", "--format", "json"))
+    assert all("my_gru.py:MyGRU" in row["learned"] for row in found) and found
+
+
 def test_one_bad_module_is_one_line(train, tmp_path: Path) -> None:
     file = tmp_path / "my.py"
     file.write_text(
