@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from featx.errors import FeatxError, nearest
+from featx.named_values import parse_named_values
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ def _validate(model: type[SomeSettings], sources: Sources) -> SomeSettings:
                 raise FeatxError(f"{said}: {name} is the same setting; leave {key} out")
             is_list = get_origin(model.model_fields[name].annotation) is list
             merged[name] = value.split(",") if is_list and isinstance(value, str) else value
+            if is_named_values(model.model_fields[name]) and isinstance(value, list):
+                merged[name] = parse_named_values(value, f"--{key.replace('_', '-')}")
             origin[name] = said
     try:
         return model(**merged)
@@ -240,6 +243,8 @@ def _option(name: str, of_tasks: dict[str, FieldInfo], hidden: bool = False) -> 
     text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}"
     text = f"{f'({task}) ' if task else ''}{text}{f' [{defaults}]' if defaults else ''}"
     flag = name.replace("_", "-")
+    if is_named_values(field):
+        kind = list[str]
     flags = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
     return Annotated[kind | None, typer.Option(flags, help=text, show_default=False, hidden=hidden)]
 
@@ -247,6 +252,11 @@ def _option(name: str, of_tasks: dict[str, FieldInfo], hidden: bool = False) -> 
 def _as_typed(default: Any) -> str:
     """Returns a default as it is typed: a list with commas."""
     return ",".join(map(str, default)) if isinstance(default, list) else str(default)
+
+
+def is_named_values(field: FieldInfo) -> bool:
+    """Whether a setting is a table of names and values, which is given as ``name=value``, several times."""
+    return any(get_origin(kind) is dict for kind in (field.annotation, *get_args(field.annotation)))
 
 
 def _plain_type(annotation: Any) -> tuple[Any, list[str]]:

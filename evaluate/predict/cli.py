@@ -52,7 +52,7 @@ def predict(
 
     check_output(format)
     check_windows(settings)
-    run = open_run(settings.adapter)
+    run = open_run(settings.adapter, settings.trust_code)
     if run.task == "retrieval":
         raise FeatxError(f"{settings.adapter}: matches sentences, not classes; take featx search")
     if run.task == "localisation" and settings.detector is None and settings.window is None:

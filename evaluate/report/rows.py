@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from featx.model.code.record import label_of
 from featx.scoring.results import Results, missing_file
 
 from .overlap import overlap_note
 from .table import Cell, PlusMinus, Table
 
+HASH_LETTERS = 8  # by which two versions of one file are told apart in a table
 GENERALISED = {"seen_top1": "seen %", "unseen_top1": "unseen %", "harmonic_top1": "harmonic %"}
 
 
@@ -20,6 +22,9 @@ def method_of(results: Results) -> str:
         return f"{results.method}, {templates} templates" if templates > 1 else results.method
     after = config["prompts"] if config.get("suffix", True) else 0
     prompts = f"{config['prompts']}+X+{after}" if config["prompts"] else ""
+    if code := config.get("model_code"):
+        own = f"{label_of(code['reference'])} {code['sha256'][:HASH_LETTERS]}"
+        return f"prompts {prompts}, {own}" if prompts else own
     layers = f"{config['layers']} layer{'s' if config['layers'] != 1 else ''}" if config["layers"] else ""
     if prompts and layers:
         return f"prompts {prompts}, Transformer {layers}"

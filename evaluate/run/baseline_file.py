@@ -57,7 +57,7 @@ def read_baseline(file: Path) -> tuple[BaselineHeader, dict[str, np.ndarray]]:
     Raises:
         FeatxError: If it is damaged, of another schema version, or its tensors do not fit.
     """
-    kind = FileKind(BaselineHeader, "featx_baseline", SCHEMA_VERSION, "baseline", "featx baseline")
+    kind = FileKind(BaselineHeader, "featx_baseline", (SCHEMA_VERSION,), "baseline", "featx baseline")
     header, tensors = read_learned(file, kind)
     way_out = "make it again with featx baseline"
     check_settings(file, header.settings, NEEDED.get(header.method, {}), way_out)

@@ -20,7 +20,7 @@ from featx.features.dataset import LabelledVideos, StoredParts, load_clip_of
 from featx.features.mean_features import mean_features
 from featx.features.sources import RowSpans, open_parts
 from featx.manifest.class_lists import as_read
-from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter
+from featx.model.adapter import ADAPTER_FILE, Adapter, AdapterHeader, load_adapter, read_header
 from featx.model.learned_file import check_settings
 from featx.scoring.clip_scores import pool_videos, score_videos
 from featx.scoring.results import Method, read_results
@@ -104,13 +104,13 @@ class AdapterRun:
 
     @property
     def method(self) -> Method:
-        """Without anything learned it is zero-shot CLIP."""
-        return "adapter" if self.learned_parameters else "zero-shot"
+        """Without anything learned, and without a module of one's own, it is zero-shot CLIP."""
+        return "adapter" if self.learned_parameters or self.header.config.model_code else "zero-shot"
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """Prompts, layers and so on."""
-        return self.header.config.model_dump()
+        return self.header.config.for_results()
 
     @cached_property
     def learned_parameters(self) -> int:
@@ -247,19 +247,35 @@ class BaselineRun:
         return [own.index(there) for there in known.values() if there is not None]
 
 
-def open_run(run: Path) -> AdapterRun | BaselineRun:
+def open_run(run: Path, trust_code: bool = False) -> AdapterRun | BaselineRun:
     """Opens a run.
 
     Args:
         run: Its folder, or an adapter file.
+        trust_code: Whether a temporal model that is not featx's may run without asking.
 
     Raises:
-        FeatxError: If it holds neither an adapter nor a baseline.
+        FeatxError: If it holds neither an adapter nor a baseline, or its temporal model may not run.
+    """
+    file = _file_of(run)
+    if file.name == BASELINE_FILE:
+        return BaselineRun(file, *read_baseline(file))
+    adapter, header = load_adapter(file, trust_code)
+    needed = {"strides": list, "stride_weights": list}
+    check_settings(file, header.settings, needed, "make it again with featx train")
+    return AdapterRun(file, adapter.eval(), header)
+
+
+def _file_of(run: Path) -> Path:
+    """Returns the file of what was learned.
+
+    Raises:
+        FeatxError: If a folder holds something else.
     """
     if run.suffix == ".safetensors":
-        return _open_adapter(run)
+        return run
     if (run / BASELINE_FILE).exists() and not (run / ADAPTER_FILE).exists():
-        return BaselineRun(run / BASELINE_FILE, *read_baseline(run / BASELINE_FILE))
+        return run / BASELINE_FILE
     if not (run / ADAPTER_FILE).exists() and any(run.glob("results-*.json")):
         from ..report.kinds import kind_of
 
@@ -269,14 +285,7 @@ def open_run(run: Path) -> AdapterRun | BaselineRun:
         )
     if not (run / ADAPTER_FILE).exists() and any(run.glob(f"*/{ADAPTER_FILE}")):
         raise FeatxError(f"{run}: is no run, but holds runs; score them with: featx eval {run}/*")
-    return _open_adapter(run / ADAPTER_FILE)
-
-
-def _open_adapter(file: Path) -> AdapterRun:
-    adapter, header = load_adapter(file)
-    needed = {"strides": list, "stride_weights": list}
-    check_settings(file, header.settings, needed, "make it again with featx train")
-    return AdapterRun(file, adapter.eval(), header)
+    return run / ADAPTER_FILE
 
 
 def _clip_sampling(file: Path, frames: int, made_with: Mapping[str, Any], clips: int) -> ClipSampling:
@@ -292,11 +301,15 @@ def one_task(runs: list[Path]) -> str:
     Raises:
         FeatxError: If they are about different ones: one table cannot show them.
     """
-    tasks = {open_run(run).task: run for run in runs}
+    tasks = {_task_of(_file_of(run)): run for run in runs}
     if len(tasks) > 1:
         several = ", ".join(f"{run} ({task})" for task, run in tasks.items())
         raise FeatxError(f"{several}: one table is about one task; score them one after the other")
     return next(iter(tasks))
+
+
+def _task_of(file: Path) -> str:
+    return read_baseline(file)[0].task if file.name == BASELINE_FILE else read_header(file).config.task
 
 
 def _encoded_once(

@@ -40,6 +40,16 @@ class ScoreSettings(Settings):
     )
 
 
+class CodeSettings(Settings):
+    """Whether code that is not featx's may run."""
+
+    trust_code: Annotated[bool, MAY_CHANGE] = Field(
+        False,
+        description="Run the temporal model of an adapter that was trained with featx train --model-code, without "
+        "asking. Its source must be the one that the adapter recorded.",
+    )
+
+
 class ClassSettings(Settings):
     """Which classes compete."""
 
@@ -67,7 +77,7 @@ class ClassSettings(Settings):
     )
 
 
-class SplitSettings(ScoreSettings):
+class SplitSettings(ScoreSettings, CodeSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
     store: Path | None = Field(
@@ -211,7 +221,7 @@ class BaselineSettings(ScoreSettings):
         return ClipSampling(self.clip_frames, self.strides, self.stride_weights, self.clips)
 
 
-class PredictSettings(ScoreSettings):
+class PredictSettings(ScoreSettings, CodeSettings):
     """How one's own videos are classified."""
 
     adapter: Path = Field(description="Folder of a run of featx train or featx baseline, or an adapter file.")

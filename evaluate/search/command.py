@@ -41,7 +41,7 @@ class SearchSetup:
     device: str
 
     def reranks(self, queries: Queries) -> bool:
-        """Tells whether an adapter's temporal Transformer looks at the hits of some texts again."""
+        """Tells whether an adapter's temporal model looks at the hits of some texts again."""
         learned_over_time = self.run is not None and self.run.adapter.temporal is not None
         wanted = self.settings.rerank > 0 and self.settings.level != "frames"
         return learned_over_time and wanted and bool(queries.texts)
@@ -117,7 +117,7 @@ def _check_settings(settings: SearchSettings) -> None:
 def _open_adapter(store: FeatureStore, settings: SearchSettings) -> AdapterRun | None:
     if settings.adapter is None:
         return None
-    run = open_run(settings.adapter)
+    run = open_run(settings.adapter, settings.trust_code)
     if not isinstance(run, AdapterRun):
         raise FeatxError(
             f"--adapter {settings.adapter}: a baseline; take a run of featx train, or leave it out"
@@ -185,7 +185,7 @@ def _rerank(found: list[list[Hit]], texts: Tensor, setup: SearchSetup) -> tuple[
     ranked = rerank(best, texts, setup.run, store, settings.clips, setup.device)
     said = (
         f"the {settings.rerank} best by the mean of their frames were scored again with the adapter's temporal "
-        f"Transformer ({settings.clips} clips each); --rerank sets how many"
+        f"model ({settings.clips} clips each); --rerank sets how many"
     )
     return [one + other for one, other in zip(ranked, rest, strict=True)], said
 

@@ -1,4 +1,4 @@
-"""The second step of a search: the best hits go through the adapter's temporal Transformer, as in evaluation."""
+"""The second step of a search: the best hits go through the adapter's temporal model, as in evaluation."""
 
 from __future__ import annotations
 

@@ -73,9 +73,8 @@ def _same_localisation(results: Results, how: Localisation, paper: PaperSettings
 
 def row_of(results: Results, table: PaperTable) -> PaperRow | None:
     """Returns the paper's row for what a result learned, if there is one and the settings are the same."""
-    if (
-        not same_settings(results) or results.positions_alone
-    ):  # the paper's rows without Transformer are the plain mean
+    # The paper's rows without Transformer are the plain mean, and a module of one's own is in none of its rows.
+    if not same_settings(results) or results.positions_alone or results.config.get("model_code"):
         return None
     fields: dict[str, object] = {"data_set": results.data_set, "method": results.method}
     if results.method == "adapter":

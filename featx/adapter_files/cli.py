@@ -43,6 +43,30 @@ def info(
         print("\n".join(map(printable, lines(description))))
 
 
+@app.command()
+def code(
+    adapter: Annotated[Path, typer.Argument(help="File of an adapter, or the folder of a run.")],
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File to write it into. By default it is printed.")
+    ] = None,
+) -> None:
+    """Prints the source of the temporal model that an adapter was trained with (featx train --model-code).
+
+    Nothing of it is run. It is as the adapter keeps it: read it before you use it.
+    """
+    from featx.adapter_files.describe import model_code
+    from featx.files.atomic import write_atomically
+
+    recorded = model_code(adapter)
+    if to is None:
+        print("\n".join(map(printable, recorded.source.splitlines())))
+        return
+    if to.exists():
+        raise FeatxError(f"{to}: is there already; choose another --to or delete it")
+    write_atomically(to, recorded.source.encode())
+    print(printable(f"{to}: {recorded.name}, sha256 {recorded.sha256}"))
+
+
 @app.command("import")
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth.tar of the authors' released code.")],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from featx.errors import FeatxError
 from featx.localisation.detector import DETECTOR_FILE, DetectorHeader, read_detector_header
 from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header
+from featx.model.code.record import ModelCode
 from featx.model.learned_file import kind_of
 
 SHOWN_CLASSES = 5
@@ -21,8 +24,7 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         FeatxError: If it is neither.
     """
-    names = [name for name in (ADAPTER_FILE, DETECTOR_FILE) if (path / name).exists()]
-    file = path / (names or [ADAPTER_FILE])[0] if path.is_dir() else path
+    file = file_of(path)
     header = _read(file)
     from safetensors import safe_open
 
@@ -37,6 +39,29 @@ def describe(path: Path) -> dict[str, Any]:
         **header.model_dump(mode="json"),
         "tensors": tensors,
     }
+
+
+def file_of(path: Path) -> Path:
+    """Returns the file of an adapter or a detector: what was given, or the one in the folder of a run."""
+    names = [name for name in (ADAPTER_FILE, DETECTOR_FILE) if (path / name).exists()]
+    return path / (names or [ADAPTER_FILE])[0] if path.is_dir() else path
+
+
+def model_code(path: Path) -> ModelCode:
+    """Returns the code that an adapter was trained with.
+
+    Args:
+        path: Its file, or the folder of a run.
+
+    Raises:
+        FeatxError: If it is no adapter, or was trained without.
+    """
+    file = file_of(path)
+    header = _read(file)
+    code = header.config.model_code if isinstance(header, AdapterHeader) else None
+    if code is None:
+        raise FeatxError(f"{file}: has no code of its own; only featx train --model-code keeps some")
+    return code
 
 
 def _read(file: Path) -> AdapterHeader | DetectorHeader:
@@ -69,9 +94,20 @@ def _of_adapter(config: dict[str, Any]) -> list[str]:
         f"task       {config['task']}",
         f"prompts    {prompts}",
         f"template   {config['template'] or 'default'}",
-        f"time       {config['layers']} layers, {config['heads']} heads, clips of {config['clip_frames']} frames, "
-        f"{'learned positions' if config['positions'] else 'no positions'}",
+        *_of_time(config),
     ]
+
+
+def _of_time(config: dict[str, Any]) -> list[str]:
+    clips = f"clips of {config['clip_frames']} frames"
+    if code := config.get("model_code"):
+        options = ", ".join(f"{name}={json.dumps(value)}" for name, value in code["options"].items())
+        return [
+            f"time       {code['reference']}({options}), {clips}",
+            f"code       {code['file']}, sha256 {code['sha256']}, {len(code['source'].splitlines())} lines: featx adapter code",
+        ]
+    positions = "learned positions" if config["positions"] else "no positions"
+    return [f"time       {config['layers']} layers, {config['heads']} heads, {clips}, {positions}"]
 
 
 def _of_detector(config: dict[str, Any]) -> list[str]:

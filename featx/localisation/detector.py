@@ -207,4 +207,6 @@ def load_detector(file: Path) -> tuple[Detector, DetectorHeader]:
 
 def _read(file: Path) -> tuple[DetectorHeader, dict[str, Tensor]]:
     command = "featx train --task proposals"
-    return read_learned(file, FileKind(DetectorHeader, "featx_detector", SCHEMA_VERSION, "detector", command))
+    return read_learned(
+        file, FileKind(DetectorHeader, "featx_detector", (SCHEMA_VERSION,), "detector", command)
+    )

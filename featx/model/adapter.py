@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
@@ -17,11 +18,16 @@ from featx.clip.choices import Precision
 from featx.clip.text import REDUCED, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
 from featx.model.adapter_config import AdapterConfig
+from featx.model.code.own_temporal import OwnModel, OwnTemporal, open_own, own_rows
+from featx.model.code.trust import find_trusted
 from featx.model.learned_file import FileKind, give_tensors, read_learned, write_learned
 from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
 SCHEMA_VERSION = 1
+WITH_MODEL_CODE = (
+    2  # schema version of adapters with a module that is not featx's: a featx of before refuses them
+)
 PROMPT_STD = 0.01
 TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
 ADAPTER_FILE = "adapter.safetensors"
@@ -40,6 +46,14 @@ class AdapterHeader(BaseModel):
     data_set: str = ""
     settings: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _version_fits(self) -> AdapterHeader:
+        if (self.featx_adapter == WITH_MODEL_CODE) != (self.config.model_code is not None):
+            raise ValueError(
+                f"schema version {self.featx_adapter} does not fit: {WITH_MODEL_CODE} is for model_code alone"
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _as_it_was(cls, content: Any) -> Any:
@@ -56,21 +70,30 @@ class AdapterHeader(BaseModel):
 
 
 class Adapter(nn.Module):
-    """Prompts (or a template) on the text side, a temporal Transformer (or a plain mean) on the video side."""
+    """Prompts (or a template) on the text side, a temporal model (or a plain mean) on the video side.
 
-    def __init__(self, config: AdapterConfig, text_width: int, feature_width: int) -> None:
+    The temporal model is featx's Transformer or somebody's own module.
+    """
+
+    def __init__(
+        self, config: AdapterConfig, text_width: int, feature_width: int, own: OwnModel | None = None
+    ) -> None:
         """Makes an untrained adapter.
 
         Args:
             config: What it consists of.
             text_width: W, the width of CLIP's text encoder.
             feature_width: D, the width of CLIP's features.
+            own: The module of ``config.model_code``, which the user has allowed to run.
 
         Raises:
-            FeatxError: If the number of heads does not divide the feature width.
+            FeatxError: If the heads do not divide the width, or the module cannot be made.
+            ValueError: If ``own`` is not what the configuration says.
         """
         super().__init__()
-        if feature_width % config.heads:
+        if config.model_code != (own.record if own else None):
+            raise ValueError("own must be the module of config.model_code")
+        if own is None and feature_width % config.heads:
             raise FeatxError(f"heads={config.heads}: does not divide the feature width {feature_width}")
         self.config = config
         self.feature_width = feature_width
@@ -80,13 +103,13 @@ class Adapter(nn.Module):
             nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
         )
         # Without layers and positions the video is the plain mean; without prompts too, nothing is learned: zero-shot CLIP.
-        self.temporal = (
-            TemporalTransformer(
+        self.temporal: TemporalTransformer | OwnTemporal | None = None
+        if own:
+            self.temporal = own.build(feature_width)
+        elif config.layers or config.positions:
+            self.temporal = TemporalTransformer(
                 feature_width, config.layers, config.heads, config.clip_frames, bool(config.positions)
             )
-            if config.layers or config.positions
-            else None
-        )
 
     def plan(self, class_texts: list[str]) -> TextPlan:
         """Lays out the texts of C classes."""
@@ -97,19 +120,41 @@ class Adapter(nn.Module):
         """Returns (C, D) text features of unit length."""
         return nn.functional.normalize(tower.encode(plan, self.prompt_table), dim=-1)
 
-    def encode_clips(self, clips: Tensor) -> Tensor:
-        """Turns (B, T, D) frame features into (B, D) video features of unit length."""
+    @property
+    def draws_numbers(self) -> bool:
+        """Whether encoding may draw random numbers, as a module of one's own with dropout does in training."""
+        return isinstance(self.temporal, OwnTemporal)
+
+    @property
+    def learns_time(self) -> bool:
+        """Whether the temporal model has something to learn: a plain mean has not."""
+        return self.temporal is not None and any(p.requires_grad for p in self.temporal.parameters())
+
+    def encode_clips(self, clips: Tensor, rows: np.ndarray | None = None) -> Tensor:
+        """Turns (B, T, D) frame features into (B, D) video features of unit length.
+
+        Args:
+            clips: The features.
+            rows: (B, T) rows of the clips in their videos, for a module that asks for a ``mask``; without them all rows are
+                taken to be the video's own.
+        """
         clips = clips.to(torch.promote_types(clips.dtype, torch.float32))  # float64 stays what it is
         if self.temporal is None:
             return nn.functional.normalize(clips.mean(dim=1), dim=-1)
         reduced = REDUCED.get(self.precision)
         with torch.autocast(clips.device.type, reduced, enabled=reduced is not None):
-            video = self.temporal(clips).to(clips.dtype)
+            if isinstance(self.temporal, OwnTemporal):
+                mask = None
+                if self.temporal.wants_mask and rows is not None:
+                    mask = torch.from_numpy(own_rows(rows)).to(clips.device)
+                video = self.temporal(clips, mask).to(clips.dtype)
+            else:
+                video = self.temporal(clips).to(clips.dtype)
         return nn.functional.normalize(video, dim=-1)
 
     def parameter_count(self) -> int:
         """Returns how many numbers are learned."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
 
 def save_adapter(file: Path, adapter: Adapter, header: AdapterHeader) -> None:
@@ -126,20 +171,27 @@ def read_header(file: Path) -> AdapterHeader:
     return _read(file)[0]
 
 
-def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
+def load_adapter(file: Path, trust_code: bool = False) -> tuple[Adapter, AdapterHeader]:
     """Reads an adapter file.
 
     Args:
         file: The safetensors file.
+        trust_code: Whether the module of an adapter that was trained with ``--model-code`` may run. Otherwise the user is
+            asked, or the environment has to say it.
 
     Raises:
-        FeatxError: If the file is not an adapter, is damaged, or its tensors do not fit.
+        FeatxError: If the file is not an adapter, is damaged, or its tensors do not fit; if its module is not there, is another
+            one than it was trained with, or may not run.
     """
     header, tensors = _read(file)
     table = tensors.get("prompt_table")
     text_width = header.fingerprint.width if table is None else table.shape[-1]
+    code, own = header.config.model_code, None
+    if code:
+        own = open_own(find_trusted(code, file, trust_code), code.options)
+        header.config.model_code = own.record  # where it lies now
     try:
-        adapter = Adapter(header.config, text_width, header.fingerprint.width)
+        adapter = Adapter(header.config, text_width, header.fingerprint.width, own)
     except FeatxError as error:
         raise FeatxError(f"{file}: header: {error}") from error
     give_tensors(file, adapter, tensors)
@@ -147,5 +199,5 @@ def load_adapter(file: Path) -> tuple[Adapter, AdapterHeader]:
 
 
 def _read(file: Path) -> tuple[AdapterHeader, dict[str, Tensor]]:
-    kind = FileKind(AdapterHeader, "featx_adapter", SCHEMA_VERSION, "adapter", "featx train")
-    return read_learned(file, kind)
+    versions = (SCHEMA_VERSION, WITH_MODEL_CODE)
+    return read_learned(file, FileKind(AdapterHeader, "featx_adapter", versions, "adapter", "featx train"))

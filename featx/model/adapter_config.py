@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from featx.clip.choices import Layout
+from featx.model.code.record import ModelCode
 
 PLAIN_TEMPLATE = "a video of a {}"
 
 
-class AdapterConfig(BaseModel):
-    """What an adapter is made of; `docs/adapter.md` says what each is."""
+class AdapterParts(BaseModel):
+    """What an adapter is made of, as far as settings say it; `docs/adapter.md` says what each is."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,7 +71,7 @@ class AdapterConfig(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _positions_with_layers(self) -> AdapterConfig:
+    def _positions_with_layers(self) -> Self:
         if self.positions is None:
             self.positions = self.layers > 0
         return self
@@ -77,3 +85,23 @@ class AdapterConfig(BaseModel):
         raw = self.prompts or self.task == "retrieval"
         template = self.template or ("{}" if raw else PLAIN_TEMPLATE)
         return template.replace("{}", class_text)
+
+
+class AdapterConfig(AdapterParts):
+    """What an adapter is made of.
+
+    Attributes:
+        model_code: The module that stands in the place of the temporal Transformer, if one does.
+    """
+
+    model_code: ModelCode | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out what is not there, so that a file without such a module is what it was before there were any."""
+        content: dict[str, Any] = write(self)
+        return content if self.model_code else {k: v for k, v in content.items() if k != "model_code"}
+
+    def for_results(self) -> dict[str, Any]:
+        """Returns what results say of it: of a module its name, hash and options, not its source."""
+        return self.model_dump(exclude={"model_code": {"source", "file"}})

@@ -72,14 +72,14 @@ class FileKind(Generic[AnyHeader]):
     Attributes:
         header: Model of its header.
         version_key: Entry of the header by which the kind of file is known; its schema version.
-        version: The schema version that is read.
+        versions: The schema versions that are read.
         name: What the file is called in messages, such as "adapter".
         made_with: The command that makes one.
     """
 
     header: type[AnyHeader]
     version_key: str
-    version: int
+    versions: tuple[int, ...]
     name: str
     made_with: str
 
@@ -119,7 +119,7 @@ def _header(file: Path, text: str, kind: FileKind[AnyHeader], foreign: FeatxErro
         raise FeatxError(f"{file}: its header is not JSON ({error}); {way_out}") from error
     if not isinstance(content, dict) or kind.version_key not in content:
         raise foreign
-    check_version(file, content[kind.version_key], kind.version)
+    check_version(file, content[kind.version_key], *kind.versions)
     return validate(file, kind.header, content, f"another version of featx made it: {way_out}", "header")
 
 

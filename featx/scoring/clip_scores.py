@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -67,10 +68,22 @@ def _encode(
         some = spans[start : start + videos_at_once]
         placed = even_clips(some.rows, sampling) + some.first_rows[:, None, None]  # (B, K, T)
         videos = np.repeat(some.videos, clips)  # (B K,)
-        features = source.gather(videos, placed.reshape(len(videos), sampling.frames)).to(
-            device
-        )  # (B K, T, D)
-        yield adapter.encode_clips(features).view(len(some), clips, -1)
+        rows = placed.reshape(len(videos), sampling.frames)  # (B K, T)
+        features = source.gather(videos, rows).to(device)  # (B K, T, D)
+        with _scoring(adapter):
+            encoded = adapter.encode_clips(features, rows)
+        yield encoded.view(len(some), clips, -1)
+
+
+@contextmanager
+def _scoring(adapter: Adapter) -> Iterator[None]:
+    """Switches what is only for training off (a module's own dropout), and on again where a run goes on."""
+    training = adapter.training
+    adapter.eval()
+    try:
+        yield
+    finally:
+        adapter.train(training)
 
 
 def pool_videos(

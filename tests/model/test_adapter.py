@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from featx.errors import FeatxError
 from featx.model.adapter import Adapter, AdapterHeader, load_adapter, read_header, save_adapter
 from featx.model.adapter_config import AdapterConfig
+from featx.model.temporal import TemporalTransformer
 from featx.store.schema import Fingerprint
 
 PRINT = Fingerprint(model="m", weights_sha256="0" * 64, input_size=64, width=64)
@@ -43,7 +44,7 @@ def test_parameter_counts_are_the_papers(layers: int, positions: bool | None, co
 
 
 def positioned(adapter: Adapter) -> torch.Tensor:
-    assert adapter.temporal is not None and adapter.temporal.positions is not None
+    assert isinstance(adapter.temporal, TemporalTransformer) and adapter.temporal.positions is not None
     return adapter.temporal.positions
 
 

@@ -17,7 +17,7 @@ from featx.model.adapter import Adapter
 from featx.store.reader import FeatureStore
 
 from .cost import SIZES, TextSize, memory_bytes, temporal_flops, text_flops
-from .inputs import choose_seen, config_of
+from .inputs import choose_seen, config_of, open_own_model
 from .settings import TrainSettings
 
 Value = TypeVar("Value")
@@ -144,7 +144,12 @@ def _check_videos(
 def _cost(
     settings: TrainSettings, model: str, size: TextSize, texts: list[str], report: DryRunReport
 ) -> None:
-    adapter = report.attempt(lambda: Adapter(config_of(settings), size.width, size.feature_width))
+    known = len(report.problems)
+    own = report.attempt(lambda: open_own_model(settings, size.feature_width))
+    if len(report.problems) > known:
+        return
+    config = config_of(settings, own)
+    adapter = report.attempt(lambda: Adapter(config, size.width, size.feature_width, own))
     if adapter is None:
         return
     plan, learned = adapter.plan(texts), adapter.parameter_count()
@@ -156,6 +161,18 @@ def _cost(
         f"# {model}: W = {size.width}, D = {size.feature_width}; {len(texts)} texts, {len(plan.packed.inputs)} rows "
         f"in the text encoder, {len(plan.truncated)} texts cut",
         f"# {learned:,} learned parameters",
+        *_of_own(adapter),
         f"# a step: {(text + temporal) / 1e9:.1f} GFLOP (text encoder {text / 1e9:.1f}, temporal Transformer "
         f"{temporal / 1e9:.1f}); about {memory / 2**20:,.0f} MiB beside the features",
+    ]
+
+
+def _of_own(adapter: Adapter) -> list[str]:
+    """Returns what is said of a temporal model of one's own: featx cannot count its operations."""
+    code = adapter.config.model_code
+    if code is None or adapter.temporal is None:
+        return []
+    own = sum(one.numel() for one in adapter.temporal.parameters() if one.requires_grad)
+    return [
+        f"# {own:,} of them are of {code.label} ({code.file}, sha256 {code.sha256}), whose operations and memory are not counted"
     ]

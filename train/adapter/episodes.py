@@ -292,6 +292,7 @@ def _record_identity(
     used = dict.fromkeys(one for episode in episodes for one in [*episode.train, *episode.test])
     now = {
         "settings": settings.lasting(),
+        "model code": shared.own_model.record.identity if shared.own_model else None,
         "features": shared.store.header.fingerprint.model_dump(),
         "classes": shared.manifest.header.classes,
         "episodes": len(episodes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,7 +26,10 @@ from featx.features.sources import PartSource, Source, open_source
 from featx.manifest.class_lists import named_class_split, read_labels
 from featx.manifest.videos import Manifest, read_manifest
 from featx.model.adapter import Adapter
-from featx.model.adapter_config import AdapterConfig
+from featx.model.adapter_config import AdapterConfig, AdapterParts
+from featx.model.code.check import PlannedUse, check_own
+from featx.model.code.own_temporal import OwnModel, open_own
+from featx.model.code.source import find_source
 from featx.store.reader import FeatureStore
 
 from ..engine.ranks import Ranks
@@ -46,10 +50,12 @@ class SharedResources:
         """Opens store and manifest.
 
         Raises:
-            FeatxError: If one of them cannot be read, or the class split does not fit.
+            FeatxError: If one of them cannot be read, the class split does not fit, or a temporal model of one's own does
+                not do what it must.
         """
         self._model = settings.model
         self.store = FeatureStore(settings.store)
+        self.own_model = open_own_model(settings, self.store.header.fingerprint.width)
         self.whole = read_manifest(settings.manifest)
         self.manifest = choose_seen(self.whole, settings)
         self._towers: dict[tuple[object, ...], TextTower] = {}
@@ -181,7 +187,9 @@ def prepare(
         raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
     loaded = shared.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
-    adapter = Adapter(config_of(settings), loaded.text_width, loaded.width)
+    adapter = Adapter(
+        config_of(settings, shared.own_model), loaded.text_width, loaded.width, shared.own_model
+    )
     plan = adapter.plan(texts_of(videos, manifest, adapter.config))
     return AdapterInputs(shared, manifest, videos, kept_back, adapter, plan)
 
@@ -213,9 +221,33 @@ def _keep_back(videos: LabelledVideos | CaptionedVideos, settings: TrainSettings
     return keep_back(np.zeros(len(whole)), settings.validation, settings.seed)[video]
 
 
-def config_of(settings: TrainSettings) -> AdapterConfig:
-    """Returns what the adapter is made of."""
-    config = AdapterConfig(**{name: getattr(settings, name) for name in AdapterConfig.model_fields})
+def open_own_model(settings: TrainSettings, width: int) -> OwnModel | None:
+    """Runs and tries the code of ``--model-code``: who gives it has agreed to it.
+
+    Args:
+        settings: Of the run.
+        width: D.
+
+    Raises:
+        FeatxError: If it is not there, or is no temporal model that can be learned, saved and scored.
+    """
+    if settings.model_code is None:
+        return None
+    own = open_own(find_source(settings.model_code), settings.model_option or {})
+    parts = settings.accumulate > 1 or settings.devices > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    check_own(own, width, PlannedUse(settings.clip_frames, parts, averaged=settings.ema > 0))
+    return own
+
+
+def config_of(settings: TrainSettings, own: OwnModel | None) -> AdapterConfig:
+    """Returns what the adapter is made of.
+
+    Args:
+        settings: Of the run.
+        own: The module that stands in the place of the temporal Transformer, if one does.
+    """
+    parts = {name: getattr(settings, name) for name in AdapterParts.model_fields}
+    config = AdapterConfig(**parts, model_code=own.record if own else None)
     if settings.proposals and not config.background:
         config.background = BACKGROUND_TEXT
     return config

@@ -16,11 +16,13 @@ from torch.nn import functional
 
 from featx.clip.text import TextPlan, TextTower, group_plans
 from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.temporal import TemporalTransformer
 
 from ..engine.stopwatch import Stopwatch
 from .loader import Batch
 from .losses import loss_of, video_to_text
 from .sampler import ClipDraw, StepSampler
+from .step import encode_training_clips
 
 
 @dataclass
@@ -79,8 +81,9 @@ class JointStep:
         self._tower = tower
         self._symmetric = symmetric
         temporal = [adapter.temporal for adapter in self._adapters if adapter.temporal is not None]
-        self._positions = [one.positions for one in temporal if one.positions is not None]
-        self._linear = not symmetric and not any(len(one.blocks) for one in temporal)
+        plain = [one for one in temporal if isinstance(one, TemporalTransformer) and not len(one.blocks)]
+        self._positions = [one.positions for one in plain if one.positions is not None]
+        self._linear = not symmetric and len(plain) == len(temporal)
         self._watch = watch
         self._fixed: Tensor | None = None
 
@@ -95,30 +98,32 @@ class JointStep:
             encoded = self._texts()
             text = encoded.detach().requires_grad_()  # (E C, D); the graph is cut here, as in `train.step`
         with self._watch.phase("temporal"):
-            (clips,) = batch.clips
-            targets = torch.from_numpy(batch.draw.targets).to(clips.device)
+            targets = torch.from_numpy(batch.draw.targets).to(text.device)
             learn = self._learn_at_once if self._linear else self._learn_in_turn
-            loss, right = learn(clips, targets, text)
+            loss, right = learn(batch, targets, text)
         with self._watch.phase("text"):
             if encoded.requires_grad:
                 encoded.backward(text.grad)
         return loss / count, right / len(targets)
 
-    def _learn_in_turn(self, clips: Tensor, targets: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+    def _learn_in_turn(self, batch: Batch, targets: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of one episode after the other; returns the sum of their losses, and how many clips are right."""
         count = len(self._adapters)
-        losses, right = torch.zeros(2, device=clips.device)
-        parts = zip(self._adapters, clips.chunk(count), targets.chunk(count), text.chunk(count), strict=True)
-        for adapter, own_clips, own_targets, own_text in parts:
-            video = adapter.encode_clips(own_clips)  # (B, D)
+        losses, right = torch.zeros(2, device=text.device)
+        (clips,), draw = batch.clips, batch.draw
+        seen = zip(clips.chunk(count), np.split(draw.videos, count), np.split(draw.rows, count), strict=True)
+        parts = zip(self._adapters, seen, targets.chunk(count), text.chunk(count), strict=True)
+        for adapter, own_seen, own_targets, own_text in parts:
+            video = encode_training_clips(adapter, *own_seen)  # (B, D)
             loss, one_right = loss_of(video, own_text, own_targets, len(own_targets), self._symmetric)
             loss.backward()
             losses, right = losses + loss.detach(), right + one_right
         return losses, right
 
-    def _learn_at_once(self, clips: Tensor, targets: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+    def _learn_at_once(self, batch: Batch, targets: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
         """The same where an adapter adds positions at most: the mean over time is taken before."""
         count = len(self._adapters)
+        (clips,) = batch.clips
         means = clips.float().mean(dim=1).unflatten(0, (count, -1))  # (E, B, D)
         if self._positions:
             offsets = torch.stack([position.mean(dim=0) for position in self._positions])  # (E, D)

@@ -14,7 +14,14 @@ from featx.errors import FeatxError
 from featx.features.dataset import CaptionedVideos, LabelledVideos
 from featx.features.sources import free_gpu_bytes, free_memory_bytes
 from featx.files.lock import locked
-from featx.model.adapter import ADAPTER_FILE, AdapterHeader, read_header, save_adapter
+from featx.model.adapter import (
+    ADAPTER_FILE,
+    SCHEMA_VERSION,
+    WITH_MODEL_CODE,
+    AdapterHeader,
+    read_header,
+    save_adapter,
+)
 
 from ..engine.loop import Loop, LoopComponents, RunProgress
 from ..engine.ranks import Ranks, join_ranks
@@ -86,6 +93,7 @@ def identity(
     )
     return {
         "settings": settings.lasting(),
+        "model code": shared.own_model.record.identity if shared.own_model else None,
         "features": shared.store.header.fingerprint.model_dump(),
         "classes": classes,
         "videos": len(videos),
@@ -101,6 +109,7 @@ def _finished(settings: TrainSettings, run: Path, shared: SharedResources) -> Su
     classes = {} if isinstance(videos, CaptionedVideos) else shared.manifest.header.classes
     about = identity(settings, shared, videos, classes)
     then = summary.identity or {"features": header.fingerprint.model_dump(), "classes": header.classes}
+    then |= {"model code": header.config.model_code.identity if header.config.model_code else None}
     # Settings are compared above: with more steps they differ, and the rest still has to be the same.
     check_identity(run, "a finished run", then | {"settings": about["settings"]}, about)
     return None if further else summary
@@ -222,6 +231,7 @@ def _save(
 def header_of(settings: TrainSettings, inputs: AdapterInputs) -> AdapterHeader:
     """Returns what is written beside the learned tensors."""
     return AdapterHeader(
+        featx_adapter=WITH_MODEL_CODE if inputs.adapter.config.model_code else SCHEMA_VERSION,
         config=inputs.adapter.config,
         fingerprint=inputs.shared.store.header.fingerprint,
         model_source=inputs.shared.loaded.source,

@@ -52,8 +52,8 @@ def scored_model(adapter: Adapter, run: Path, shared: SharedResources, trained_o
     learned = adapter.parameter_count()
     return ScoredModel(
         run=str(run),
-        method="adapter" if learned else "zero-shot",
-        config=adapter.config.model_dump(),
+        method="adapter" if learned or adapter.config.model_code else "zero-shot",
+        config=adapter.config.for_results(),
         learned_parameters=learned,
         fingerprint=shared.store.header.fingerprint,
         trained_on=trained_on if learned else None,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from featx.clip.choices import Precision
 from featx.features.clips import ClipSampling
-from featx.model.adapter_config import AdapterConfig
+from featx.model.adapter_config import AdapterParts
+from featx.model.code.record import OptionValue
 from featx.settings import MAY_CHANGE
 
 from ..engine.settings import SAME_IN_ALL_CELLS, LearnSettings
@@ -17,7 +18,7 @@ from ..engine.settings import SAME_IN_ALL_CELLS, LearnSettings
 RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
 
 
-class TrainSettings(AdapterConfig, LearnSettings):
+class TrainSettings(AdapterParts, LearnSettings):
     """Everything that decides an adapter. Defaults are the paper's settings for HMDB51 (16+X+16, 2 layers)."""
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], SAME_IN_ALL_CELLS] = Field(
@@ -30,6 +31,19 @@ class TrainSettings(AdapterConfig, LearnSettings):
         None,
         description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
         "the store records.",
+    )
+
+    # a temporal model of one's own
+    model_code: Annotated[str | None, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(  # its source is compared
+        None,
+        description="Your own temporal model in the place of the temporal Transformer: a torch.nn.Module from "
+        "(B, T, D) to (B, D). FILE.py:CLASS, package.module:CLASS, or the name of an entry point of the group "
+        "featx.temporal_models. Its code is run.",
+    )
+    model_option: Annotated[dict[str, OptionValue] | None, SAME_IN_ALL_CELLS] = Field(
+        None,
+        description="Keyword argument of the class of --model-code, as NAME=VALUE: a number, true, false, null or "
+        "text. May be given several times.",
     )
 
     # clips
@@ -125,6 +139,33 @@ class TrainSettings(AdapterConfig, LearnSettings):
                 raise ValueError(f"{name} is about classes; leave it out, or task=retrieval")
         if "prompts" not in self.model_fields_set:
             self.prompts = RETRIEVAL_PROMPTS
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_transformer(cls, given: Any) -> Any:
+        """With a model of one's own there is no Transformer unless it is asked for, which `_one_temporal_model` refuses."""
+        return {"layers": 0, "positions": False} | given if given.get("model_code") else given
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leaves out a model of one's own where there is none, so that adapters are what they were before there were any."""
+        content: dict[str, Any] = write(self)
+        unused = {name for name in ("model_code", "model_option") if getattr(self, name) is None}
+        return {name: value for name, value in content.items() if name not in unused}
+
+    @model_validator(mode="after")
+    def _one_temporal_model(self) -> TrainSettings:
+        if self.model_option and not self.model_code:
+            raise ValueError("model_option is for the class of model_code; leave it out, or give model_code")
+        if not self.model_code:
+            return self
+        for name in ("layers", "positions"):
+            if getattr(self, name):
+                raise ValueError(
+                    f"{name}={getattr(self, name)}: model_code={self.model_code} takes the place of the temporal Transformer; "
+                    f"leave out {name} or model_code"
+                )
         return self
 
     @model_validator(mode="after")

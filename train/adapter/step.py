@@ -6,6 +6,8 @@ goes back through each side once (docs/training.md, savings 7 and 8). That is ex
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -110,8 +112,8 @@ class AdapterStep:
             together = len(batch.clips) if self._symmetric else 1
             loss, right = torch.zeros(2, device=self._ranks.device)
             for first in range(0, len(batch.clips), together):
-                group = slice(first, first + together)
-                one = self._backward_clips(batch.clips[group], batch.slices[group], text, targets, ignored)
+                parts = range(first, min(first + together, len(batch.clips)))
+                one = self._backward_clips(batch, parts, text, targets, ignored)
                 loss, right = loss + one[0], right + one[1]
         with self._watch.phase("text"):
             self._text_side.backward(text)
@@ -123,27 +125,55 @@ class AdapterStep:
 
     def _backward_clips(
         self,
-        clips: list[Tensor],
-        slices: list[slice],
+        batch: Batch,
+        parts: range,
         text: Tensor,
         targets: Tensor,
         ignored: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Gradients of a group of parts; with more than one, each is encoded twice and only one is kept at a time."""
+        slices = [batch.slices[part] for part in parts]
         sizes = [s.stop - s.start for s in slices]
-        keep = len(clips) == 1
+        keep = len(parts) == 1
         with torch.set_grad_enabled(keep):
-            own = [self._adapter.encode_clips(part) for part in clips]  # each (b, D)
-        video = torch.cat([self._ranks.gather(part, size) for part, size in zip(own, sizes, strict=True)])
+            own = [self._encode(batch, part) for part in parts]  # each (b, D)
+        video = torch.cat([self._ranks.gather(one, size) for one, size in zip(own, sizes, strict=True)])
         video.requires_grad_()  # (B of the group, D)
         group = slice(slices[0].start, slices[-1].stop)
         of_group = None if ignored is None else ignored[group]
         loss, right = loss_of(video, text, targets[group], len(targets), self._symmetric, of_group)
         loss.backward()
         assert video.grad is not None
-        if self._adapter.temporal is None:  # the plain mean learns nothing
+        if not self._adapter.learns_time:  # as the plain mean
             return loss.detach(), right
-        for part, size, clip_part, gradient in zip(own, sizes, clips, video.grad.split(sizes), strict=True):
-            again = part if keep else self._adapter.encode_clips(clip_part)
+        for one, size, part, gradient in zip(own, sizes, parts, video.grad.split(sizes), strict=True):
+            again = one if keep else self._encode(batch, part)
             again.backward(gradient[self._ranks.shard(size)])
         return loss.detach(), right
+
+    def _encode(self, batch: Batch, part: int) -> Tensor:
+        """Returns the (b, D) features of this rank's clips of a part; the same however often it is called."""
+        whole, draw = batch.slices[part], batch.draw
+        own = self._ranks.shard(whole.stop - whole.start)
+        return encode_training_clips(
+            self._adapter, batch.clips[part], draw.videos[whole][own], draw.rows[whole][own]
+        )
+
+
+def encode_training_clips(adapter: Adapter, clips: Tensor, videos: np.ndarray, rows: np.ndarray) -> Tensor:
+    """Encodes clips; the random numbers of a module of one's own (dropout) are a function of what the clips are.
+
+    So a part that is encoded twice is the same twice, and a run goes on without a saved random state.
+
+    Args:
+        adapter: That learns.
+        clips: (b, T, D).
+        videos: (b,) index of each clip's video.
+        rows: (b, T) rows in it.
+
+    Returns:
+        (b, D) features of unit length.
+    """
+    if adapter.draws_numbers:
+        torch.manual_seed(zlib.crc32(rows.tobytes(), zlib.crc32(videos.tobytes())))
+    return adapter.encode_clips(clips, rows)

@@ -127,8 +127,9 @@ class Loop:
         self._identity = identity
         self._say = say
         self._checkpoints = Checkpoints(run)
+        self._parameters = [p for p in components.learned.parameters() if p.requires_grad]
         self._optimiser = torch.optim.AdamW(
-            components.learned.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            self._parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self._mean = copy.deepcopy(components.learned) if settings.ema else None
         self._best: dict[str, Tensor] = {}
@@ -225,9 +226,7 @@ class Loop:
                         batch = next(batches)
                     loss, accuracy = components.step.gradients(batch)
                     with components.watch.phase("exchange"):
-                        stopping = components.ranks.sum_gradients(
-                            list(components.learned.parameters()), stop.requested
-                        )
+                        stopping = components.ranks.sum_gradients(self._parameters, stop.requested)
                     with components.watch.phase("optimiser"):
                         rate = self._update(step)
                     components.watch.end()
@@ -285,6 +284,8 @@ class Loop:
             with torch.no_grad():
                 for mean, value in zip(self._mean.parameters(), components.learned.parameters(), strict=True):
                     mean.lerp_(value, 1 - decay)
+                for kept, buffer in zip(self._mean.buffers(), components.learned.buffers(), strict=True):
+                    kept.copy_(buffer)  # statistics of a module of one's own are means already
         return rate
 
     def _check_numbers(self) -> None:

@@ -149,7 +149,7 @@ def _cell(variant: str, runs: list[SweepRun], setup: SweepSetup) -> Results:
 def _learn_and_score(run: SweepRun, setup: SweepSetup) -> Results:
     settings, shared, split = run.settings, setup.shared, setup.plan.split
     train(settings, run.folder, say=setup.context.say, shared=shared)
-    adapter, header = load_adapter(run.folder / ADAPTER_FILE)
+    adapter, header = load_adapter(run.folder / ADAPTER_FILE, trust_code=settings.model_code is not None)
     if header.classes != shared.manifest.header.classes:
         raise FeatxError(f"{run.folder}: holds a run about other classes; choose another --to")
     manifest, unseen_of, left_out = shared.manifest, None, 0

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from featx.settings import Settings
+from ...run.settings import CodeSettings
 
 SearchLevel = Literal["moments", "videos", "frames"]
 
 
-class SearchSettings(Settings):
+class SearchSettings(CodeSettings):
     """What is looked for, how, and what is shown of it."""
 
     adapter: Path | None = Field(

@@ -142,7 +142,7 @@ def test_an_adapter_scores_as_in_evaluation(class_data: Path, made_run, featx) -
     found = hits_of(outcome)
     assert [(f["video"], f["first_row"], f["rows"]) for f in found] == best
     assert [f["score"] for f in found] == pytest.approx([scored(*one, text) for one in best], abs=1e-5)
-    assert "were scored again with the adapter's temporal Transformer (5 clips each)" in outcome.err
+    assert "were scored again with the adapter's temporal model (5 clips each)" in outcome.err
 
     plain = hits_of(featx(*base, "--rerank", 0))  # prompts, but no Transformer
     first = plain[0]
