@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.files.atomic import write_atomically
+from featx.store.failures import Failure
 
 from .workers.messages import FrameCounts
 
@@ -27,6 +28,7 @@ class Tally:
     finished: int = 0
     seconds: float = 0.0
     frames: FrameCounts = field(default_factory=FrameCounts)
+    failures: list[Failure] = field(default_factory=list)
 
 
 def figures_of(tally: Tally) -> str:

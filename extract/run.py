@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from featx.errors import FeatxError, printable
+from featx.output.console import say
 from featx.output.progress import Progress
 from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
@@ -56,7 +57,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     console = Console(stderr=True, soft_wrap=True)
     found = find_videos(inputs, settings.follow_links, settings.hidden, settings.also)
     for line in found.left_out:
-        console.print(line, markup=False, highlight=False)
+        say(line, console)
     with (
         WorkerPool(settings) as worker_pool,
         StoreWriter(
@@ -69,11 +70,9 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
         ) as writer,
     ):
         failures = FailureList(to)
-        todo = find_todo(
-            found, writer, failures, settings, lambda line: console.print(line, markup=False, highlight=False)
-        )
+        todo = find_todo(found, writer, failures, settings, lambda line: say(line, console))
         for line in lines_about(todo, to, len(found.videos)):
-            console.print(line, markup=False, highlight=False)
+            say(line, console)
         changes = todo.changes
         # At once: what is not true any more must not be read while the new rows are computed.
         writer.amend(changes.drops, changes.updates, changes.root_moves)
@@ -96,9 +95,10 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
             if failure.id in writer.done:  # some of it is kept
                 failure = replace(failure, tried_with=tried_with(settings))
             failures.record(failure)
+            tally.failures.append(failure)
             shown = printable(recorded_file(failure))
             line = f"failed: {shown}: {printable(failure.error)} ({failure.outcome})"
-            console.print(line, markup=False, highlight=False)
+            say(line, console)
 
         for failure in todo.refused:
             fail(failure)
@@ -130,7 +130,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                     line = (
                         f"--device {message.device} is given up: {printable(message.error)}; the others go on"
                     )
-                    console.print(line, markup=False, highlight=False)
+                    say(line, console)
                 if 0 < enough <= tally.failed:
                     worker_pool.finish()
                 writer.commit_if_due()
@@ -140,8 +140,8 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
                 if signals.came is not None:
                     break
     for line in remarks.lines():
-        console.print(line, markup=False, highlight=False)
-    console.print(summary(to, tally))
+        say(line, console)
+    say(summary(to, tally), console)
     if settings.stats is not None:
         write_stats(settings.stats, tally, settings.model_dump(mode="json"))
     if worker_pool.losses:

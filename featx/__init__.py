@@ -1,3 +1,60 @@
-"""featx: frozen CLIP features of videos, computed once, and what is learned on them."""
+"""featx: frozen CLIP features of videos, computed once, and what is learned on them.
+
+The names below are loaded when they are used, so that ``import featx`` is quick. docs/api.md shows them at work.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from featx.errors import FeatxError, FeatxWarning
+    from featx.evaluate.api import search
+    from featx.extract.api import ExtractReport, extract_features
+    from featx.library.encode_text import encode_text
+    from featx.library.stores import open_store
+    from featx.store.reader import FeatureStore
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ExtractReport",
+    "FeatureStore",
+    "FeatxError",
+    "FeatxWarning",
+    "encode_text",
+    "extract_features",
+    "open_store",
+    "search",
+]
+
+# Each name and its module. The only place where the shared part names the stages, which it never imports.
+_HOMES = {
+    "ExtractReport": "featx.extract.api",
+    "FeatureStore": "featx.store.reader",
+    "FeatxError": "featx.errors",
+    "FeatxWarning": "featx.errors",
+    "encode_text": "featx.library.encode_text",
+    "extract_features": "featx.extract.api",
+    "open_store": "featx.library.stores",
+    "search": "featx.evaluate.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name.
+
+    Raises:
+        AttributeError: If there is no such name.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module 'featx' has no attribute '{name}'")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Returns the names that are there, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -25,6 +25,10 @@ class Interrupted(FeatxError):
     exit_code = 130
 
 
+class FeatxWarning(UserWarning):
+    """What a caller has to know beside the result: a text that was cut, classes that were matched by their texts."""
+
+
 # What helps against errors of the system that a user can mend.
 WAYS_OUT = {
     errno.ENOSPC: "the disk is full: make room and give the same command again",

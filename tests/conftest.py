@@ -40,6 +40,18 @@ def featx(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
     return run
 
 
+@pytest.fixture
+def run_featx(featx: Callable[..., Outcome]) -> Callable[..., str]:
+    """Runs a command that succeeds and returns what it printed."""
+
+    def run(*words: object) -> str:
+        outcome = featx(*words)
+        assert outcome.code == 0, outcome.err
+        return outcome.out
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def real_videos() -> Path:
     folder = SHARED / "videos"
@@ -61,6 +73,33 @@ def shape_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scene = draw_clip(np.random.default_rng([number, index]), "star", motion)
             encode(scene, folder / motion / f"{index}.mp4", quality=25)
     return folder
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as a user has it: 20 videos in 4 class folders, and a picture."""
+    from PIL import Image
+
+    from featx.data_manifests.moving_shapes.encode import encode
+    from featx.data_manifests.moving_shapes.world import draw_clip
+
+    folder = tmp_path_factory.mktemp("work")
+    for number, motion in enumerate(("growing", "shrinking", "rising", "falling")):
+        (folder / "videos" / motion).mkdir(parents=True)
+        for index in range(5):
+            scene = draw_clip(np.random.default_rng([number, index]), "star", motion)
+            encode(scene, folder / "videos" / motion / f"{index}.mp4", quality=25)
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "door.png")
+    Image.fromarray(pixels).save(folder / "door.jpg")
+    return folder
+
+
+@pytest.fixture
+def at_work(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That folder, as the current one."""
+    monkeypatch.chdir(work)
+    return work
 
 
 @pytest.fixture(scope="session")

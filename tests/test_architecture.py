@@ -11,7 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 STAGES = ("extract", "train", "evaluate", "data_manifests")
 # Everybody's, at the root of featx/; whatever else is shared has a room.
-EVERYBODYS = {"__init__", "__main__", "cli", "devices", "errors", "named_values", "settings", "signals"}
+EVERYBODYS = {
+    *("__init__", "__main__", "cli", "devices", "errors", "named_values", "processes", "settings", "signals")
+}
+# What `import featx` offers is listed there: names and modules as text, and the same imports for type checkers.
+LIST_OF_NAMES = "featx"
 
 
 def name_of(file: Path) -> str:
@@ -72,7 +76,7 @@ def test_stages_meet_only_on_disk() -> None:
     broken = [
         (module, name, line)
         for module, name, _, line in IMPORTS
-        if stage_of(name) not in ("featx", stage_of(module))
+        if stage_of(name) not in ("featx", stage_of(module)) and module != LIST_OF_NAMES
     ]
     assert broken == []
 

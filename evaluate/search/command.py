@@ -58,12 +58,12 @@ class SearchResult:
 
 
 def run_search(
-    path: Path, queries: Queries, settings: SearchSettings, sheet: Path | None = None
+    given: Path | FeatureStore, queries: Queries, settings: SearchSettings, sheet: Path | None = None
 ) -> SearchResult:
     """Searches a store.
 
     Args:
-        path: The store.
+        given: The store, or its folder.
         queries: What is looked for.
         settings: How.
         sheet: Contact sheet to write.
@@ -73,9 +73,10 @@ def run_search(
     """
     _check_settings(settings)
     device = choose_device(settings.device)
+    path = given.path if isinstance(given, FeatureStore) else given
     # before the store is opened: what is committed meanwhile is searched too
     written = is_being_written(path)
-    store = FeatureStore(path)
+    store = given if isinstance(given, FeatureStore) else FeatureStore(path)
     setup = SearchSetup(store, _open_adapter(store, settings), settings, device)
     features, truncated = _encode(queries, setup)
     reranks = setup.reranks(queries)

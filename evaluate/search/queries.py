@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from featx.clip.load import LoadedClip
-from featx.clip.text import TextTower, plan_texts
+from featx.clip.text import TextTower, encode_sentences
 from featx.errors import FeatxError
 from featx.files.atomic import read_list
 from featx.model.adapter import Adapter
@@ -28,11 +28,11 @@ class Queries:
 
     Attributes:
         texts: Sentences.
-        images: Files of pictures.
+        images: Pictures: files, or (H, W, 3) uint8 arrays in RGB.
     """
 
     texts: list[str]
-    images: list[Path]
+    images: list[Path | np.ndarray]
 
     def __len__(self) -> int:
         return len(self.texts) + len(self.images)
@@ -40,7 +40,7 @@ class Queries:
     @property
     def names(self) -> list[str]:
         """What each is called."""
-        return self.texts + [str(file) for file in self.images]
+        return self.texts + [str(one) if isinstance(one, Path) else "a picture" for one in self.images]
 
 
 def gather_queries(text: str | None, file: Path | None, images: list[Path]) -> Queries:
@@ -64,7 +64,7 @@ def gather_queries(text: str | None, file: Path | None, images: list[Path]) -> Q
             raise FeatxError(f"--image {image}: no such file")
     if not texts and not images:
         raise FeatxError("say what to look for: a QUERY, --queries FILE or --image FILE")
-    return Queries(texts, images)
+    return Queries(texts, [*images])
 
 
 @torch.no_grad()
@@ -79,14 +79,20 @@ def encode_texts(
         adapter: What was learned, or None for CLIP alone.
         device: Where to compute.
     """
-    plan = adapter.plan(texts) if adapter else plan_texts(texts)
-    tower = TextTower(loaded.model.to(device))
-    plan_there = plan.to(device)
-    features = adapter.to(device).encode_texts(tower, plan_there) if adapter else tower.encode(plan_there)
-    return normalize(features.float().cpu(), dim=-1), [texts[index] for index in plan.truncated]
+    model = loaded.model.to(device)
+    if adapter is None:
+        features, cut = encode_sentences(texts, model)
+    else:
+        plan = adapter.plan(texts)
+        cut = plan.truncated
+        features = adapter.to(device).encode_texts(TextTower(model), plan.to(device))
+        features = normalize(features.float().cpu(), dim=-1)
+    return features, [texts[index] for index in cut]
 
 
-def encode_images(files: list[Path], loaded: LoadedClip, fingerprint: Fingerprint, device: str) -> Tensor:
+def encode_images(
+    images: list[Path | np.ndarray], loaded: LoadedClip, fingerprint: Fingerprint, device: str
+) -> Tensor:
     """Returns (Q, D) features of unit length of pictures, made as the store's frames were.
 
     In the store's precision too, except that a CPU takes fp32 in the place of fp16, in which it is many times slower:
@@ -95,21 +101,32 @@ def encode_images(files: list[Path], loaded: LoadedClip, fingerprint: Fingerprin
     Raises:
         FeatxError: If a file is not a picture.
     """
-    from PIL import Image, UnidentifiedImageError
-
     from featx.clip.images import DTYPES, ImageEncoder
     from featx.clip.preprocess import scale_and_crop
 
     pixels = []
-    for file in files:
-        try:
-            with Image.open(file) as picture:
-                cropped = scale_and_crop(np.asarray(picture.convert("RGB")), loaded.input_size)
-        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-            raise FeatxError(f"--image {file}: cannot read the picture ({error})") from error
+    for image in images:
+        cropped = scale_and_crop(_pixels_of(image), loaded.input_size)
         pixels.append(cropped[..., ::-1] if fingerprint.channel_order == "bgr" else cropped)
     known = fingerprint.precision in DTYPES  # imported features may not say
     slow = fingerprint.precision == "fp16" and device == "cpu"
     precision: Precision = fingerprint.precision if known and not slow else "fp32"  # type: ignore[assignment]
     features = ImageEncoder(loaded, device, precision).encode(np.stack(pixels))
     return normalize(torch.from_numpy(features), dim=-1)
+
+
+def _pixels_of(image: Path | np.ndarray) -> np.ndarray:
+    """Returns (H, W, 3) uint8 pixels.
+
+    Raises:
+        FeatxError: If a file is not a picture.
+    """
+    if isinstance(image, np.ndarray):
+        return image
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(image) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
+        raise FeatxError(f"--image {image}: cannot read the picture ({error})") from error

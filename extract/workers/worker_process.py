@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError
+from featx.processes import without_main
 
 from ..plan.videos import SourceVideo
 from .messages import FrameCounts, WorkerConfig, WorkerReady, WorkerStarting
@@ -114,7 +115,7 @@ def start_worker(settings: ExtractSettings, slot: int, device: str, share: int) 
     ours, theirs = context.Pipe()
     config = WorkerConfig(settings, device, settings.decoders or share, share, dict(os.environ))
     process = context.Process(target=_serve, args=(theirs, config), daemon=True)
-    with _terminal_signals_blocked():
+    with _terminal_signals_blocked(), without_main():
         process.start()
     theirs.close()
     return Worker(slot, device, process, ours)

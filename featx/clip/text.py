@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint as recompute
 
 from featx.clip.choices import Precision
@@ -32,6 +33,7 @@ __all__ = [
     "NOT_A_PROMPT",
     "TextPlan",
     "TextTower",
+    "encode_sentences",
     "group_plans",
     "plan_texts",
     "prompt_table_rows",
@@ -90,6 +92,22 @@ class TextTower:
             _keep_gradients_in_range(inputs, x)
         features: Tensor = self._final.normalise(x) @ self._projection  # (C, W) to (C, D)
         return features[: len(plan)]
+
+
+@torch.no_grad()
+def encode_sentences(texts: list[str], model: CLIP) -> tuple[Tensor, tuple[int, ...]]:
+    """Encodes sentences as they are.
+
+    Args:
+        texts: C sentences.
+        model: A CLIP, on the device where to compute.
+
+    Returns:
+        (C, D) float32 features of unit length, on the CPU; and the indices of the sentences that were cut.
+    """
+    plan = plan_texts(texts)
+    features = TextTower(model).encode(plan.to(model.text_projection.device))
+    return normalize(features.float().cpu(), dim=-1), plan.truncated
 
 
 def _steps_of(blocks: list[FrozenBlock], compile: bool) -> list[Step]:

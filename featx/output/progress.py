@@ -11,6 +11,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 from featx.errors import printable
+from featx.output.audience import calling_program
 
 LINE_SECONDS = 30.0  # between two lines
 BAR_SECONDS = 0.25  # between two looks at what the bar shows: on a GPU a look has to wait for it
@@ -19,7 +20,8 @@ BAR_SECONDS = 0.25  # between two looks at what the bar shows: on a GPU a look h
 class Progress:
     """Shows how far a command is; a context manager. The last line is shown only if there was one before.
 
-    On a terminal the bar leaves no trace in the end: the command's own last line says how it went.
+    On a terminal the bar leaves no trace in the end: the command's own last line says how it went. A program that called a
+    function of `import featx` gets calls instead, if it asked for them, the last one at the end.
     """
 
     def __init__(
@@ -46,13 +48,16 @@ class Progress:
             done: Where it goes on.
         """
         self._console = console or Console(stderr=True, soft_wrap=True)
+        program = calling_program()
+        self._callback = program.progress if program else None
+        quiet = quiet if program is None else self._callback is None
         self._name, self._total, self._unit, self._quiet = name, total, unit, quiet
         self._clock, self._began, self._first = clock, clock(), done
         self._done, self._text = done, ""
         self._shown_at = self._began
         self._shown: int | None = None  # what the last line said was done
         self._bar: Bar | None = None
-        if not quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+        if not program and not quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
             # The bar takes what a narrow terminal has left; the figures are never cut.
             self._bar = Bar(
                 MofNCompleteColumn(),
@@ -70,7 +75,7 @@ class Progress:
         """Whether it is time to show something: ask before computing what costs something."""
         if self._quiet:
             return False
-        every = LINE_SECONDS if self._bar is None else BAR_SECONDS
+        every = LINE_SECONDS if self._bar is None and self._callback is None else BAR_SECONDS
         return self._clock() - self._shown_at >= every
 
     def show(self, done: int, text: str) -> None:
@@ -81,7 +86,9 @@ class Progress:
 
     def _show(self) -> None:
         self._shown_at, self._shown = self._clock(), self._done
-        if self._bar is not None:
+        if self._callback is not None:
+            self._callback(self._done, self._total, self._text)
+        elif self._bar is not None:
             self._bar.update(self._task, completed=self._done, text=self._text)
         else:
             line = f"{self._name}: {self._done:,} of {self._total:,} {self._unit}, {self._text}{self._left()}"
@@ -100,7 +107,9 @@ class Progress:
         return self
 
     def __exit__(self, *details: object) -> None:
-        if self._bar is not None:
+        if self._callback is not None:
+            self._show()
+        elif self._bar is not None:
             self._show()  # a short run may never have been due
             self._bar.__exit__(*details)  # type: ignore[arg-type]
         elif self._shown not in (None, self._done):

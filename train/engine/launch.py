@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from featx.errors import WAYS_OUT, FeatxError, system_error_line
+from featx.processes import without_main
 from featx.signals import STOPPING
 
 GRACE_SECONDS = 10.0  # that the other ranks have to end by themselves when one has failed
@@ -44,7 +45,8 @@ def in_ranks(count: int, work: Callable[..., Any], *arguments: Any) -> Any:
             process = context.Process(
                 target=_be_rank, args=(rank, count, str(Path(folder) / "meeting"), writer, work, arguments)
             )
-            process.start()
+            with without_main():
+                process.start()
             writer.close()
             processes.append(process)
             readers.append(reader)
@@ -67,6 +69,8 @@ class _passing_signals_to:
         self._asked = True
 
     def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals never arrive there
         for number in STOPPING:
             self._before[number] = signal.signal(number, self._pass_on)
 

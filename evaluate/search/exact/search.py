@@ -36,6 +36,11 @@ class Hit:
     end_s: float
     score: float
 
+    @property
+    def id(self) -> str:
+        """The video's id in the store."""
+        return self.video
+
 
 def rules_of(settings: SearchSettings) -> Rules:
     """Returns when candidates of a level are one hit."""
