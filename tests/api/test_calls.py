@@ -63,7 +63,7 @@ def test_unknown_and_missing_arguments() -> None:
     with pytest.raises(featx.FeatxError, match="^modle: no such argument; did you mean 'model'"):
         settings_of(ExtractSettings, {"modle": "tiny"})
     with pytest.raises(TypeError, match="to"):
-        featx.extract_features("videos")
+        featx.extract_features("videos")  # type: ignore[call-arg]
 
 
 def test_signal_handlers_are_as_before_and_another_thread_sets_none(at_work: Path, tmp_path: Path) -> None:
