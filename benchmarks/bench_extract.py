@@ -27,6 +27,7 @@ import numpy as np
 from bench_small_files import bench_small_files
 from bench_store import bench_index, bench_windows
 
+from featx.clip.checkpoint import OPENAI_MARKS
 from featx.clip.preprocess import fast_filter
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.plan.settings import ExtractSettings
@@ -186,7 +187,7 @@ def bench_encode(videos: list[Path], rounds: int, batch: int, folder: Path) -> l
     import torch
 
     weights = folder / "random.pt"
-    torch.save(random_vit().state_dict(), weights)
+    torch.save(random_vit().state_dict() | dict.fromkeys(OPENAI_MARKS, torch.zeros(())), weights)
     precision = "fp16" if torch.cuda.is_available() else "fp32"
     encoder = encoder_of(precision, batch)
     frames = sum(plain_loop(path) for path in videos)

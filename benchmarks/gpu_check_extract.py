@@ -15,6 +15,7 @@ import torch
 from clip.model import CLIP
 from gpu_check_place import Finding, Place, compare, featx
 
+from featx.clip.checkpoint import OPENAI_MARKS
 from featx.clip.images import ImageEncoder
 from featx.clip.load import TINY, load_clip
 from featx.store.reader import FeatureStore
@@ -33,7 +34,8 @@ def checkpoint(place: Place) -> Path:
     torch.manual_seed(0)
     shape = (64, 2, 64, 16) if place.quick else (224, 12, 768, 16)
     file = place.folder / "random-vit.pt"
-    torch.save(CLIP(512, *shape, 77, 49408, 512, 1, 1).state_dict(), file)
+    state = CLIP(512, *shape, 77, 49408, 512, 1, 1).state_dict()
+    torch.save(state | dict.fromkeys(OPENAI_MARKS, torch.zeros(())), file)
     return file
 
 

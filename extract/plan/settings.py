@@ -19,7 +19,8 @@ class ExtractSettings(Settings):
     model: str = Field(
         "ViT-B/16",
         description="CLIP that computes the features: one of OpenAI's names, the path of a checkpoint, or "
-        "'tiny' (the small one that comes with featx).",
+        "'tiny' (the small one that comes with featx). A checkpoint that does not say which activation it was "
+        "trained with needs openai: before its path, if it is QuickGELU.",
     )
     fps: str | None = Field(
         None,

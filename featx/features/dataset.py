@@ -326,7 +326,8 @@ def load_clip_of(store: FeatureStore, source: str | None) -> LoadedClip:
     Raises:
         FeatxError: If the weights are not those that made the features.
     """
-    loaded = load_clip(source or store.header.model_source)
+    # a store's features were made with QuickGELU, whatever its file says: the same weights are computed alike
+    loaded = load_clip(source or store.header.model_source, is_openai=True)
     made_with = store.header.fingerprint
     if loaded.weights_sha256 != made_with.weights_sha256:
         raise FeatxError(

@@ -164,7 +164,9 @@ def test_features_that_are_no_numbers_are_failures(shape_videos: Path, tmp_path:
     broken = torch.load(TINY_FILE)
     broken["visual.proj"] = torch.full_like(broken["visual.proj"], torch.inf)
     torch.save(broken, tmp_path / "broken.pt")
-    outcome = featx("extract", shape_videos, "--to", tmp_path / "s", "--model", tmp_path / "broken.pt")
+    outcome = featx(
+        "extract", shape_videos, "--to", tmp_path / "s", "--model", f"openai:{tmp_path / 'broken.pt'}"
+    )
     assert outcome.code == 3
     failures = [json.loads(line) for line in (tmp_path / "s" / "failures.jsonl").read_text().splitlines()]
     assert len(failures) == 6 and {failure["stage"] for failure in failures} == {"store"}
@@ -188,7 +190,11 @@ def test_wrong_use_is_one_line_that_names_the_way_out(shape_videos: Path, tmp_pa
         "--format tar: Input should be 'zarr' or 'hdf5'": [shape_videos, "--format", "tar"],
         "did you mean 'tiny'": [shape_videos, "--model", "tyny"],
         "not a CLIP checkpoint": [shape_videos, "--model", tmp_path / "not.pt"],
-        r"made with other settings \(.*weights_sha256": [shape_videos, "--model", tmp_path / "other.pt"],
+        r"made with other settings \(.*weights_sha256": [
+            shape_videos,
+            "--model",
+            f"openai:{tmp_path / 'other.pt'}",
+        ],
         r"made with other settings \(format: hdf5, not zarr": [shape_videos, "--format", "hdf5"],
         "would both be stored as '0.mp4'": [shape_videos / "growing", shape_videos / "falling"],
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from featx.clip.load import TINY, load_clip
+from featx.clip.load import OPENAI, TINY, load_clip
 from featx.clip.text import plan_texts
 from featx.errors import FeatxError
 from featx.manifest.episodes import read_episodes
@@ -96,8 +96,9 @@ def _size(settings: TrainSettings, store: FeatureStore | None, report: DryRunRep
     """Returns the CLIP's name and sizes: of a file or the tiny one from the weights, of OpenAI's from the table."""
     source = settings.model or (store.header.model_source if store else USUAL)
     name = store.header.fingerprint.model if store else source
-    if source not in SIZES and (source == TINY or Path(source).expanduser().is_file()):
-        loaded = report.attempt(lambda: load_clip(source))
+    file = Path(source.removeprefix(OPENAI)).expanduser()
+    if source not in SIZES and (source == TINY or file.is_file()):
+        loaded = report.attempt(lambda: load_clip(source, is_openai=store is not None))
         if loaded:
             blocks = len(loaded.model.transformer.resblocks)
             return source, TextSize(loaded.text_width, loaded.width, blocks)
