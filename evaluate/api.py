@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.library.calls import PathLike, library_function, settings_of
+from featx.library.calls import PathLike, settings_of
 from featx.library.stores import store_of
 from featx.output.console import warn
+from featx.output.library_function import library_function
 from featx.store.reader import FeatureStore
 
 from .search.command import run_search

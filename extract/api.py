@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.library.calls import PathLike, library_function, paths_of, settings_of, this_call
+from featx.library.calls import PathLike, paths_of, settings_of, this_call
 from featx.output.audience import ProgressCallback
+from featx.output.library_function import library_function
 from featx.store.failures import Failure
 
 from .plan.settings import ExtractSettings

@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from featx.clip.text import TextTower
     from featx.errors import FeatxError, FeatxWarning
     from featx.evaluate.api import search
     from featx.extract.api import ExtractReport, extract_features
+    from featx.library.clip_dataset import ClipDataset
     from featx.library.encode_text import encode_text
     from featx.library.stores import open_store
     from featx.store.reader import FeatureStore
@@ -19,10 +21,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClipDataset",
     "ExtractReport",
     "FeatureStore",
     "FeatxError",
     "FeatxWarning",
+    "TextTower",
     "encode_text",
     "extract_features",
     "open_store",
@@ -31,10 +35,12 @@ __all__ = [
 
 # Each name and its module. The only place where the shared part names the stages, which it never imports.
 _HOMES = {
+    "ClipDataset": "featx.library.clip_dataset",
     "ExtractReport": "featx.extract.api",
     "FeatureStore": "featx.store.reader",
     "FeatxError": "featx.errors",
     "FeatxWarning": "featx.errors",
+    "TextTower": "featx.clip.text",
     "encode_text": "featx.library.encode_text",
     "extract_features": "featx.extract.api",
     "open_store": "featx.library.stores",

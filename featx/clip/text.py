@@ -6,7 +6,8 @@ It computes what a plain pass over 77 padded positions computes, exactly, from a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint as recompute
 
-from featx.clip.choices import Precision
+from featx.clip.choices import Layout, Precision
 from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
+from featx.clip.load import load_clip
 from featx.clip.text_plan import (
     NOT_A_PROMPT,
     PackedTexts,
@@ -25,6 +27,8 @@ from featx.clip.text_plan import (
     plan_texts,
     prompt_table_rows,
 )
+from featx.devices import choose_device
+from featx.output.library_function import library_function
 
 if TYPE_CHECKING:
     from clip.model import CLIP
@@ -67,6 +71,60 @@ class TextTower:
         self._projection = model.text_projection
         self._half = dtype == torch.float16
         self._checkpoint = checkpoint
+
+    @classmethod
+    @library_function()
+    def load(
+        cls, model: str | os.PathLike[str] = "ViT-B/16", device: str = "auto", precision: Precision = "fp32"
+    ) -> TextTower:
+        """Loads the text encoder of a CLIP.
+
+        Args:
+            model: One of OpenAI's names, the path of a checkpoint, or ``tiny``.
+            device: Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one.
+            precision: Number type of the matrix products and of attention: ``fp32``, ``bf16`` or ``fp16``.
+
+        Raises:
+            FeatxError: If the CLIP cannot be loaded, or the device is not there.
+        """
+        return cls(load_clip(str(model)).model.to(choose_device(device)), precision)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self._words.device
+        return device
+
+    @property
+    def width(self) -> int:
+        """W, the width of a prompt vector."""
+        return int(self._words.shape[1])
+
+    def plan(
+        self,
+        texts: Sequence[str],
+        prompts: int = 0,
+        layout: Layout = "sequence",
+        suffix: bool = True,
+        per_text: bool = False,
+    ) -> TextPlan:
+        """Lays out texts and the prompts around them, once for many calls of `encode`; see `plan_texts`.
+
+        Args:
+            texts: C class names or sentences.
+            prompts: k, the number of prompt vectors before and again after each text.
+            layout: ``sequence``: the i-th prompt is the same vector whatever the text's length. ``positional``: a vector
+                belongs to an absolute position.
+            suffix: Whether prompts stand after the text too.
+            per_text: Whether each text has prompts of its own, whose tables lie one after another; else all share one.
+
+        Returns:
+            The plan; its ``prompt_count`` is the number of rows of the prompt table.
+        """
+        if per_text:
+            alone = [plan_texts([text], prompts, layout, suffix) for text in texts]
+            return group_plans(alone, prompt_table_rows(prompts, layout, suffix)).to(self.device)
+        return plan_texts(list(texts), prompts, layout, suffix).to(self.device)
 
     def encode(self, plan: TextPlan, prompt_table: Tensor | None = None) -> Tensor:
         """Encodes texts.

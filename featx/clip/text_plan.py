@@ -90,6 +90,11 @@ class TextPlan:
         """Returns C."""
         return len(self.eot)
 
+    @property
+    def prompt_count(self) -> int:
+        """How many vectors the prompt table must have."""
+        return int(self.prompt_rows.max()) + 1
+
     def to(self, device: torch.device | str) -> TextPlan:
         """Returns the plan for another device."""
         return replace(self, device=device)

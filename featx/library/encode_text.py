@@ -12,8 +12,9 @@ from featx.clip.text import encode_sentences
 from featx.devices import choose_device
 from featx.errors import FeatxError
 from featx.features.dataset import load_clip_of
-from featx.library.calls import PathLike, library_function
+from featx.library.calls import PathLike
 from featx.output.console import warn
+from featx.output.library_function import library_function
 from featx.store.reader import FeatureStore
 from featx.store.schema import STORE_FILE
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.library.calls import PathLike, library_function
+from featx.library.calls import PathLike
+from featx.output.library_function import library_function
 from featx.store.reader import FeatureStore
 
 

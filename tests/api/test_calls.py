@@ -9,8 +9,9 @@ import pytest
 import featx
 from featx.errors import FeatxWarning, Interrupted
 from featx.extract.plan.settings import ExtractSettings
-from featx.library.calls import in_python_words, library_function, settings_of
+from featx.library.calls import settings_of
 from featx.output.console import say, warn
+from featx.output.library_function import in_python_words, library_function
 
 
 @pytest.mark.parametrize(

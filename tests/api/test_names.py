@@ -65,4 +65,7 @@ def what_a_type_checker_sees() -> None:
     store = assert_type(featx.open_store("features"), FeatureStore)
     assert_type(featx.extract_features(["videos"], to=Path("features")), ExtractReport)
     assert_type(featx.encode_text(store, ["a"]), torch.Tensor)
+    assert_type(featx.ClipDataset(store, "mine.jsonl")[0], tuple[torch.Tensor, int])
+    tower = assert_type(featx.TextTower.load("tiny"), featx.TextTower)
+    assert_type(tower.encode(tower.plan(["a"])), torch.Tensor)
     assert_type(featx.search(store, "a"), list[Hit])

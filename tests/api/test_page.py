@@ -19,11 +19,17 @@ PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
+def make_manifest() -> None:
+    words = ["manifest", "folder", "--videos", "videos", "--to", "mine.jsonl"]
+    subprocess.run([sys.executable, "-m", "featx", *words], check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def page(work: Path) -> dict[str, Any]:
     """The names that stand there when all examples have run, as one script, on the tiny CLIP."""
     before, names = Path.cwd(), {}
     os.chdir(work)
+    make_manifest()
     try:
         for block in BLOCKS:
             exec(compile(block.replace("ViT-B/16", "tiny"), str(PAGE), "exec"), names)
@@ -32,9 +38,13 @@ def page(work: Path) -> dict[str, Any]:
     return names
 
 
-def test_the_first_example_runs_as_a_plain_script(work: Path, tmp_path: Path) -> None:
+def test_the_first_example_runs_as_a_plain_script(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Worker processes do not run it once more."""
     shutil.copytree(work / "videos", tmp_path / "videos")
+    monkeypatch.chdir(tmp_path)
+    make_manifest()
     script = tmp_path / "script.py"
     script.write_text("print('once')\n" + BLOCKS[0].replace("ViT-B/16", "tiny"))
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
@@ -62,8 +72,9 @@ def test_text_is_that_of_clip(page: dict[str, Any]) -> None:
     with torch.no_grad():
         plain = load_clip("tiny").model.encode_text(clip.tokenize(["a person opens a door", "a dog"]))
     plain = plain / plain.norm(dim=-1, keepdim=True)
-    assert page["text"].dtype == torch.float32
-    torch.testing.assert_close(page["text"], plain, atol=1e-5, rtol=0)
+    text = featx.encode_text(page["store"], ["a person opens a door", "a dog"])
+    assert text.dtype == torch.float32 and not text.requires_grad
+    torch.testing.assert_close(text, plain, atol=1e-5, rtol=0)
     assert torch.equal(featx.encode_text("tiny", "a dog"), featx.encode_text(page["store"], ["a dog"]))
 
 
