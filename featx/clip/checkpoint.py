@@ -7,6 +7,7 @@ look right and are not, so a file that does not say what it is has to be named b
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,9 @@ def read_checkpoint(file: Path, said: str) -> Checkpoint:
     import torch
 
     try:
-        archive = torch.jit.load(str(file), map_location="cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch calls its archives deprecated
+            archive = torch.jit.load(str(file), map_location="cpu")
     except RuntimeError:
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)

@@ -61,7 +61,7 @@ def test_its_clips_give_the_scores_of_zero_shot_evaluation(
     named = ["--store", files[0], "--manifest", files[1], "--to", tmp_path / "zero"]
     run_featx("baseline", "zero-shot", *named, "--template", "{}")
     data = featx.ClipDataset(*files, split="test", clips=CLIPS)
-    video = torch.stack([clip.mean(dim=0) for clip, _ in data])
+    video = torch.stack([data[item][0].mean(dim=0) for item in range(len(data))])
     video = torch.nn.functional.normalize(video, dim=-1).view(len(data.ids), CLIPS, -1)
     scores = score_clips(video, featx.encode_text(files[0], data.texts))
     (results,) = featx_results(tmp_path / "zero")
