@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError
-from featx.settings import SomeSettings, gather, with_options
+from featx.settings import with_options
 from featx.signals import interruptible
 
 from .localisation.settings import DetectionSettings
@@ -52,7 +52,8 @@ def evaluate(
     With --detections and --ground-truth a file of detections is scored instead of runs: average precision, or with
     --as-proposals average recall.
     """
-    from .report.table import check_format
+    from .report.table import check_format, print_tables
+    from .score import chosen_settings, score_runs
 
     check_format(format)
     given = {name: value for name, value in options.items() if value is not None}
@@ -63,102 +64,11 @@ def evaluate(
             )
         if "detections" not in given:
             raise FeatxError("give RUNS, or --detections FILE")
-        _print_detections(_settings(DetectionSettings, given, "--detections"), format)
+        _print_detections(chosen_settings(DetectionSettings, given, "--detections"), format)
         return
-    from .run.runs import one_task
-
-    task = one_task(runs)
-    if task != "recognition" and save_predictions:
-        raise FeatxError("--save-predictions: is for recognition")
-    if task == "localisation":
-        _score_localisation(runs, _settings(LocaliseSettings, given, "localisation runs"), format)
-    elif task == "retrieval":
-        _score_retrieval(runs, _settings(RetrieveSettings, given, "retrieval runs"), format)
-    else:
-        _score_recognition(runs, _settings(EvalSettings, given, "recognition runs"), format, save_predictions)
-
-
-def _settings(model: type[SomeSettings], given: dict[str, Any], what: str) -> SomeSettings:
-    """Returns the settings of one kind of evaluation; options of the others are refused."""
-    strange = [name for name in given if model.current_name(name) not in model.model_fields]
-    if strange:
-        raise FeatxError(f"--{strange[0].replace('_', '-')}: is not for {what}")
-    return gather(model, None, given, [])
-
-
-def _score_recognition(
-    runs: list[Path], settings: EvalSettings, format: str, save_predictions: Path | None
-) -> None:
-    from featx.scoring.results import write_results
-
-    from .recognition.predictions import check_parquet, write_predictions
-    from .recognition.runs import evaluate as evaluate_recognition
-    from .report.rows import recognition_table
-    from .report.table import print_tables
-
-    if save_predictions is not None:
-        check_parquet(save_predictions, len(runs))
-    all_results = []
     with _counting(runs) as done:
-        for run in runs:
-            scored = evaluate_recognition(run, settings)
-            write_results(scored.results, run)
-            if save_predictions is not None:
-                write_predictions(scored, save_predictions)
-            all_results.append(scored.results)
-            done.append(run)
-    print_tables([recognition_table(all_results)], format)
-
-
-def _score_retrieval(runs: list[Path], settings: RetrieveSettings, format: str) -> None:
-    from featx.scoring.results import write_results
-
-    from .report.retrieval_rows import retrieval_table
-    from .report.table import print_tables
-    from .retrieval.runs import evaluate_retrieval
-
-    all_results = []
-    with _counting(runs) as done:
-        for run in runs:
-            for results in evaluate_retrieval(run, settings):
-                write_results(results, run)
-                all_results.append(results)
-            done.append(run)
-    print_tables([retrieval_table(all_results)], format)
-
-
-def _score_localisation(runs: list[Path], settings: LocaliseSettings, format: str) -> None:
-    from featx.localisation.detections_file import write_detections
-    from featx.scoring.results import write_results
-
-    from .localisation.runs import evaluate as evaluate_localisation
-    from .localisation.timeline import write_timelines
-    from .report.localisation_rows import localisation_table
-    from .report.localisation_tables import class_table, errors_table
-    from .report.table import print_tables, with_notes
-
-    if settings.save_detections and len(runs) > 1:
-        raise FeatxError(f"--save-detections {settings.save_detections}: takes one RUN, not {len(runs)}")
-    all_results, notes, more = [], [], []
-    with _counting(runs) as done:
-        for run in runs:
-            localised = evaluate_localisation(run, settings)
-            write_results(localised.results, run)
-            scored = localised.scored
-            if settings.save_detections:
-                write_detections(
-                    scored.detections, scored.truth.video_ids, scored.truth.labels, settings.save_detections
-                )
-            if settings.timeline:
-                suffix = f".{settings.timeline_format}"
-                notes += write_timelines(run, localised, settings.timeline, suffix, settings)
-            all_results.append(localised.results)
-            notes += localised.notes
-            more += [class_table(scored)] if settings.per_class else []
-            more += [errors_table(scored)] if settings.errors else []
-            done.append(run)
-    table = with_notes(localisation_table(all_results), list(dict.fromkeys(notes)))
-    print_tables([table, *more], format)
+        scored = score_runs(runs, given, done.append, save_predictions)
+    print_tables(scored.tables, format)
 
 
 @contextmanager

@@ -11,40 +11,53 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.clip.text import TextTower
     from featx.errors import FeatxError, FeatxWarning
-    from featx.evaluate.api import search
+    from featx.evaluate.api import Evaluation, LoadedAdapter, evaluate_runs, load_adapter, search
     from featx.extract.api import ExtractReport, extract_features
     from featx.library.clip_dataset import ClipDataset
     from featx.library.encode_text import encode_text
     from featx.library.stores import open_store
     from featx.store.reader import FeatureStore
+    from featx.train.api import TrainedRun, train_adapter
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ClipDataset",
+    "Evaluation",
     "ExtractReport",
     "FeatureStore",
     "FeatxError",
     "FeatxWarning",
+    "LoadedAdapter",
     "TextTower",
+    "TrainedRun",
     "encode_text",
+    "evaluate_runs",
     "extract_features",
+    "load_adapter",
     "open_store",
     "search",
+    "train_adapter",
 ]
 
 # Each name and its module. The only place where the shared part names the stages, which it never imports.
 _HOMES = {
     "ClipDataset": "featx.library.clip_dataset",
+    "Evaluation": "featx.evaluate.api",
     "ExtractReport": "featx.extract.api",
     "FeatureStore": "featx.store.reader",
     "FeatxError": "featx.errors",
     "FeatxWarning": "featx.errors",
+    "LoadedAdapter": "featx.evaluate.api",
     "TextTower": "featx.clip.text",
+    "TrainedRun": "featx.train.api",
     "encode_text": "featx.library.encode_text",
+    "evaluate_runs": "featx.evaluate.api",
     "extract_features": "featx.extract.api",
+    "load_adapter": "featx.evaluate.api",
     "open_store": "featx.library.stores",
     "search": "featx.evaluate.api",
+    "train_adapter": "featx.train.api",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,14 +17,9 @@ from .adapter.settings import TrainSettings
 from .detector.settings import ProposalSettings
 from .engine.recipe_files import find_recipe
 from .engine.settings import LearnSettings
+from .start import SETTINGS, start
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-SETTINGS: dict[str, type[LearnSettings]] = {
-    "recognition": TrainSettings,
-    "localisation": TrainSettings,
-    "retrieval": TrainSettings,
-    "proposals": ProposalSettings,
-}
 
 
 @app.command()
@@ -69,41 +63,11 @@ def train(
     if dry_run:
         _dry_run(settings)
         return
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun
-    if ranks > 1 and settings.devices not in (1, ranks):
-        raise FeatxError(f"--devices {settings.devices}: torchrun started {ranks} processes; leave it out")
-    from .engine.launch import in_ranks
-
     with interruptible(f"stopped; run the same command again to go on from what {to} holds"):
-        if isinstance(settings, TrainSettings) and settings.episodes is not None:
-            from .adapter.episodes import train_episodes
-
-            for line in train_episodes(settings, to, fresh, say).lines():
-                say(line)
-            return
-        learn, file = _work_of(settings)
-        if settings.devices > 1 and ranks == 1:
-            summary = in_ranks(settings.devices, learn, settings, to, fresh, say)
-        else:
-            summary = learn(settings, to, fresh, say)
+        learned = start(settings, to, fresh, say)
     if os.environ.get("RANK", "0") == "0":
-        for line in summary.lines(to / file):
+        for line in learned.lines:
             say(line)
-
-
-def _work_of(settings: LearnSettings) -> tuple[Callable[..., Any], str]:
-    """Returns what learns with such settings, and the name of the file that says that it has finished."""
-    if isinstance(settings, ProposalSettings):
-        from featx.localisation.detector import DETECTOR_FILE
-
-        from .detector.learn import train_proposals
-
-        return train_proposals, DETECTOR_FILE
-    from featx.model.adapter import ADAPTER_FILE
-
-    from .adapter.learn import train as train_recognition
-
-    return train_recognition, ADAPTER_FILE
 
 
 def _dry_run(settings: LearnSettings) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 
 from featx.errors import FeatxError
 from featx.features.dataset import check_fingerprint
 from featx.features.video_ends import lengths_of
-from featx.features.windows import slide, whole
+from featx.features.windows import Windows, slide, whole
 from featx.manifest.class_lists import read_class_names
+from featx.output.console import warn
 from featx.store.reader import FeatureStore
 
 from ..run.runs import AdapterRun, BaselineRun
@@ -55,11 +57,6 @@ def read_classes(run: AdapterRun | BaselineRun, file: Path | None) -> dict[str, 
     return read_class_names(file, "--classes-file", run.header.classes)
 
 
-def cut_texts(run: AdapterRun | BaselineRun, classes: dict[str, str]) -> list[str]:
-    """Returns the classes whose texts are too long for CLIP, of which only the beginning is looked at."""
-    return [label for label, text in classes.items() if run.truncated({label: text})]
-
-
 def check_windows(settings: PredictSettings) -> None:
     """Refuses windows that would leave parts of a video out.
 
@@ -74,14 +71,46 @@ def check_windows(settings: PredictSettings) -> None:
         )
 
 
-def predict(
+def check_task(run: AdapterRun | BaselineRun, settings: PredictSettings) -> None:
+    """Refuses a run that does not classify whole videos, unless the settings say of what.
+
+    Raises:
+        FeatxError: Naming the flag.
+    """
+    if run.task == "retrieval":
+        raise FeatxError(f"{settings.adapter}: matches sentences, not classes; take featx search")
+    if run.task == "localisation" and settings.detector is None and settings.window is None:
+        raise FeatxError(f"{settings.adapter}: names segments; give --detector RUN, or --window SECONDS")
+
+
+def warn_of_cut_texts(run: AdapterRun | BaselineRun, classes: dict[str, str]) -> None:
+    """Says which class texts are too long for CLIP, of which only the beginning is looked at."""
+    cut = [label for label, text in classes.items() if run.truncated({label: text})]
+    if cut:
+        warn(
+            f"{len(cut)} of {len(classes)} class texts are longer than CLIP's 77 tokens and were cut at the end: "
+            f"'{shorten(cut[0], 60, placeholder='…')}' first"
+        )
+
+
+@dataclass(frozen=True)
+class ScoredWindows:
+    """A video, its windows, and (M, C) probabilities of the classes in each; ``timed`` says whether times are known."""
+
+    video: str
+    timed: bool
+    windows: Windows
+    scores: np.ndarray
+
+
+def score_windows(
     run: AdapterRun | BaselineRun,
     store: FeatureStore,
     ids: Sequence[str],
     classes: dict[str, str],
     settings: PredictSettings,
-) -> Iterator[Prediction]:
-    """Classifies videos of a store.
+) -> Iterator[ScoredWindows]:
+    """Scores windows of videos, or whole videos.
 
     Args:
         run: What was learned.
@@ -95,7 +124,6 @@ def predict(
     """
     check_fingerprint(run.header.fingerprint, store, run.file)
     score = window_scorer(run, store, classes, settings)
-    labels = list(classes)
     for video_id, length_s in zip(ids, lengths_of(store, ids).tolist(), strict=True):
         video = store[video_id]
         timed = bool(np.isfinite(video.pts).all())
@@ -107,9 +135,22 @@ def predict(
             raise FeatxError(
                 f"{store.path}: does not know when the rows of '{video_id}' are shown; leave --window out"
             )
-        scores = score(video.features, windows)  # (M, C)
-        for number, chances in enumerate(scores):
+        yield ScoredWindows(video_id, timed, windows, score(video.features, windows))
+
+
+def predict(
+    run: AdapterRun | BaselineRun,
+    store: FeatureStore,
+    ids: Sequence[str],
+    classes: dict[str, str],
+    settings: PredictSettings,
+) -> Iterator[Prediction]:
+    """Classifies videos of a store, with the arguments and errors of `score_windows`."""
+    labels = list(classes)
+    for scored in score_windows(run, store, ids, classes, settings):
+        for number, chances in enumerate(scored.scores):
             order = np.argsort(-chances, kind="stable")[: settings.top]
             best = [(labels[index], float(chances[index])) for index in order]
-            start_s, end_s = float(windows.start_s[number]), float(windows.end_s[number])
-            yield Prediction(video_id, start_s if timed else None, end_s if timed else None, best)
+            start_s, end_s = float(scored.windows.start_s[number]), float(scored.windows.end_s[number])
+            timed = scored.timed
+            yield Prediction(scored.video, start_s if timed else None, end_s if timed else None, best)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated, Any
 
 import typer
@@ -45,7 +44,7 @@ def predict(
     from featx.store.reader import FeatureStore
 
     from ..run.runs import open_run
-    from .classify import Prediction, check_windows, cut_texts, predict, read_classes
+    from .classify import Prediction, check_task, check_windows, predict, read_classes, warn_of_cut_texts
     from .output import check_output, render_predictions
     from .segments import predict_segments
     from .temporary_features import extracted, list_files
@@ -53,10 +52,7 @@ def predict(
     check_output(format)
     check_windows(settings)
     run = open_run(settings.adapter, settings.trust_code)
-    if run.task == "retrieval":
-        raise FeatxError(f"{settings.adapter}: matches sentences, not classes; take featx search")
-    if run.task == "localisation" and settings.detector is None and settings.window is None:
-        raise FeatxError(f"{settings.adapter}: names segments; give --detector RUN, or --window SECONDS")
+    check_task(run, settings)
     if settings.detector is not None and settings.window is not None:
         raise FeatxError("--window: leave it or --detector out")
 
@@ -66,14 +62,7 @@ def predict(
         return list(predict(run, store, of_store, classes, settings))
 
     classes = read_classes(run, settings.classes_file)
-    if cut := cut_texts(run, classes):
-        print(
-            printable(
-                f"warning: {len(cut)} of {len(classes)} class texts are longer than CLIP's 77 tokens and were cut at "
-                f"the end: '{shorten(cut[0], 60, placeholder='…')}' first"
-            ),
-            file=sys.stderr,
-        )
+    warn_of_cut_texts(run, classes)
     listed = list_files(videos or [])
     for line in listed.left_out:
         print(printable(line), file=sys.stderr)

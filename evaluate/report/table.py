@@ -75,7 +75,7 @@ def _latex(table: Table) -> str:
     return "\n".join([*lines, r"\hline", r"\end{tabular}", *(f"% {printable(note)}" for note in table.notes)])
 
 
-def _for_programs(table: Table) -> Table:
+def for_programs(table: Table) -> Table:
     """Returns the table with a column of its own for what follows a ±."""
     columns: list[str] = []
     cells: list[list[Cell]] = [[] for _ in table.rows]
@@ -92,12 +92,12 @@ def _for_programs(table: Table) -> Table:
 
 
 def _csv(table: Table) -> str:
-    table = _for_programs(table)
+    table = for_programs(table)
     return csv_text([table.columns, *table.rows]).rstrip("\n")
 
 
 def _json(table: Table) -> str:
-    table = _for_programs(table)
+    table = for_programs(table)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     return json.dumps({"title": table.title, "rows": rows, "notes": table.notes}, indent=2)
 

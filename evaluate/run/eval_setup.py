@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.errors import FeatxError, printable
+from featx.errors import FeatxError
 from featx.features.dataset import check_fingerprint
 from featx.manifest.videos import Manifest, read_manifest
+from featx.output.console import warn
 from featx.scoring.compose import ScoredData, ScoredModel
 from featx.store.reader import FeatureStore
 
@@ -82,7 +82,7 @@ def open_setup(folder: Path, settings: EvalSettings) -> EvalSetup:
         settings.split,
     )
     for warning in choice.warnings:
-        print(printable(f"warning: {folder}: {warning}"), file=sys.stderr)
+        warn(f"{folder}: {warning}")
     return EvalSetup(run, store, choice)
 
 

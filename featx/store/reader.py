@@ -78,6 +78,10 @@ class FeatureStore:
         self._features: dict[int, CheckedRows] = {}
         self._recent: OrderedDict[int, None] = OrderedDict()  # shards that may hold file handles
 
+    def __fspath__(self) -> str:
+        """Returns the folder: an open store can stand where a path of one is asked for."""
+        return str(self.path)
+
     def __len__(self) -> int:
         return len(self.index.ids)
 

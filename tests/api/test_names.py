@@ -11,9 +11,11 @@ import pytest
 import torch
 
 import featx
+from featx.evaluate.api import LoadedAdapter
 from featx.evaluate.search.exact.search import Hit
 from featx.extract.api import ExtractReport
 from featx.store.reader import FeatureStore
+from featx.train.api import TrainedRun
 
 HEAVY = {"torch", "numpy", "clip", "zarr", "h5py", "pydantic", "typer", "rich"}
 SOURCE = Path(featx.__file__).read_text()
@@ -68,4 +70,7 @@ def what_a_type_checker_sees() -> None:
     assert_type(featx.ClipDataset(store, "mine.jsonl")[0], tuple[torch.Tensor, int])
     tower = assert_type(featx.TextTower.load("tiny"), featx.TextTower)
     assert_type(tower.encode(tower.plan(["a"])), torch.Tensor)
+    run = assert_type(featx.train_adapter(store=store, manifest="m.jsonl", to="run"), TrainedRun)
+    assert_type(featx.evaluate_runs([run, "other"]).to_markdown(), str)
+    assert_type(featx.load_adapter(run), LoadedAdapter)
     assert_type(featx.search(store, "a"), list[Hit])

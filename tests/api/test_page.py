@@ -96,6 +96,86 @@ def test_search_finds_what_the_command_prints(
         assert len(found) == 4
 
 
+def trained_by_command(tmp_path: Path, run_featx, *words: object) -> Path:
+    to = tmp_path / "both"
+    named = ["--store", "features/mine", "--manifest", "mine.jsonl", "--to", to]
+    run_featx("train", *named, *words)
+    return to
+
+
+def test_training_learns_what_the_command_learns(
+    page: dict[str, Any], at_work: Path, tmp_path: Path, run_featx
+) -> None:
+    from safetensors.numpy import load_file
+
+    theirs = trained_by_command(tmp_path, run_featx, "--prompts", 4, "--layers", 1, "--steps", 20)
+    ours, same = (load_file(run / "adapter.safetensors") for run in (Path(page["run"]), theirs))
+    assert ours.keys() == same.keys() and len(ours) > 5
+    assert all(np.array_equal(ours[name], same[name]) for name in ours)
+    calls: list[tuple[int, int, str]] = []
+    again = featx.train_adapter(
+        store=Path("features/mine"), manifest=Path("mine.jsonl"), to=Path("runs/short"), prompts=4, layers=1,
+        steps=20, progress=lambda *said: calls.append(said),
+    )  # fmt: skip
+    assert again.folder == Path("runs/short") and again.summary == page["run"].summary and calls == []
+
+
+def test_progress_of_training_is_told(page: dict[str, Any], at_work: Path, tmp_path: Path, capfd) -> None:
+    calls: list[tuple[int, int, str]] = []
+    asked = {"store": page["store"], "manifest": "mine.jsonl", "prompts": 0, "layers": 1, "steps": 30}
+    run = featx.train_adapter(**asked, to=tmp_path / "told", progress=lambda *said: calls.append(said))
+    assert calls[-1][:2] == (30, 30) and capfd.readouterr() == ("", "")
+    assert run.notes and "30 steps" in run.notes[0]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"classes": "seen"}], ids=["all", "seen"])
+def test_the_table_is_that_of_the_command(
+    page: dict[str, Any], at_work: Path, arguments: dict[str, str], run_featx
+) -> None:
+    runs = ["runs/short", "runs/both"]
+    words = [word for name, value in arguments.items() for word in (f"--{name}", value)]
+    printed = run_featx("eval", *runs, *words, "--format", "markdown")
+    ours = featx.evaluate_runs([runs[0], Path(runs[1])], **arguments)
+    assert ours.to_markdown() == printed.rstrip("\n")
+    of_table = json.loads(
+        run_featx("table", "closed-set" if not arguments else "open-set", *runs, "--format", "json")
+    )
+    percents = [100 * results.metrics["top1"] for results in ours.results]
+    assert percents == [row["top-1 %"] for row in of_table["rows"] if row["top-1 %"] is not None][-2:]
+
+
+def test_to_pandas(page: dict[str, Any], at_work: Path, monkeypatch: pytest.MonkeyPatch, run_featx) -> None:
+    table = page["table"]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(featx.FeatxError, match="pip install pandas"):
+        table.to_pandas()
+    monkeypatch.undo()
+    pytest.importorskip("pandas")
+    rows = json.loads(run_featx("eval", "runs/short", "runs/both", "--format", "json"))["rows"]
+    assert table.to_pandas().to_dict("records") == rows
+
+
+def test_probabilities_are_those_of_predict_and_eval(
+    page: dict[str, Any], at_work: Path, tmp_path: Path, run_featx
+) -> None:
+    store, adapter = page["store"], featx.load_adapter("runs/both")
+    probabilities = adapter.classify(store)
+    words = ["--store", "features/mine", "--adapter", "runs/both", "--top", 99, "--format", "json"]
+    printed = json.loads(run_featx("predict", *words))["predictions"]
+    assert [one["video"] for one in printed] == list(store) and probabilities.shape == (20, 4)
+    for one, row in zip(printed, probabilities, strict=True):
+        assert {c["class"]: c["score"] for c in one["classes"]} == dict(
+            zip(adapter.classes, row, strict=True)
+        )
+    test = featx.ClipDataset(store, "mine.jsonl", split="test")
+    assert adapter.classes == test.classes and adapter.texts == test.texts
+    hit = adapter.classify("features/mine", test.ids).argmax(axis=1) == test.labels
+    (results,) = featx.evaluate_runs("runs/both").results
+    assert hit.mean() == pytest.approx(results.metrics["top1"])
+    assert np.array_equal(adapter.classify(store, test.ids[0]), adapter.classify(store, [test.ids[0]]))
+    assert adapter.classify(store, []).shape == (0, 4)
+
+
 def test_paths_are_strings_or_paths(page: dict[str, Any], at_work: Path, tmp_path: Path) -> None:
     reports = [
         featx.extract_features(kind("videos/rising"), to=kind(tmp_path / "x"), model="tiny")

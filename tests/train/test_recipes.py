@@ -10,7 +10,7 @@ from synthetic import make_episodes
 from featx.manifest.episodes import ClassSplit, ClassSplits, ClassSplitsHeader, write_class_splits
 from featx.manifest.videos import read_manifest
 from featx.settings import gather_task
-from featx.train.cli import SETTINGS
+from featx.train.start import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 WORLDS = {

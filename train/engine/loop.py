@@ -236,7 +236,7 @@ class Loop:
                         self._check_numbers()
                         if log:
                             self._write_line(log, step, loss.item(), accuracy.item(), rate)
-                    if shown.is_due:
+                    if shown.is_due or step == settings.steps:
                         shown.show(step, f"loss {loss.item():.4g}")
                     if components.validator and (
                         step % settings.validate_every == 0 or step == settings.steps

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import secrets
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from featx.errors import FeatxError
 from featx.files.atomic import sync_tree, write_atomically
 from featx.files.checksummed_json import Damaged, dump_checksummed, read_checksummed
 from featx.files.lock import LOCK_FILE, FolderLock
+from featx.output.console import say
 
 from ..exact.candidates import Candidates
 from .cells import (
@@ -165,7 +165,7 @@ def locked(folder: Path) -> Iterator[None]:
     line = f"featx: --index {folder}: another featx is writing it; waiting for it"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FolderLock(folder, before_waiting=lambda: print(line, file=sys.stderr))
+        lock = FolderLock(folder, before_waiting=lambda: say(line))
     except OSError as error:
         raise FeatxError(f"--index {folder}: cannot be written ({error.strerror}), {way_out}") from error
     except FeatxError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from featx.errors import FeatxError, printable
 from featx.model.code.record import ModelCode
 from featx.model.code.source import CodeSource, find_source, read_source
+from featx.output.audience import calling_program
 
 VARIABLE = "FEATX_TRUST_CODE"  # hashes or paths, with commas
 FLAG = "--trust-code"
@@ -77,7 +78,7 @@ def _trusted_by_environment(source: CodeSource) -> bool:
 
 def _ask(record: ModelCode, source: CodeSource, adapter_file: Path) -> None:
     what = f"{adapter_file}: was trained with code that is not featx's: {record.label}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if calling_program() or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise FeatxError(
             f"{what} ({source.file}, sha256 {source.sha256}); read it, then allow it with {FLAG}, or with "
             f"{VARIABLE}={source.sha256} in the environment"
