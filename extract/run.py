@@ -69,6 +69,8 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
             settings.commit_seconds,
         ) as writer,
     ):
+        for line in worker_pool.remarks:
+            say(line, console)
         failures = FailureList(to)
         todo = find_todo(found, writer, failures, settings, lambda line: say(line, console))
         for line in lines_about(todo, to, len(found.videos)):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from featx.clip.exact_pictures import FrameLayout, layout_of
+
 from .decoder_log import DecoderLog
 from .ffmpeg_args import DecodeOptions, packet_command, picture_command
 from .ffmpeg_process import FfmpegProcess
@@ -31,6 +33,7 @@ class Decoding:
         times: When all its frames are shown (all key frames, if only they were asked for).
         jumps: How often the times of the file step back.
         pictures: How many pictures came out.
+        layout: How the frames lie in memory if they are handed over as decoded; None if as RGB. Known with the first.
     """
 
     times: FrameTimes
@@ -47,6 +50,7 @@ class Decoding:
         self.log = DecoderLog()
         self.jumps = 0
         self.pictures = 0
+        self.layout: FrameLayout | None = None
         self._path = path
         self._expected_frames = expected_frames
         self._packets = PacketLines()
@@ -54,15 +58,17 @@ class Decoding:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields the chosen frames, (height, width, 3) uint8 RGB, in order of presentation.
 
+        With ``options.planes`` and a ``layout``, they are (bytes,) uint8 instead.
+
         Raises:
             DecodeError: After the good frames, if the file is damaged, not a video, out of bounds, or takes too long.
             Irregular: If the file needs a closer look, and what was yielded must be forgotten.
         """
         with self._start() as process:
-            if (stream := self._other_stream(process)) is None:
+            if (better := self._better_options(process)) is None:
                 yield from self._read_pictures(process)
-        if stream is not None:
-            self.options = replace(self.options, stream=stream)
+        if better is not None:
+            self.options = better
             with self._start() as process:
                 yield from self._read_pictures(process)
         self._conclude()
@@ -79,6 +85,17 @@ class Decoding:
 
         return FfmpegProcess(command, self.log, self.options.timeout_s, self._packets.read, is_enough)
 
+    def _better_options(self, process: FfmpegProcess) -> DecodeOptions | None:
+        """Returns how to decode instead, if ffmpeg has begun with another stream, or with planes that must be RGB."""
+        stream = self._other_stream(process)
+        if stream is not None:  # its frames have not been seen
+            return replace(self.options, stream=stream, planes=False)
+        if not self.options.keeps_planes:
+            return None
+        process.wait_for_colours()
+        self.layout = _layout(self.log)
+        return None if self.layout else replace(self.options, planes=False)
+
     def _other_stream(self, process: FfmpegProcess) -> int | None:
         """Returns the stream to take, if ffmpeg has begun with another one."""
         if self.options.stream is not None:
@@ -93,7 +110,8 @@ class Decoding:
         process.wait_for_frame()
         width, height = self.options.picture_size(self.log.first_size, self.log.first_aspect)
         while width:
-            picture = np.empty((height, width, 3), np.uint8)
+            shape = (self.layout.size_bytes,) if self.layout else (height, width, 3)
+            picture = np.empty(shape, np.uint8)
             if not process.read_into(picture.data.cast("B")):
                 break
             yield picture
@@ -126,6 +144,12 @@ class Decoding:
             if len(index) < len(frames):
                 raise Irregular("its packets do not say which of its frames are key frames")
         self.times = FrameTimes(pts, int(frames.durations[-1]), frames.time_base, index)
+
+
+def _layout(log: DecoderLog) -> FrameLayout | None:
+    if log.is_turned or log.colours is None or not log.frames:
+        return None
+    return layout_of(*log.first_size, log.pixel_format, log.colours)
 
 
 def count_packets(path: Path, options: DecodeOptions) -> int:

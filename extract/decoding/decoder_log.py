@@ -29,6 +29,8 @@ _FRAME = re.compile(
     rb"sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(.) iskey:(\d) type:(\S) ?([^\n]*)\n"
 )
 _GRAPH = re.compile(rb"config in time_base: (\d+)/(\d+)")
+_PIXELS = re.compile(rb" fmt:(\w+) ")
+_COLOURS = re.compile(rb"color_range:(\w+) color_space:(\w+) ")
 _TRANSFER = re.compile(rb"color_trc:(\w+)")
 _LEVELS = (b"[warning]", b"[error]", b"[fatal]", b"[panic]")
 _WARNING = re.compile(rb"^[^\n]*\[(warning|error|fatal|panic)\] [^\n]*$", re.MULTILINE)
@@ -102,6 +104,9 @@ class DecoderLog:
         start_s: Where the file begins on its own timeline, in seconds; None if it does not say.
         graphs: How often the filters were set up: more than once if frames change their size or colours.
         transfer: Transfer characteristic of the frames.
+        pixel_format: ffmpeg's name for that of the first frame; empty before it came.
+        colours: Range and colour space of the first frame; None before they were said.
+        is_turned: Whether the file says that its pictures are to be shown turned.
         interlaced: Whether any frame is marked as two fields.
         errors: How many errors there were in reading and decoding.
         reading_errors: How many of them came from the container: packets may be missing without a trace.
@@ -119,6 +124,9 @@ class DecoderLog:
         self.start_s: float | None = None
         self.graphs = 0
         self.transfer = ""
+        self.pixel_format = ""
+        self.colours: tuple[str, str] | None = None
+        self.is_turned = False
         self.interlaced = False
         self.errors = 0
         self.reading_errors = 0
@@ -196,6 +204,10 @@ class DecoderLog:
         self.graphs += len(graphs)
         if not self.transfer and (transfer := _TRANSFER.search(text)):
             self.transfer = transfer[1].decode("ascii", "replace")
+        if self.colours is None and (colours := _COLOURS.search(text)):
+            self.colours = colours[1].decode(), colours[2].decode()
+        if not self.pixel_format and (pixels := _PIXELS.search(text)):
+            self.pixel_format = pixels[1].decode()
         self._read_frames(text)
         if any(level in text for level in _LEVELS):
             for complaint in _WARNING.finditer(text):
@@ -227,6 +239,7 @@ class DecoderLog:
             StreamLine(int(number), kind.decode(), text.decode(errors="replace"), int(packet_id or b"0", 16))
             for number, packet_id, kind, text in _STREAM.findall(self._head.partition(b"[info] Output #0")[0])
         ]
+        self.is_turned = b"displaymatrix" in self._head
         if mapped := _MAPPED.search(self._head):
             self.stream = int(mapped[1])
         self._head = b""

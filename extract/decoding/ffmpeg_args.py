@@ -28,6 +28,7 @@ class DecodeOptions:
         stream: Number of the stream in the file, as ffmpeg counts; None lets `featx.extract.decoding.streams` choose.
         square_pixels: Stretch frames whose pixels are not square to the width that they are shown with.
         deinterlace: Make whole frames of those that are marked as two fields.
+        planes: Hand over frames as decoded, YUV 4:2:0, where `featx.clip.exact_pictures` takes them; RGB elsewhere.
         hwaccel: ffmpeg's name of a decoding device, such as `cuda`; empty for none.
         hwaccel_device: Which of them, such as `1`; empty for ffmpeg's choice.
         threads: Decoding threads of one ffmpeg.
@@ -42,6 +43,7 @@ class DecodeOptions:
     stream: int | None = None
     square_pixels: bool = False
     deinterlace: bool = False
+    planes: bool = False
     hwaccel: str = ""
     hwaccel_device: str = ""
     threads: int = 1
@@ -49,6 +51,12 @@ class DecodeOptions:
     max_pixels: int = MAX_PIXELS
     max_duration_s: float = 48 * 3600.0
     max_frames: int = 20_000_000
+
+    @property
+    def keeps_planes(self) -> bool:
+        """Whether nothing that is asked for needs RGB."""
+        changed = self.fast_size or self.square_pixels or self.deinterlace or self.hwaccel
+        return self.planes and not changed
 
     def picture_size(self, frame_size: tuple[int, int], aspect: tuple[int, int]) -> tuple[int, int]:
         """Returns width and height of the picture that a frame becomes.
@@ -92,7 +100,7 @@ def picture_command(
     """
     source = _source(options)
     chain = [FRAME_LOG, *_repairs(options), filter_of(options.sampling, frames), *_size(options)]
-    outputs = [_pictures(source, options, chain)]
+    outputs = [_pictures(source, options, chain, "yuv420p" if options.keeps_planes else "rgb24")]
     if options.sampling.kind == "keyframes" and packet_pipe is not None:
         outputs.append(_packets(source, _stream(options), packet_pipe, PACKET_TIMES))
     return _compile(path, outputs, "-xerror")
@@ -206,7 +214,7 @@ def _video_only() -> dict[str, None]:
     return {"an": None, "sn": None, "dn": None}
 
 
-def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
+def _pictures(source: Any, options: DecodeOptions, chain: list[str], pixel_format: str = "rgb24") -> Any:
     import ffmpeg
 
     # Without passthrough, frames of a variable rate would be doubled or dropped to make the rate constant. Without
@@ -216,7 +224,7 @@ def _pictures(source: Any, options: DecodeOptions, chain: list[str]) -> Any:
         "pipe:1",
         **({} if options.stream is None else {"map": _stream(options)}),
         vf=",".join(word for word in chain if word),
-        pix_fmt="rgb24",
+        pix_fmt=pixel_format,
         fps_mode="passthrough",
         noautoscale=None,
         vcodec="rawvideo",

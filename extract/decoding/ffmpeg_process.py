@@ -54,6 +54,7 @@ class FfmpegProcess:
         self._sign, self._errors_before = (0, 0), 0
         self._is_enough = is_enough
         self._has_frame = threading.Event()
+        self._has_colours = threading.Event()
         self._ended = threading.Event()
         packet_in, packet_out = os.pipe()
         try:
@@ -135,6 +136,11 @@ class FfmpegProcess:
         with self._waiting():
             self._has_frame.wait()
 
+    def wait_for_colours(self) -> None:
+        """Waits until the log tells of the first frame's colours, or ends."""
+        with self._waiting():
+            self._has_colours.wait()
+
     def wait(self) -> int:
         """Waits for its end and returns its exit status, negative for a signal; all that it said was read."""
         with self._waiting():
@@ -175,10 +181,13 @@ class FfmpegProcess:
                 self.log.feed(block)
                 if self.log.frames:
                     self._has_frame.set()
+                if self.log.colours:
+                    self._has_colours.set()
                 if self._is_enough(self.log) or self._complains_for_ever():
                     self.kill()
         self.log.close()
         self._has_frame.set()
+        self._has_colours.set()
 
     def _complains_for_ever(self) -> bool:
         """Whether there is error after error and nothing else: on some damaged files ffmpeg turns in a circle."""

@@ -102,6 +102,18 @@ class ExtractSettings(Settings):
     compile: bool = Field(
         False, description="Compile the image encoder with torch.compile. This costs a minute at the start."
     )
+    cuda_graph: bool = Field(
+        True,
+        description="On a GPU, launch the image encoder as one CUDA graph a batch, instead of some two hundred "
+        "kernels one by one. The features are the same to the bit.",
+    )
+    scale_on: Literal["auto", "cpu", "device"] = Field(
+        "auto",
+        description="Where '--preprocess exact' scales and crops frames. cpu: by Pillow. device: on the encoder's "
+        "device, from the decoded YUV planes, where that is exact (8 bit 4:2:0, limited range, even height, not turned, not over twice as high as wide); "
+        "other files are scaled by Pillow. auto: device on a GPU if a trial at the start gives the same bytes, else "
+        "cpu. The pictures are the same to the bit.",
+    )
     decoders: int = Field(
         0, ge=0, description="Number of videos that are decoded at the same time. 0: one per CPU core."
     )

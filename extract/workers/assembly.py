@@ -18,6 +18,7 @@ from featx.store.schema import VideoFeatures, VideoInfo
 from ..plan.videos import SourceVideo
 from .decoder_pool import Chunk, VideoEnd
 from .messages import FrameCounts
+from .picture_maker import Pixels, joined
 
 
 class Sink(Protocol):
@@ -50,7 +51,7 @@ class Assembly:
         self._dtype = dtype
         self._sink = sink
         self._open: dict[str, OpenVideo] = {}
-        self._chunks: deque[tuple[OpenVideo, np.ndarray]] = deque()
+        self._chunks: deque[tuple[OpenVideo, Pixels]] = deque()
 
     def take(self, item: Chunk | VideoEnd) -> None:
         """Takes what a decoder hands over: chunks of a video in order, then its end."""
@@ -60,6 +61,7 @@ class Assembly:
             video.pictures_waiting += len(item.pixels)
             self.pictures_waiting += len(item.pixels)
             self.counts.frames_decoded += len(item.pixels)
+            self.counts.frames_from_planes += len(item.pixels) if item.from_planes else 0
         elif item.restart:
             # What is on its way through the encoder comes back to nobody.
             del self._open[item.video.id]
@@ -67,9 +69,9 @@ class Assembly:
             video.end = item
             self._finish(video)
 
-    def fill(self, size: int) -> tuple[np.ndarray, list[tuple[OpenVideo, int]]]:
+    def fill(self, size: int) -> tuple[Pixels, list[tuple[OpenVideo, int]]]:
         """Returns the next ``size`` waiting pictures, and whose they are in turn."""
-        parts: list[np.ndarray] = []
+        parts: list[Pixels] = []
         owners: list[tuple[OpenVideo, int]] = []
         missing = size
         while missing:
@@ -81,7 +83,7 @@ class Assembly:
             owners.append((video, len(pixels)))
             missing -= len(pixels)
         self.pictures_waiting -= size
-        return np.concatenate(parts), owners
+        return joined(parts), owners
 
     def give(self, features: np.ndarray, owners: list[tuple[OpenVideo, int]]) -> None:
         """Gives (B, D) features back to their videos; videos that are whole go to the sink."""

@@ -9,10 +9,12 @@ import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
 
+from featx.clip.exact_pictures import FrameLayout
 from featx.clip.preprocess import scale_and_crop
 from featx.store.failures import Failure
 from featx.store.schema import VideoInfo
@@ -28,8 +30,10 @@ from ..decoding.times import FrameTimes
 from ..decoding.video_errors import DecodeError, Irregular
 from ..decoding.video_info import video_info_of
 from ..plan.videos import SourceVideo
+from .picture_maker import PictureMaker, Pixels
 
 CHUNK_FRAMES = 32  # frames that a decoder hands over at once
+PLANE_BYTES = 2**26  # of them, before they are pictures
 CHUNKS_WAITING = 16  # bound of the queue: decoded frames must not pile up in memory
 
 
@@ -43,6 +47,7 @@ class PictureOptions:
         channel_order: `rgb`, or `bgr` to reproduce features that were made with swapped colours.
         on_damage: `keep` stores the good first part of a damaged video, `drop` nothing of it.
         retries: Further attempts in this run at a video whose decoder was killed.
+        maker: Makes pictures of frames as decoded, with ``decode.planes``.
     """
 
     input_size: int
@@ -50,14 +55,16 @@ class PictureOptions:
     channel_order: Literal["rgb", "bgr"] = "rgb"
     on_damage: Literal["keep", "drop"] = "drop"
     retries: int = 2
+    maker: PictureMaker | None = None
 
 
 @dataclass
 class Chunk:
-    """Some pictures of one video: pixels (M, n, n, 3) uint8."""
+    """Some pictures of one video: pixels (M, n, n, 3) uint8, on a GPU if they were made there."""
 
     video: SourceVideo
-    pixels: np.ndarray
+    pixels: Pixels
+    from_planes: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,7 @@ def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | Vi
             if decode.sampling.kind == "frames":
                 decoding = yield from _even_frames(video, options)
             else:
-                yield from _chunks(video, decoding, options)
+                yield from _decoded(video, decoding, options)
             log, times, jumps = decoding.log, decoding.times, decoding.jumps
             yield _regular_end(video, log, times, jumps, decoding.pictures, options)
         except (Irregular, DecodeError) as trouble:
@@ -139,6 +146,16 @@ def _attempt(video: SourceVideo, options: PictureOptions) -> Iterator[Chunk | Vi
         )
 
 
+def _decoded(video: SourceVideo, decoding: Decoding, options: PictureOptions) -> Iterator[Chunk]:
+    """Decodes: how the frames lie in memory is known with the first one."""
+    frames = iter(decoding)
+    first = list(islice(frames, 1))
+    if decoding.layout is None:
+        yield from _chunks(video, chain(first, frames), options)
+    else:
+        yield from _planes(video, chain(first, frames), decoding.layout, options)
+
+
 def _chunks(video: SourceVideo, pictures: Iterable[np.ndarray], options: PictureOptions) -> Iterator[Chunk]:
     waiting: list[np.ndarray] = []
     for picture in pictures:
@@ -150,9 +167,21 @@ def _chunks(video: SourceVideo, pictures: Iterable[np.ndarray], options: Picture
         yield Chunk(video, np.stack(waiting))
 
 
+def _planes(
+    video: SourceVideo, frames: Iterator[np.ndarray], layout: FrameLayout, options: PictureOptions
+) -> Iterator[Chunk]:
+    """Makes pictures of frames as decoded; a chunk holds fewer where frames are large."""
+    assert options.maker is not None
+    most = max(1, min(CHUNK_FRAMES, PLANE_BYTES // layout.size_bytes))
+    while several := list(islice(frames, most)):
+        pixels = options.maker.make(several, layout)
+        yield Chunk(video, pixels.flip(-1) if options.channel_order == "bgr" else pixels, from_planes=True)
+
+
 def _even_frames(video: SourceVideo, options: PictureOptions) -> Generator[Chunk, None, Decoding]:
     # Packets are not always frames (hidden or split ones). What really comes out is counted on the way, and if it is
     # another number the middle frames are chosen again; so nothing is handed on before.
+    options = replace(options, decode=replace(options.decode, planes=False))
     expected = count_packets(video.path, options.decode)
     decoding = Decoding(video.path, options.decode, expected)
     cropped = [_crop(picture, options) for picture in decoding]
@@ -241,6 +270,8 @@ class DecoderPool:
 
     def _work(self) -> None:
         try:
+            if self._options.maker:
+                self._options.maker.use_device()
             for videos in self._batches():
                 for item in decode_small_videos(videos, self._options):
                     if not self._put(item):

@@ -29,10 +29,17 @@ class WorkerStarting:
 
 @dataclass(frozen=True)
 class WorkerReady:
-    """The encoder stands; ``fingerprint`` is that of the features it will make."""
+    """The encoder stands.
+
+    Attributes:
+        fingerprint: Of the features that it will make.
+        model_source: Where CLIP's weights came from.
+        remark: What a user should know before it begins; empty for nothing.
+    """
 
     fingerprint: Fingerprint
     model_source: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,12 +102,25 @@ Message = WorkerStarting | WorkerReady | RequestVideo | VideoDone | VideoFailed 
 
 @dataclass
 class FrameCounts:
-    """How many frames went through a run so far. ``starved_s``: seconds that the encoder waited for decoders."""
+    """How many frames went through a run so far.
+
+    Attributes:
+        frames_decoded: That decoders handed over.
+        frames_encoded: That came back from the encoder.
+        frames_from_planes: Of those that were decoded, made into pictures from YUV planes (``--scale-on device``).
+        seconds: That the encoder's thread ran.
+        starved_s: Of them, spent waiting for decoders.
+        batch_s: Of them, spent putting a batch together and starting it.
+        result_s: Of them, spent waiting for features.
+    """
 
     frames_decoded: int = 0
     frames_encoded: int = 0
+    frames_from_planes: int = 0
     seconds: float = 0.0
     starved_s: float = 0.0
+    batch_s: float = 0.0
+    result_s: float = 0.0
 
     @property
     def limit(self) -> str:
@@ -111,5 +131,8 @@ class FrameCounts:
         """Adds frames and starved time; the seconds of runs beside each other are those of the longest."""
         self.frames_decoded += other.frames_decoded
         self.frames_encoded += other.frames_encoded
+        self.frames_from_planes += other.frames_from_planes
         self.starved_s += other.starved_s
+        self.batch_s += other.batch_s
+        self.result_s += other.result_s
         self.seconds = max(self.seconds, other.seconds)

@@ -11,6 +11,7 @@ from ..decoding.hwaccel import device_of
 from ..decoding.sampling import Sampling, choose_sampling
 from ..plan.settings import ExtractSettings
 from .decoder_pool import PictureOptions
+from .picture_maker import PictureMaker
 
 
 def sampling_of(settings: ExtractSettings) -> Sampling:
@@ -54,6 +55,7 @@ def picture_options(settings: ExtractSettings, input_size: int, device: str = "c
         sampling=sampling_of(settings),
         fast_size=input_size if settings.preprocess == "fast" else None,
         stream=settings.stream,
+        planes=settings.scale_on == "device" or (settings.scale_on == "auto" and device.startswith("cuda")),
         square_pixels=settings.square_pixels,
         deinterlace=settings.deinterlace,
         hwaccel=settings.decode_hwaccel,
@@ -64,4 +66,6 @@ def picture_options(settings: ExtractSettings, input_size: int, device: str = "c
         max_duration_s=settings.max_duration,
         max_frames=settings.max_frames,
     )
-    return PictureOptions(input_size, decode, settings.channel_order, settings.on_damage, settings.retries)
+    maker = PictureMaker(input_size, device) if decode.keeps_planes else None
+    rest = settings.channel_order, settings.on_damage, settings.retries
+    return PictureOptions(input_size, decode, *rest, maker)

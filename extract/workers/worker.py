@@ -13,6 +13,7 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Protocol
 
@@ -25,10 +26,12 @@ from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
 from featx.errors import FeatxError
 
 from ..decoding.hwaccel import check_hwaccel, device_of
+from ..plan.settings import ExtractSettings
 from .assembly import Assembly, OpenVideo, Sink
-from .decoder_pool import Chunk, DecoderPool, VideoEnd
+from .decoder_pool import Chunk, DecoderPool, PictureOptions, VideoEnd
 from .messages import FrameCounts, WorkerConfig, WorkerExit, WorkerProgress, WorkerReady, WorkerStarting
 from .options import fingerprint_of, picture_options
+from .picture_maker import Pixels
 from .run_connection import RunConnection
 
 # Imported here, not within: the process that all workers are forked from imports this module, and so nearly all that
@@ -90,21 +93,38 @@ def _work(run: RunConnection, config: WorkerConfig) -> None:
         fingerprint.precision,  # type: ignore[arg-type]
         settings.compile,
         settings.batch_size,
+        settings.cuda_graph,
     )
     if encoder.device.type == "cuda":
         # now, not at the first video, it shows whether a batch fits and whether this torch has kernels for this GPU
         encoder.encode(np.zeros((1, loaded.input_size, loaded.input_size, 3), np.uint8))
-    run.send(WorkerReady(fingerprint, loaded.source))
-    pool = DecoderPool(run.videos(), config.decoders, picture_options(settings, loaded.input_size, device))
+    options, remark = _picture_options(settings, loaded.input_size, device)
+    run.send(WorkerReady(fingerprint, loaded.source, remark))
+    pool = DecoderPool(run.videos(), config.decoders, options)
     with contextlib.closing(iter(pool)) as items:
         counts = encode_videos(items, encoder, settings.batch_size, settings.dtype, run, run.show)
     run.send(WorkerProgress(counts))
 
 
+def _picture_options(settings: ExtractSettings, input_size: int, device: str) -> tuple[PictureOptions, str]:
+    """Returns how videos become pictures on a device, after a trial, and what to say of it.
+
+    Raises:
+        FeatxError: If `--scale-on device` was given and the trial fails.
+    """
+    options = picture_options(settings, input_size, device)
+    if options.maker is None or (problem := options.maker.problem()) is None:
+        return options, ""
+    if settings.scale_on == "device":
+        raise FeatxError(f"--scale-on device: {problem}; give --scale-on cpu")
+    on_cpu = replace(options, decode=replace(options.decode, planes=False), maker=None)
+    return on_cpu, f"--scale-on auto: frames are scaled on the CPU: {problem}"
+
+
 class Encoder(Protocol):
     """Starts a batch (B, n, n, 3) uint8; the returned function waits for it and gives (B, D) float32."""
 
-    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+    def start(self, pixels: Pixels) -> Callable[[], np.ndarray]:
         """Begins to encode."""
         ...
 
@@ -136,14 +156,19 @@ def encode_videos(
     began = time.monotonic()
 
     def encode(size: int) -> None:
+        began_filling = time.monotonic()
         pixels, owners = assembly.fill(size)
         in_flight.append((encoder.start(pixels), owners))
+        counts.batch_s += time.monotonic() - began_filling
         if len(in_flight) >= BATCHES_IN_FLIGHT:
             collect()
 
     def collect() -> None:
         wait, owners = in_flight.popleft()
-        assembly.give(wait(), owners)
+        began_waiting = time.monotonic()
+        features = wait()
+        counts.result_s += time.monotonic() - began_waiting
+        assembly.give(features, owners)
 
     while True:
         began_waiting = time.monotonic()

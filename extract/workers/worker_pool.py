@@ -86,12 +86,23 @@ class WorkerPool:
         return ready
 
     @property
+    def remarks(self) -> list[str]:
+        """What workers said before they began, each thing once, with its devices."""
+        said: dict[str, list[str]] = {}
+        for worker in self._workers:
+            if worker.ready and worker.ready.remark:
+                said.setdefault(worker.ready.remark, []).append(worker.device)
+        return [f"{remark} (--device {','.join(devices)})" for remark, devices in said.items()]
+
+    @property
     def counts(self) -> FrameCounts:
         """Frames of all workers so far; the time that encoders starved is their mean."""
         total = replace(self._past)
         for worker in self._workers:
             total.add(worker.counts)
         total.starved_s /= len(self._devices)
+        total.batch_s /= len(self._devices)
+        total.result_s /= len(self._devices)
         return total
 
     @property

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from featx.clip.choices import Precision
+from featx.clip.encoder_graph import EncoderGraph
 from featx.clip.load import LoadedClip
 from featx.clip.preprocess import mean_and_deviation, normalise
 from featx.devices import full_fp32
@@ -51,6 +52,7 @@ class ImageEncoder:
         precision: Precision = "fp32",
         compile: bool = False,
         batch_size: int = MULTIPLE_ON_CPU,
+        graph: bool = False,
     ) -> None:
         """Puts the encoder on its device.
 
@@ -62,6 +64,7 @@ class ImageEncoder:
             batch_size: Frames of a full batch. On a GPU, and with ``compile``, smaller ones are filled up to it with
                 black frames (on a CPU to a multiple of 16), so that a frame's features do not depend on how many
                 others came with it.
+            graph: On a GPU, whether to capture the encoder as one CUDA graph at the first batch; elsewhere nothing.
         """
         self.device = torch.device(device)
         self._multiple = batch_size if compile or self.device.type == "cuda" else MULTIPLE_ON_CPU
@@ -71,6 +74,8 @@ class ImageEncoder:
             full_fp32()
         visual = cast_weights(loaded.model.visual.to(self.device), self._dtype)
         self._visual = torch.compile(visual) if compile else visual
+        self._wants_graph = graph and self.device.type == "cuda" and not compile
+        self._graph: EncoderGraph | None = None
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
         """Encodes frames.
@@ -84,23 +89,29 @@ class ImageEncoder:
         return self.start(pixels)()
 
     @torch.inference_mode()
-    def start(self, pixels: np.ndarray) -> Callable[[], np.ndarray]:
+    def start(self, pixels: np.ndarray | torch.Tensor) -> Callable[[], np.ndarray]:
         """Starts `encode`; on a GPU copies and computation go on while the caller does something else.
+
+        Args:
+            pixels: As `encode` takes them, or already on the device.
 
         Returns:
             A function that waits for the (B, D) float32 features.
         """
         count = len(pixels)
         if missing := -count % self._multiple:
-            pixels = np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), np.uint8)])
+            pixels = _with_black(pixels, missing)
         if self.device.type != "cuda":
-            features = self._encode(torch.from_numpy(pixels).to(self.device))
+            given = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
+            features = self._encode(given.to(self.device))
             return lambda: features[:count].cpu().numpy()
         # Only from and to page-locked memory does a copy not hold up this thread. Torch's allocator gives neither
         # buffer away before the copy is done, although the first one has no name here.
         with torch.cuda.device(self.device):  # page-locked memory would open a context on the first GPU
-            on_device = torch.from_numpy(pixels).pin_memory().to(self.device, non_blocking=True)
-            result = self._encode(on_device)
+            if isinstance(pixels, np.ndarray):
+                pixels = torch.from_numpy(pixels).pin_memory()
+            on_device = pixels.to(self.device, non_blocking=True)
+            result = self._encode_batch(on_device)
             host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
             host.copy_(result, non_blocking=True)
             done = torch.cuda.Event(blocking=True)  # waiting must not take a core from the decoders
@@ -112,6 +123,22 @@ class ImageEncoder:
 
         return wait
 
+    def _encode_batch(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Encodes (B, n, n, 3) on a GPU; a larger call than a batch, which no graph fits, goes the usual way."""
+        if not self._wants_graph or len(pixels) != self._multiple:
+            return self._encode(pixels)
+        if self._graph is None:
+            self._graph = EncoderGraph(self._encode, tuple(pixels.shape), self.device)
+        self._graph.pixels.copy_(pixels)
+        return self._graph()
+
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self._visual(normalise(pixels, self._mean_std).to(self._dtype)).float()
         return features
+
+
+def _with_black(pixels: np.ndarray | torch.Tensor, frames: int) -> np.ndarray | torch.Tensor:
+    """Returns (B, n, n, 3) with black frames behind."""
+    if isinstance(pixels, np.ndarray):
+        return np.concatenate([pixels, np.zeros((frames, *pixels.shape[1:]), np.uint8)])
+    return torch.cat([pixels, pixels.new_zeros((frames, *pixels.shape[1:]))])

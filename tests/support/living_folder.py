@@ -77,6 +77,7 @@ class QuickWorkerPool:
         self.ready = WorkerReady(FINGERPRINT, "quick")
         self.counts = FrameCounts()
         self.losses = None
+        self.remarks: list[str] = []
 
     def __enter__(self) -> QuickWorkerPool:
         return self
