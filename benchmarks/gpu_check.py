@@ -88,6 +88,7 @@ def checks() -> dict[str, Callable[..., Iterator]]:
     return {
         "features": extraction.features,
         "two-workers": extraction.two_workers,
+        "pictures": extraction.pictures,
         "decoding": extraction.decoding,
         "gradients": learning.gradients,
         "evaluation": learning.evaluation,

@@ -95,6 +95,24 @@ def two_workers(place: Place) -> Iterator[Finding]:
     )
 
 
+def pictures(place: Place) -> Iterator[Finding]:
+    """Pictures made on the device and the encoder as a graph: the same features to the bit, each way and both."""
+    precision = "fp16" if place.on_gpu else "fp32"
+    same = ["--model", checkpoint(place), "--dtype", "float32", "--device", place.device]
+    same += ["--precision", precision, "--every", 1 if place.on_gpu else EVERY]
+    plain, _ = extract(place, "by-pillow", *same, "--scale-on", "cpu", "--no-cuda-graph")
+    for name, words in {
+        "encoder as a CUDA graph": ["--scale-on", "cpu"],
+        "pictures on the device": ["--scale-on", "device", "--no-cuda-graph"],
+        "both": ["--scale-on", "device"],
+    }.items():
+        ours, figures = extract(place, f"pictures-{name.replace(' ', '-')}", *same, *words)
+        _, difference = compare(ours, plain)
+        said = f"difference {difference:.1e}; {figures['frames_from_planes']} of {figures['frames_decoded']} frames"
+        numbers = {"difference": difference, "frames_from_planes": figures["frames_from_planes"]}
+        yield Finding(f"{name}, {precision}", f"{said} from planes", "= 0", difference == 0, numbers)
+
+
 def decoding(place: Place) -> Iterator[Finding]:
     """Frames that the GPU decodes against the same frames from the CPU.
 
@@ -136,14 +154,19 @@ def speed(place: Place) -> Iterator[Finding]:
         figures={"frames_per_s": bare, "peak_bytes": float(peak)},
     )
     many = copies(place, 0 if place.quick else SPEED_FRAMES)
-    for preprocess in ("exact", "fast"):
+    ways = {
+        "exact": ["--preprocess", "exact"],
+        "exact by Pillow without a graph": ["--scale-on", "cpu", "--no-cuda-graph"],
+        "fast": ["--preprocess", "fast"],
+    }
+    for way, more in ways.items():
         words = ["--model", vit, "--device", place.device, "--precision", precision, "--batch-size", BATCH]
-        _, figures = extract(many, f"speed-{preprocess}", *words, "--preprocess", preprocess)
+        _, figures = extract(many, f"speed-{way.replace(' ', '-')}", *words, *more)
         rate = figures["frames_encoded_per_s"]
         said = f"{rate:.0f} frames/s, {rate / bare:.2f} of the bare encoder; limit: {figures['limit']}"
         said += f" ({figures['frames_encoded']} frames, {figures['cores']} cores)"
         numbers = {"frames_per_s": rate, "of_bare_encoder": rate / bare}
-        yield Finding(f"videos to store, {preprocess}", said, figures=numbers)
+        yield Finding(f"videos to store, {way}", said, figures=numbers)
 
 
 def copies(place: Place, frames: int) -> Place:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import torch
@@ -87,8 +88,7 @@ def world(folder: Path) -> tuple[Path, Path, list[Path]]:
     from featx.data_manifests.moving_shapes.encode import encode
     from featx.data_manifests.moving_shapes.world import draw_clip
 
-    home = folder / "world"
-    home.mkdir()
+    home = Path(mkdtemp(prefix="world-", dir=folder))  # a check before may have failed half-way
     videos = []
     for number, motion in enumerate(MOTIONS):
         for index in range(4):
