@@ -142,7 +142,8 @@ def test_dual_softmax_is_the_product_of_both_softmaxes(block_bytes: int) -> None
     of = corpus(text, video, text_of, video_of)
     logits = (text[text_of] @ video.T).astype(np.float64) / 0.07  # (N, V)
     product = log_softmax(logits, 0) + log_softmax(logits, 1)
-    product = product[[text_of.tolist().index(row) for row in text_of]]  # what is equal, wherever it was rounded
+    first = [text_of.tolist().index(row) for row in text_of]
+    product = product[first]  # what is equal, wherever it was rounded
     product[:, 4] = product[:, 3]
     expected = brute_force(product, video_of, "average")
     scoring = checked_against(product, dual_softmax(of, 0.07, block_bytes), of, logits)
