@@ -91,6 +91,11 @@ class FeatureStore:
     def __iter__(self) -> Iterator[str]:
         return iter(self.index.ids)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all videos, in the store's order; ``len`` and ``in`` are quick without them."""
+        return tuple(self)
+
     def __getstate__(self) -> dict[str, Any]:
         return {key: self.__dict__[key] for key in ("path", "header", "index", "_memory_budget_bytes")}
 

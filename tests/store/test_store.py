@@ -32,7 +32,7 @@ def test_rows_come_back_whatever_the_shard_size(
         for name, one in videos.items():
             writer.add(name, one, video_info(name))
     store = FeatureStore(path)
-    assert list(store) == list(videos)
+    assert list(store) == list(videos) and store.ids == tuple(videos)
     for name, one in videos.items():
         read = store[name]
         np.testing.assert_array_equal(read.features, one.features)
