@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-localisation gpu-check clean
+.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-localisation gpu-check pictures clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -82,6 +82,12 @@ bench-localisation: $(VENV)/.dev
 # clips, ARGS='--device cuda:1 --json FILE'. Without a GPU it says so.
 gpu-check: $(VENV)/.user
 	$(BIN)/python -W ignore benchmarks/gpu_check.py $(if $(VIDEOS),--videos $(VIDEOS)) $(ARGS)
+
+# The README's pictures, from generated videos and the bundled tiny CLIP.
+pictures: $(VENV)/.user
+	test -f $(DEMO)/long/manifest.jsonl || $(BIN)/featx manifest moving-shapes --task localisation --train 1 --test 4 --to $(DEMO)/long
+	$(BIN)/featx extract $(DEMO)/long/manifest.jsonl --model tiny --to $(DEMO)/long-features
+	$(BIN)/python tools/make_pictures.py --store $(DEMO)/long-features --query "a yellow triangle" --to docs/pictures
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
