@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from featx.errors import FeatxError
+from featx.help_pages import CommandLine
 from featx.signals import interruptible
 
 from .building.entries import Annotations
@@ -31,12 +32,18 @@ from .cli_options import (
     other_texts,
 )
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = CommandLine(no_args_is_help=True)
 
 
 @app.callback()
 def manifest() -> None:
-    """Makes manifests: which videos there are, what they show, and which split they belong to."""
+    """Makes manifests: which videos there are, what they show, and which split they belong to.
+
+    Examples:
+        featx manifest folder --videos videos --to mine.jsonl
+        featx manifest hmdb51 --annotations testTrainMulti_7030_splits --videos hmdb51 --to hmdb51.jsonl
+        featx manifest check mine.jsonl
+    """
 
 
 @app.command("moving-shapes")
@@ -74,6 +81,10 @@ def moving_shapes(
 
     The 16 classes are eight pairs that show the same pictures in opposite order. Only a model of time can tell the two
     classes of a pair apart.
+
+    Examples:
+        featx manifest moving-shapes --to shapes
+        featx manifest moving-shapes --task localisation --train 48 --test 24 --to long-shapes
     """
     from rich.console import Console
     from rich.progress import track
@@ -107,7 +118,12 @@ def moving_shapes(
 @app.command()
 @manifest_command()
 def hmdb51(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Annotations:
-    """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt."""
+    """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt.
+
+    Examples:
+        featx manifest hmdb51 --annotations testTrainMulti_7030_splits --videos hmdb51 --to hmdb51.jsonl
+        featx manifest hmdb51 --annotations splits --store features/hmdb51 --split-number 2 --to hmdb51-2.jsonl
+    """
     from .official.hmdb51 import read_hmdb51
 
     return read_hmdb51(annotations, split_number)
@@ -116,7 +132,11 @@ def hmdb51(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Ann
 @app.command()
 @manifest_command()
 def ucf101(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Annotations:
-    """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …)."""
+    """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …).
+
+    Examples:
+        featx manifest ucf101 --annotations ucfTrainTestlist --videos UCF-101 --to ucf101.jsonl
+    """
     from .official.ucf101 import read_ucf101
 
     return read_ucf101(annotations, split_number)
@@ -125,7 +145,11 @@ def ucf101(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Ann
 @app.command()
 @manifest_command()
 def kinetics400(annotations: AnnotationsFolder) -> Annotations:
-    """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there)."""
+    """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there).
+
+    Examples:
+        featx manifest kinetics400 --annotations kinetics400 --videos k400 --to k400.jsonl
+    """
     from .official.kinetics import read_kinetics
 
     return read_kinetics("kinetics400", annotations)
@@ -134,7 +158,11 @@ def kinetics400(annotations: AnnotationsFolder) -> Annotations:
 @app.command()
 @manifest_command()
 def kinetics700(annotations: AnnotationsFolder) -> Annotations:
-    """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there)."""
+    """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there).
+
+    Examples:
+        featx manifest kinetics700 --annotations kinetics700_2020 --videos k700 --to k700.jsonl
+    """
     from .official.kinetics import read_kinetics
 
     return read_kinetics("kinetics700", annotations)
@@ -152,7 +180,11 @@ def thumos14(
         ),
     ] = None,
 ) -> Annotations:
-    """THUMOS14 (localisation), from <Class>_val.txt (split train), <Class>_test.txt and Ambiguous_*.txt."""
+    """THUMOS14 (localisation), from <Class>_val.txt (split train), <Class>_test.txt and Ambiguous_*.txt.
+
+    Examples:
+        featx manifest thumos14 --annotations annotations --videos thumos14 --to thumos14.jsonl
+    """
     from .official.thumos14 import read_thumos14
 
     return read_thumos14(annotations, exclude)
@@ -161,7 +193,11 @@ def thumos14(
 @app.command()
 @manifest_command()
 def activitynet(annotations: AnnotationsFolder) -> Annotations:
-    """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json."""
+    """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json.
+
+    Examples:
+        featx manifest activitynet --annotations annotations --videos activitynet --to activitynet.jsonl
+    """
     from .official.activitynet import read_activitynet
 
     return read_activitynet(annotations)
@@ -182,7 +218,11 @@ def activitynet_json(
     ] = None,
     class_text: TextRule = "as-is",
 ) -> Annotations:
-    """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}."""
+    """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}.
+
+    Examples:
+        featx manifest activitynet-json mine.json --videos videos --to segments.jsonl
+    """
     from .official.activitynet import read_activitynet_json
 
     return read_activitynet_json(file, name or to.stem, class_text, subset or [])
@@ -200,7 +240,12 @@ def folder(
     class_text: TextRule = "underscores",
     class_texts: ClassTexts = None,
 ) -> None:
-    """Your own videos in class folders. Without split folders a test split is drawn at random."""
+    """Your own videos in class folders. Without split folders a test split is drawn at random.
+
+    Examples:
+        featx manifest folder --videos videos --to mine.jsonl
+        featx manifest folder --videos videos --test-fraction 0.3 --seed 1 --to mine.jsonl
+    """
     from .building.draw import SplitDraw
     from .own.folder import read_folder
 
@@ -232,7 +277,12 @@ def csv(
     seed: Seed = 0,
     class_text: TextRule = "underscores",
 ) -> Annotations:
-    """Your own videos in a CSV table, one row per video."""
+    """Your own videos in a CSV table, one row per video.
+
+    Examples:
+        featx manifest csv labels.csv --videos videos --to mine.jsonl
+        featx manifest csv labels.tsv --video-column file --label-column action --store features/mine --to mine.jsonl
+    """
     from .building.draw import SplitDraw
     from .own.table import TableColumns, read_table
 

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from featx.help_pages import CommandLine
+
 from .building.entries import Annotations
 from .cli_options import AnnotationsFolder, Name, Seed, TestFraction, To, manifest_command
 
-app = typer.Typer()
+app = CommandLine()
 
 Table = Annotated[
     Path, typer.Argument(help="CSV file whose first line names the columns, or a JSON Lines file (.jsonl).")
@@ -62,7 +64,11 @@ def msrvtt(
         ),
     ] = "9k",
 ) -> Annotations:
-    """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv."""
+    """MSR-VTT (retrieval), from MSRVTT_data.json, MSRVTT_train.9k.csv or .7k.csv, and MSRVTT_JSFUSION_test.csv.
+
+    Examples:
+        featx manifest msrvtt --annotations msrvtt --videos MSRVTT_Videos --to msrvtt.jsonl
+    """
     from .official.msrvtt import read_msrvtt
 
     return read_msrvtt(annotations, protocol)
@@ -71,7 +77,11 @@ def msrvtt(
 @app.command()
 @manifest_command(has_classes=False)
 def lsmdc(annotations: AnnotationsFolder) -> Annotations:
-    """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv."""
+    """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv.
+
+    Examples:
+        featx manifest lsmdc --annotations lsmdc --videos LSMDC --to lsmdc.jsonl
+    """
     from .official.lsmdc import read_lsmdc
 
     return read_lsmdc(annotations)
@@ -90,7 +100,11 @@ def didemo(
         ),
     ] = False,
 ) -> Annotations:
-    """DiDeMo (retrieval of the paragraph about the first 30 s), from train_data.json, val_data.json, test_data.json."""
+    """DiDeMo (retrieval of the paragraph about the first 30 s), from train_data.json, val_data.json, test_data.json.
+
+    Examples:
+        featx manifest didemo --annotations didemo --videos DiDeMo --to didemo.jsonl
+    """
     from .official.didemo import read_didemo
 
     return read_didemo(annotations, drop_repeated_stems)
@@ -112,7 +126,11 @@ def captions(
     test_fraction: TestFraction = 0.2,
     seed: Seed = 0,
 ) -> Annotations:
-    """Your own captioned videos (retrieval), or clips of longer ones, in a table with one row per sentence."""
+    """Your own captioned videos (retrieval), or clips of longer ones, in a table with one row per sentence.
+
+    Examples:
+        featx manifest captions captions.csv --videos videos --to captions.jsonl
+    """
     from .building.draw import SplitDraw
     from .own.captions_table import Columns, read_captions
 
@@ -132,7 +150,11 @@ def smit(
     split_column: SplitColumn = "split",
     delimiter: Delimiter = None,
 ) -> Annotations:
-    """S-MiT (retrieval), from a table of its captions, which its authors give on request."""
+    """S-MiT (retrieval), from a table of its captions, which its authors give on request.
+
+    Examples:
+        featx manifest smit smit.csv --videos smit --to smit.jsonl
+    """
     from .building.draw import SplitDraw
     from .own.captions_table import Columns, read_captions
 

@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from featx.errors import FeatxError, printable
+from featx.help_pages import CommandLine
 
-app = typer.Typer()
+app = CommandLine()
 
 ManifestFile = Annotated[
     Path, typer.Option("--manifest", help="Manifest whose videos and classes are used (.jsonl).")
@@ -39,7 +40,12 @@ def check(
         bool, typer.Option("--classes", help="Also print the number of videos of each class and split.")
     ] = False,
 ) -> None:
-    """Checks a manifest and lists every problem with its line number. Exit code 2 if the manifest cannot be used."""
+    """Checks a manifest and lists every problem with its line number. Exit code 2 if the manifest cannot be used.
+
+    Examples:
+        featx manifest check mine.jsonl
+        featx manifest check mine.jsonl --store features/mine
+    """
     from .building.check import check_manifest, class_table, summary
 
     store_ids = None
@@ -99,7 +105,11 @@ def episodes(
         ),
     ] = None,
 ) -> None:
-    """Few-shot episodes: N-way K-shot, or K-shot with all classes, from lists or drawn at random."""
+    """Few-shot episodes: N-way K-shot, or K-shot with all classes, from lists or drawn at random.
+
+    Examples:
+        featx manifest episodes --manifest mine.jsonl --ways 5 --shots 5 --episodes 200 --to 5way.jsonl
+    """
     from featx.manifest.episodes import Episodes, EpisodesHeader, write_episodes
     from featx.manifest.videos import read_manifest
 
@@ -165,7 +175,11 @@ def class_split(
     count: Annotated[int, typer.Option("--splits", min=1, help="Number of class splits to draw.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random draw.")] = 0,
 ) -> None:
-    """Seen and unseen classes for open-set evaluation, from lists or drawn at random."""
+    """Seen and unseen classes for open-set evaluation, from lists or drawn at random.
+
+    Examples:
+        featx manifest class-split --manifest mine.jsonl --seen 0.5 --splits 10 --to open.jsonl
+    """
     from featx.manifest.episodes import ClassSplits, ClassSplitsHeader, write_class_splits
     from featx.manifest.videos import read_manifest
 

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError
+from featx.help_pages import CommandLine
 from featx.settings import with_options
 from featx.signals import interruptible
 
 from .localisation.settings import DetectionSettings
 from .run.settings import EvalSettings, LocaliseSettings, RetrieveSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -51,6 +52,11 @@ def evaluate(
 
     With --detections and --ground-truth a file of detections is scored instead of runs: average precision, or with
     --as-proposals average recall.
+
+    Examples:
+        featx eval runs/zero-shot runs/mine
+        featx eval runs/mine --classes unseen --manifest all-classes.jsonl
+        featx eval runs/segments --proposals proposals.jsonl
     """
     from .report.table import check_format, print_tables
     from .score import chosen_settings, score_runs

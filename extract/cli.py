@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import PartialFailure
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
 from .plan.settings import ExtractSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -44,6 +45,11 @@ def extract(
     Give the same command again to continue after an interruption: videos in the store are not computed again, videos
     that failed are. Exit codes: 0 success, 2 wrong use, 3 some videos failed (see failures.jsonl in the store), 130
     interrupted.
+
+    Examples:
+        featx extract videos --to features/mine
+        featx extract mine.jsonl --fps 2 --format hdf5 --to features/mine
+        featx extract videos --model tiny --to features/try    # needs no download
     """
     settings = gather(ExtractSettings, recipe, options, set or [])
     from .run import extract_videos

@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
 from featx import __version__
 from featx.devices import first_line, ran_out_of_memory
 from featx.errors import FeatxError, nearest, printable, system_error_line
+from featx.help_pages import CommandLine, HelpGroup
 from featx.signals import interrupt_on_signals, interruptible
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
@@ -51,7 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(HelpGroup):
     """A command group whose members are imported by name when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -77,13 +77,15 @@ class LazyGroup(TyperGroup):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-app = typer.Typer(
-    cls=LazyGroup,
-    rich_markup_mode=None,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+app = CommandLine(cls=LazyGroup, add_completion=True, pretty_exceptions_enable=False)
+
+FIRST_STEPS = """\
+compute  featx extract videos --to features/mine --model ViT-B/16
+search   featx search features/mine "a person opens a door"
+label    featx manifest folder --videos videos --to mine.jsonl
+train    featx train --store features/mine --manifest mine.jsonl --to runs/mine
+score    featx eval runs/mine
+"""
 
 
 def _print_version(wanted: bool) -> None:
@@ -92,16 +94,26 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def featx(
+    context: typer.Context,
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
-    """Frozen CLIP features of videos, computed once; prompts learned on them; benchmark tables."""
+    """Frozen CLIP features of videos, computed once; prompts learned on them; benchmark tables.
+
+    featx COMMAND --help explains a command and shows examples. featx alone shows the first steps.
+
+    Examples:
+        featx extract videos --to features/mine --model ViT-B/16
+        featx search features/mine "a person opens a door"
+    """
     if debug:
         os.environ["FEATX_DEBUG"] = "1"
+    if context.invoked_subcommand is None:
+        typer.echo(f"{FIRST_STEPS}\nfeatx --help lists all commands, featx COMMAND --help explains one.")
 
 
 def _flush() -> None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from featx.errors import FeatxError, nearest
+from featx.help_pages import Panel, Panels
 from featx.named_values import parse_named_values
 
 
@@ -40,10 +41,21 @@ class Settings(BaseModel):
     Attributes:
         former_names: What settings were called before, to what they are called now. A recipe, an option or a file that was
             written then may still say it so.
+        panels: Where the help page shows the settings that a class adds, or shows elsewhere than its parent does.
     """
 
     model_config = ConfigDict(extra="forbid", validate_default=True)
     former_names: ClassVar[Mapping[str, str]] = {}
+    panels: ClassVar[Panels] = {}
+
+    @classmethod
+    def panel_of_each(cls) -> dict[str, Panel]:
+        """Returns the panel of each setting that has one, in the order of the help page."""
+        of_each: dict[str, Panel] = {}
+        for kind in cls.__mro__:
+            for panel, names in vars(kind).get("panels", {}).items():
+                of_each |= {name: panel for name in names.split() if name not in of_each}
+        return of_each
 
     @classmethod
     def current_name(cls, name: str) -> str:
@@ -195,6 +207,10 @@ def with_options(
         for name, field in some.model_fields.items():
             fields_of.setdefault(name, {})[task] = field
     former = {old: new for some in (model, *others.values()) for old, new in some.former_names.items()}
+    panels: dict[str, Panel] = {}
+    for some in (model, *others.values()):
+        panels |= {name: panel for name, panel in some.panel_of_each().items() if name not in panels}
+    in_order = [*(name for name in panels if name in fields_of), *(n for n in fields_of if n not in panels)]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         own = [
@@ -205,9 +221,12 @@ def with_options(
         known = {parameter.name for parameter in own}
         fields = [
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, of_tasks)
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=_option(name, fields_of[name], panels.get(name)),
             )
-            for name, of_tasks in fields_of.items()
+            for name in in_order
             if name not in known
         ]
         fields += [
@@ -228,7 +247,9 @@ def with_options(
     return decorate
 
 
-def _option(name: str, of_tasks: dict[str, FieldInfo], hidden: bool = False) -> Any:
+def _option(
+    name: str, of_tasks: dict[str, FieldInfo], panel: Panel | None = None, hidden: bool = False
+) -> Any:
     (task, field), *others = of_tasks.items()
     kind, choices = _plain_type(field.annotation)
     for _, other in others:
@@ -246,7 +267,26 @@ def _option(name: str, of_tasks: dict[str, FieldInfo], hidden: bool = False) -> 
     if is_named_values(field):
         kind = list[str]
     flags = f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}"
-    return Annotated[kind | None, typer.Option(flags, help=text, show_default=False, hidden=hidden)]
+    option = typer.Option(
+        flags,
+        help=text,
+        show_default=False,
+        hidden=hidden,
+        rich_help_panel=panel,
+        autocompletion=_completion(choices),
+    )
+    return Annotated[kind | None, option]
+
+
+def _completion(choices: list[str]) -> Callable[[str], list[str]] | None:
+    """Returns what a shell completes a value with, for a setting with choices."""
+    if not choices:
+        return None
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
 
 
 def _as_typed(default: Any) -> str:

@@ -12,7 +12,18 @@ ROOT = Path(__file__).parents[1]
 STAGES = ("extract", "train", "evaluate", "data_manifests")
 # Everybody's, at the root of featx/; whatever else is shared has a room.
 EVERYBODYS = {
-    *("__init__", "__main__", "cli", "devices", "errors", "named_values", "processes", "settings", "signals")
+    *(
+        "__init__",
+        "__main__",
+        "cli",
+        "devices",
+        "errors",
+        "help_pages",
+        "named_values",
+        "processes",
+        "settings",
+        "signals",
+    )
 }
 # What `import featx` offers is listed there: names and modules as text, and the same imports for type checkers.
 LIST_OF_NAMES = "featx"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError
+from featx.help_pages import CommandLine
 from featx.output.console import say
 from featx.settings import gather_task, with_options
 from featx.signals import interruptible
@@ -19,7 +20,7 @@ from .engine.recipe_files import find_recipe
 from .engine.settings import LearnSettings
 from .start import SETTINGS, start
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -58,6 +59,11 @@ def train(
 
     With --prompts 0 --layers 0 nothing is trained: the run is zero-shot CLIP, evaluated by the same program.
     Give the same command again to continue an interrupted run.
+
+    Examples:
+        featx train --store features/mine --manifest mine.jsonl --to runs/mine
+        featx train --recipe hmdb51 --store features/hmdb51 --manifest hmdb51.jsonl --to runs/hmdb51
+        featx train --recipe hmdb51 --set steps=2000 --dry-run --to runs/longer
     """
     settings = gather_task(SETTINGS, find_recipe(recipe), options, set or [])
     if dry_run:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
 from ..run.settings import BaselineSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -39,6 +40,10 @@ def baseline(
     zero-shot: frozen CLIP with hand-written templates. linear-probe: logistic regression on the mean of each video's
     features. nearest-mean: the class whose mean training feature is nearest. With --episodes each few-shot episode is
     learned and scored on its own. featx eval and featx table accept the folder as a run.
+
+    Examples:
+        featx baseline zero-shot --store features/mine --manifest mine.jsonl --to runs/zero-shot
+        featx baseline linear-probe --store features/mine --manifest mine.jsonl --to runs/probe
     """
     settings = gather(BaselineSettings, None, {**options, "template": template or None}, [])
     from featx.files.lock import locked

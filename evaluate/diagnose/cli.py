@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
 from ..run.settings import EvalSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -31,6 +32,9 @@ def diagnose(
 
     Writes CSV files: the accuracy of each class, the most confused pairs, the confusion matrix (also as a picture), the
     accuracy for several numbers of clips, and the words that are nearest to each learned prompt vector.
+
+    Examples:
+        featx diagnose runs/mine
     """
     settings = gather(EvalSettings, None, options, [])
     from ..report.table import render

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
 from ..run.settings import ProposeSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -29,6 +30,9 @@ def propose(
     """Writes class-agnostic proposals (start, end and score) for every video of a split.
 
     Memory does not grow with the length of a video. If the manifest has segments, average recall is printed.
+
+    Examples:
+        featx propose runs/detector --store features/mine --manifest segments.jsonl --to proposals.jsonl
     """
     settings = gather(ProposeSettings, None, options, [])
     if (run is None) != settings.watershed:

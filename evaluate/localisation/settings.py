@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from featx.help_pages import Panel, Panels
 from featx.settings import Settings
 
 
 class DetectionSettings(Settings):
     """What a file of detections is scored on, and how."""
+
+    panels: ClassVar[Panels] = {
+        Panel.DETECTIONS: "detections ground_truth split ap tiou as_proposals per_class errors blocked_videos ignore_unknown_videos ignore_unknown_labels",
+    }
 
     detections: Path = Field(
         description="Score this file of detections, in ActivityNet's JSON form, instead of RUNS. Needs "

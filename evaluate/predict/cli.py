@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, PartialFailure, printable
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
 from ..run.settings import PredictSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -35,6 +36,11 @@ def predict(
 
     Features are computed as in training and deleted afterwards; use featx extract and --store to keep them.
     Exit codes: 0 success, 2 wrong use, 3 some videos could not be decoded, 130 interrupted.
+
+    Examples:
+        featx predict holiday.mp4 --adapter runs/mine
+        featx predict holiday.mp4 --adapter runs/mine --window 10 --hop 5 --format csv
+        featx predict lecture.mp4 --adapter runs/segments --detector runs/detector
     """
     settings = gather(PredictSettings, None, options, [])
     if bool(videos) == (settings.store is not None):

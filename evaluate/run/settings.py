@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from featx.features.clips import CLIPS, ClipSampling
+from featx.help_pages import Panel, Panels
 from featx.localisation.proposals_file import PROPOSAL_WEIGHT, TOP_CLASSES
 from featx.settings import MAY_CHANGE, Mark, Settings
 
@@ -16,6 +17,11 @@ ONLY_TO_LEARN = Mark("zero-shot, which learns nothing, never looks at it")
 
 class ScoreSettings(Settings):
     """How videos are scored, whatever the command."""
+
+    panels: ClassVar[Panels] = {
+        Panel.CLIPS: "clips",
+        Panel.SPEED: "model batch_size device precision",
+    }
 
     former_names: ClassVar = {"batch": "batch_size"}
 
@@ -43,6 +49,10 @@ class ScoreSettings(Settings):
 class CodeSettings(Settings):
     """Whether code that is not featx's may run."""
 
+    panels: ClassVar[Panels] = {
+        Panel.RARE: "trust_code",
+    }
+
     trust_code: Annotated[bool, MAY_CHANGE] = Field(
         False,
         description="Run the temporal model of an adapter that was trained with featx train --model-code, without "
@@ -52,6 +62,10 @@ class CodeSettings(Settings):
 
 class ClassSettings(Settings):
     """Which classes compete."""
+
+    panels: ClassVar[Panels] = {
+        Panel.CLASSES: "classes class_split class_split_name seen_list unseen_list",
+    }
 
     classes: Literal["all", "seen", "unseen"] = Field(
         "all",
@@ -80,6 +94,10 @@ class ClassSettings(Settings):
 class SplitSettings(ScoreSettings, CodeSettings):
     """What runs are scored on; whatever is not given is what the run was trained with."""
 
+    panels: ClassVar[Panels] = {
+        Panel.DATA: "store manifest split",
+    }
+
     store: Path | None = Field(
         None, description="Feature store. By default the one that the run was trained on."
     )
@@ -97,6 +115,10 @@ class EvalSettings(SplitSettings, ClassSettings):
 
 class RetrieveSettings(SplitSettings):
     """How sentences and videos are ranked."""
+
+    panels: ClassVar[Panels] = {
+        Panel.RETRIEVAL: "ties normalise bank_split",
+    }
 
     ties: Literal["average", "optimistic", "pessimistic"] = Field(
         "average",
@@ -116,6 +138,10 @@ class RetrieveSettings(SplitSettings):
 
 class LocaliseSettings(EvalSettings):
     """How the detections of localisation runs are made and scored."""
+
+    panels: ClassVar[Panels] = {
+        Panel.PROPOSALS: "proposals proposal_weight top_classes ap tiou per_class errors save_detections timeline timeline_format",
+    }
 
     proposals: str = Field(
         description="Localisation: proposals file, made by featx propose; or ground-truth, which takes the "
@@ -168,6 +194,12 @@ class LocaliseSettings(EvalSettings):
 
 class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
+
+    panels: ClassVar[Panels] = {
+        Panel.DATA: "store manifest train_split split episodes proposals",
+        Panel.LEARNED: "task template template_file c",
+        Panel.CLIPS: "clip_frames strides stride_weights",
+    }
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], MAY_CHANGE] = Field(
         "recognition",
@@ -224,6 +256,11 @@ class BaselineSettings(ScoreSettings):
 class PredictSettings(ScoreSettings, CodeSettings):
     """How one's own videos are classified."""
 
+    panels: ClassVar[Panels] = {
+        Panel.FOUND: "adapter classes_file top window hop detector",
+        Panel.DATA: "store",
+    }
+
     adapter: Path = Field(description="Folder of a run of featx train or featx baseline, or an adapter file.")
     store: Path | None = Field(
         None,
@@ -259,6 +296,12 @@ class PredictSettings(ScoreSettings, CodeSettings):
 
 class ProposeSettings(Settings):
     """What proposals are made of; whatever is not given is what the detector was trained with."""
+
+    panels: ClassVar[Panels] = {
+        Panel.DATA: "store manifest split",
+        Panel.SELECTION: "watershed before_suppression min_score suppression sigma overlap keep voting",
+        Panel.SPEED: "steps_at_once device",
+    }
 
     store: Path | None = Field(
         None, description="Feature store. By default the one that the run was trained on."

@@ -11,12 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError, printable
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
 from .exact.settings import SearchSettings
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -46,6 +47,11 @@ def search(  # a command: its parameters are its arguments and options
     """Searches STORE for QUERY and prints moments (with start and end), whole videos or frames, the best first.
 
     Scores are cosines. The search is exact unless --index is given. Exit codes: 0 success, 2 wrong use, 130 interrupted.
+
+    Examples:
+        featx search features/mine "a person opens a door"
+        featx search features/mine "a person opens a door" --contact-sheet doors.html
+        featx search features/mine --image door.jpg --level frames
     """
     settings = gather(SearchSettings, None, options, [])
     from featx.store.schema import STORE_FILE

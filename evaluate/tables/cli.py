@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from featx.errors import printable
+from featx.help_pages import CommandLine
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -37,6 +38,10 @@ def table(
 
     Nothing is scored again. The paper's numbers are printed only where data set, split, classes, CLIP and what was
     learned are the same. A dash stands for what is not known.
+
+    Examples:
+        featx table closed-set runs/zero-shot runs/mine
+        featx table ablation ablation --format latex
     """
     from ..report.kinds import check_kind
     from ..report.table import check_format, print_tables, with_notes

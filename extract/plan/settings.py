@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from featx.help_pages import Panel, Panels
 from featx.settings import Settings
 
 MAX_PIXELS = 2**26  # 8K and 360-degree footage up to 11520 x 5760; four times that takes gigabytes to decode
@@ -14,6 +15,16 @@ MAX_PIXELS = 2**26  # 8K and 360-degree footage up to 11520 x 5760; four times t
 
 class ExtractSettings(Settings):
     """How videos become features. The first group decides what the features are, the rest how they are made."""
+
+    panels: ClassVar[Panels] = {
+        Panel.ENCODER: "model preprocess channel_order precision",
+        Panel.FRAMES: "fps every frames keyframes max_frames max_duration",
+        Panel.FILES: "also hidden follow_links check",
+        Panel.DAMAGE: "on_damage max_failures retries retry_kept stream square_pixels deinterlace timeout max_pixels",
+        Panel.SPEED: "device batch_size decoders decoder_threads scale_on decode_hwaccel cuda_graph compile",
+        Panel.STORE: "format dtype shard_mib commit_seconds",
+        Panel.OUTPUT: "quiet stats",
+    }
 
     # what the features are
     model: str = Field(

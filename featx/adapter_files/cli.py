@@ -11,17 +11,22 @@ from typing import Annotated
 import typer
 
 from featx.errors import FeatxError, printable
+from featx.help_pages import CommandLine
 from featx.manifest.class_lists import read_class_names
 from featx.manifest.videos import read_manifest
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+app = CommandLine(no_args_is_help=True)
 ORDERS = ("rgb", "bgr")
 MODEL = "ViT-B/16"  # of the authors' program, where its checkpoint holds CLIP to compare with
 
 
 @app.callback()
 def adapter() -> None:
-    """Looks into adapter files, and makes them from the authors' checkpoints."""
+    """Looks into adapter files, and makes them from the authors' checkpoints.
+
+    Examples:
+        featx adapter info runs/mine
+    """
 
 
 @app.command()
@@ -31,7 +36,12 @@ def info(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Prints what an adapter or a detector has learned, from which data, and with which settings."""
+    """Prints what an adapter or a detector has learned, from which data, and with which settings.
+
+    Examples:
+        featx adapter info runs/mine
+        featx adapter info runs/mine --json
+    """
     from featx.adapter_files.describe import describe, lines
 
     description = describe(adapter)
@@ -53,6 +63,9 @@ def code(
     """Prints the source of the temporal model that an adapter was trained with (featx train --model-code).
 
     Nothing of it is run. It is as the adapter keeps it: read it before you use it.
+
+    Examples:
+        featx adapter code runs/gru --to my_gru.py
     """
     from featx.adapter_files.describe import model_code
     from featx.files.atomic import write_atomically
@@ -136,7 +149,11 @@ def import_(
         ),
     ] = None,
 ) -> None:
-    """Makes an adapter file from a checkpoint of the authors' released code. Nothing in the checkpoint is run."""
+    """Makes an adapter file from a checkpoint of the authors' released code. Nothing in the checkpoint is run.
+
+    Examples:
+        featx adapter import checkpoint.pth.tar --model ViT-B/16 --classes classes.txt --to runs/theirs
+    """
     from featx.adapter_files.authors_checkpoint import STRIDE_WEIGHTS, STRIDES, HowTrained, read_released
     from featx.clip.load import load_clip
     from featx.features.dataset import load_clip_of

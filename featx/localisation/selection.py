@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from featx.help_pages import Panel, Panels
 from featx.localisation.metrics.suppression import SuppressionRule, soft_nms, vote
 from featx.localisation.proposals_file import Proposals
 from featx.settings import Settings
@@ -14,6 +15,10 @@ from featx.settings import Settings
 
 class SelectionSettings(Settings):
     """How proposals are chosen; defaults are ActionFormer's for THUMOS14."""
+
+    panels: ClassVar[Panels] = {
+        Panel.SELECTION: "before_suppression min_score suppression sigma overlap keep voting",
+    }
 
     before_suppression: int = Field(
         2000,

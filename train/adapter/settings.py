@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from featx.clip.choices import Precision
 from featx.features.clips import ClipSampling
+from featx.help_pages import Panel, Panels
 from featx.model.adapter_config import AdapterParts
 from featx.model.code.record import OptionValue
 from featx.settings import MAY_CHANGE
@@ -20,6 +21,14 @@ RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+1
 
 class TrainSettings(AdapterParts, LearnSettings):
     """Everything that decides an adapter. Defaults are the paper's settings for HMDB51 (16+X+16, 2 layers)."""
+
+    panels: ClassVar[Panels] = {
+        Panel.LEARNED: "task prompts layout suffix layers heads positions template background model_code model_option",
+        Panel.CLIPS: "clip_frames strides stride_weights",
+        Panel.DATA: "proposals match_tiou background_tiou background_share episodes episodes_together keep_adapters model",
+        Panel.TRAINING: "loss accumulate class_limit",
+        Panel.SPEED: "precision compile recompute",
+    }
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], SAME_IN_ALL_CELLS] = Field(
         "recognition",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from featx.help_pages import Panel, Panels
 from featx.localisation.detector_config import DetectorConfig
 from featx.localisation.selection import SelectionSettings
 
@@ -14,6 +15,11 @@ from ..engine.settings import LearnSettings
 
 class ProposalSettings(DetectorConfig, LearnSettings, SelectionSettings):
     """Everything that decides a detector. Defaults are for THUMOS14, after ActionFormer's."""
+
+    panels: ClassVar[Panels] = {
+        Panel.LEARNED: "task",
+        Panel.DETECTOR: "grid_step_s grid_steps width heads levels stem window full_last reach normalise longest centre_radius label_smoothing loss_weight drop_path",
+    }
 
     task: Literal["proposals"] = Field("proposals", description="Train a class-agnostic proposal detector.")
 

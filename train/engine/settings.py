@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from featx.help_pages import Panel, Panels
 from featx.settings import MAY_CHANGE, Mark, Settings
 
 from .schedule import Schedule
@@ -17,6 +18,13 @@ OF_ONE_RUN = Mark("the runs of one cell of a sweep differ in it")
 
 class LearnSettings(Settings):
     """What every task has: data, optimiser, choice of the best step, and how it runs."""
+
+    panels: ClassVar[Panels] = {
+        Panel.DATA: "store manifest train_split class_split class_split_name seen_list feature_memory_gib",
+        Panel.TRAINING: "steps batch_size learning_rate schedule warmup weight_decay clip_norm ema seed validation validate_every patience",
+        Panel.SPEED: "device devices workers",
+        Panel.CHECKPOINTS: "checkpoint_steps checkpoint_seconds keep_state log_every quiet",
+    }
 
     former_names: ClassVar = {"batch": "batch_size", "rate": "learning_rate"}
 

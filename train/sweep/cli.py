@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from featx.errors import FeatxError
+from featx.help_pages import CommandLine
 from featx.output.console import say
 from featx.settings import with_options
 from featx.signals import interruptible
@@ -15,7 +16,7 @@ from featx.signals import interruptible
 from ..adapter.settings import TrainSettings
 from ..engine.recipe_files import find_recipe
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -73,6 +74,10 @@ def sweep(  # typer makes an option of every parameter
     """Trains and scores RECIPE with every combination of some settings: --grid prompts=2,4,8 layers=0,1,2.
 
     Give the same command again to continue an interrupted sweep. The same folder may be given more cells.
+
+    Examples:
+        featx sweep hmdb51 --grid prompts=2,4,8 layers=0,1,2 --seeds 3 --to ablation
+        featx table ablation ablation
     """
     from .plan import GivenSettings, ProposalSource, SweepPlan, read_grid
     from .run import sweep as run_sweep

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
+
+from featx.help_pages import Panel, Panels
 
 from ...run.settings import CodeSettings
 
@@ -14,6 +16,13 @@ SearchLevel = Literal["moments", "videos", "frames"]
 
 class SearchSettings(CodeSettings):
     """What is looked for, how, and what is shown of it."""
+
+    panels: ClassVar[Panels] = {
+        Panel.FOUND: "top level video windows widen apart",
+        Panel.ENCODER: "adapter rerank clips model",
+        Panel.OUTPUT: "pictures videos manifest",
+        Panel.SPEED: "index probe device",
+    }
 
     adapter: Path | None = Field(
         None,

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from featx.errors import FeatxError, PartialFailure, printable
+from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
@@ -18,12 +19,19 @@ from featx.store.upkeep.living_cli import Store
 from featx.store.upkeep.living_cli import app as living_app
 from featx.store.upkeep.probe_cli import app as probe_app
 
-app = typer.Typer(
-    rich_markup_mode=None,
-    add_completion=False,
+app = CommandLine(
     no_args_is_help=True,
-    help="Looks at feature stores, checks them, and makes them from and into other things.",
 )
+
+
+@app.callback()
+def store() -> None:
+    """Looks at feature stores, checks them, and makes them from and into other things.
+
+    Examples:
+        featx store info features/mine
+        featx store verify features/mine
+    """
 
 
 class Format(StrEnum):
@@ -64,7 +72,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 
 @app.command()
 def info(store: Store, as_json: AsJson = False) -> None:
-    """Prints how STORE was made and how much is in it."""
+    """Prints how STORE was made and how much is in it.
+
+    Examples:
+        featx store info features/mine
+    """
     from featx.store.upkeep.info import describe
 
     figures = describe(store)
@@ -126,6 +138,10 @@ def verify(
     """Checks every byte of STORE, and that its numbers can be features. Lists every problem.
 
     Exit codes: 0 no problem, 4 problems were found (also if --repair has dropped them), 2 the store could not be checked.
+
+    Examples:
+        featx store verify features/mine
+        featx store verify features/mine --repair
     """
     from rich.console import Console
     from rich.status import Status
@@ -177,7 +193,11 @@ def merge(
         typer.Option(help="File format of the new store: zarr or hdf5 [default: that of the first store]."),
     ] = None,
 ) -> None:
-    """Copies STORES into one new store."""
+    """Copies STORES into one new store.
+
+    Examples:
+        featx store merge features/a features/b --to features/both
+    """
     from featx.store.upkeep.copies import merge as merge_stores
 
     with interruptible(f"stopped; nothing was made of {to}"):
@@ -200,7 +220,11 @@ def convert(
         ),
     ] = None,
 ) -> None:
-    """Copies STORE into another format or number type."""
+    """Copies STORE into another format or number type.
+
+    Examples:
+        featx store convert features/mine --format hdf5 --to features/mine-hdf5
+    """
     from featx.store.upkeep.copies import convert as convert_store
 
     with interruptible(f"stopped; nothing was made of {to}"):
@@ -227,6 +251,9 @@ def import_(
 
     A video's id is its file's path below FOLDER without .npy. Exit codes: 0 success, 2 wrong use, 3 some files could
     not be imported (see failures.jsonl in the store).
+
+    Examples:
+        featx store import npy --model ViT-B/16 --sampling fps=10 --to features/theirs
     """
     settings = gather(ImportSettings, recipe, options, [])
     from featx.store.upkeep.imports import import_folder
@@ -262,7 +289,12 @@ def export(
         ),
     ],
 ) -> None:
-    """Exports STORE to a form that other programs read."""
+    """Exports STORE to a form that other programs read.
+
+    Examples:
+        featx store export features/mine --as npy --to npy
+        featx store export features/mine --as parquet --to features.parquet
+    """
     from featx.store.reader import FeatureStore
     from featx.store.upkeep.export import export as export_store
 

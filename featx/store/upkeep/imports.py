@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from featx.errors import FeatxError
+from featx.help_pages import Panel, Panels
 from featx.settings import Settings
 from featx.store.failures import Failure, FailureList
 from featx.store.folder_changes import FoundFile, compare, stored_files
@@ -27,6 +28,13 @@ from featx.store.writing.writer import StoreWriter
 
 class ImportSettings(Settings):
     """What is known about features that come as files; it becomes the store's fingerprint."""
+
+    panels: ClassVar[Panels] = {
+        Panel.ENCODER: "model weights_sha256 input_size preprocess channel_order precision",
+        Panel.FRAMES: "fps sampling decoding",
+        Panel.FILES: "ending",
+        Panel.STORE: "format dtype",
+    }
 
     model: str = Field(
         description="CLIP that made the features: one of OpenAI's names, a checkpoint's path, or 'tiny'. It "

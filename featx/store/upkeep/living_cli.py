@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from featx.errors import FeatxError, nearest, printable
+from featx.help_pages import CommandLine
 from featx.signals import interruptible
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 Store = Annotated[Path, typer.Argument(help="Folder of a feature store.")]
 
@@ -33,6 +34,10 @@ def prune(
     """Removes videos from STORE whose files no longer exist.
 
     If a whole folder is missing or empty, its videos stay unless the folder is named: its disk may not be mounted.
+
+    Examples:
+        featx store prune features/mine --dry-run
+        featx store prune features/mine
     """
     from featx.store.failures import FailureList
     from featx.store.index import StoreIndex, read_header
@@ -70,7 +75,11 @@ def remove(
     store: Store,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos in the store.")],
 ) -> None:
-    """Removes videos from STORE by their ids. featx extract computes them again if their files still exist."""
+    """Removes videos from STORE by their ids. featx extract computes them again if their files still exist.
+
+    Examples:
+        featx store remove features/mine holiday/beach.mp4
+    """
     from featx.store.failures import FailureList
     from featx.store.writing.writer import StoreWriter
 
@@ -93,6 +102,9 @@ def compact(store: Store) -> None:
 
     Shards with such videos are written again without them; no bit of the other rows changes. Programs that have the
     store open have to open it again.
+
+    Examples:
+        featx store compact features/mine
     """
     from featx.store.upkeep.compact import compact as compact_store
 
@@ -115,7 +127,12 @@ def accept_failures(
         bool, typer.Option("--undo", help="Undo it: featx extract tries these files again.")
     ] = False,
 ) -> None:
-    """Marks failed files as known to be bad. featx extract then skips them, with exit code 0, until they change."""
+    """Marks failed files as known to be bad. featx extract then skips them, with exit code 0, until they change.
+
+    Examples:
+        featx store accept-failures features/mine
+        featx store accept-failures features/mine broken.mp4 --undo
+    """
     from featx.store.failures import FailureList
     from featx.store.index import read_header
     from featx.store.writing.lock import StoreLock

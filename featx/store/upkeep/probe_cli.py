@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from featx.errors import FeatxError
+from featx.help_pages import CommandLine
 from featx.signals import interruptible
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False)
+app = CommandLine()
 
 
 @app.command()
@@ -27,6 +28,10 @@ def probe(
 
     Writers race to create the same object. A place that lets more than one of them succeed is refused. Everything that
     is written for it is removed again.
+
+    Examples:
+        featx store probe s3://bucket/features
+        featx store probe /shared/features --writers 16
     """
     from featx.store.backends.open import open_backend
     from featx.store.backends.probe import probe as probe_backend

@@ -1,0 +1,147 @@
+"""Help pages: whole sentences, every setting at its place, and examples that the real parser takes."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from featx.cli import COMMANDS, FIRST_STEPS, app
+from featx.help_pages import Panel, examples_of, summary_of, without_examples
+from featx.settings import Settings
+
+ROOT = typer.main.get_command(app)
+
+
+def pages(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yields every command and group with the words that call it."""
+    yield path, group
+    if hasattr(group, "list_commands"):
+        for name in group.list_commands(None):
+            yield from pages(group.get_command(None, name), (*path, name))
+
+
+PAGES = dict(pages())
+LINES = [(path, line) for path, page in PAGES.items() for line in examples_of(page.help)]
+
+
+def all_settings(kind: type[Settings] = Settings) -> Iterator[type[Settings]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from all_settings(child)
+
+
+def parse(line: str) -> tuple[str, ...]:
+    """Parses a command line as featx would, without running it; returns the command's words."""
+    name, *words = shlex.split(line, comments=True)
+    assert name == "featx", line
+    path: tuple[str, ...] = ()
+    while hasattr(PAGES[path], "list_commands"):
+        path = (*path, words.pop(0))
+    PAGES[path].make_context(" ".join(path), words)  # raises of what is unknown or missing
+    return path
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: " ".join(path) or "featx")
+def test_every_page_has_examples(path: tuple[str, ...]) -> None:
+    lines = examples_of(PAGES[path].help)
+    assert lines
+    if not hasattr(PAGES[path], "list_commands"):
+        assert parse(lines[0]) == path
+
+
+@pytest.mark.parametrize(("path", "line"), LINES, ids=[line for _, line in LINES])
+def test_examples_are_true(path: tuple[str, ...], line: str) -> None:
+    parse(line)
+
+
+@pytest.mark.parametrize("line", ["featx extract videos", "featx extrac", "featx extract v --to x --fp 2"])
+def test_the_parser_of_these_tests_refuses_what_is_wrong(line: str) -> None:
+    with pytest.raises(Exception, match=r"(?i)missing|no such|KeyError|extrac"):
+        parse(line)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in all_settings() if kind.panel_of_each()], ids=lambda kind: kind.__name__
+)
+def test_every_setting_has_a_place(kind: type[Settings]) -> None:
+    assert set(kind.model_fields) <= set(kind.panel_of_each())
+    for panel, names in vars(kind).get("panels", {}).items():
+        assert isinstance(panel, Panel)
+        assert all(name in kind.model_fields for name in names.split()), (kind, names)
+
+
+def test_many_options_are_never_one_list() -> None:
+    for path, page in PAGES.items():
+        loose = [
+            parameter.name
+            for parameter in page.params
+            if parameter.param_type_name == "option"
+            and not parameter.hidden
+            and not getattr(parameter, "rich_help_panel", None)
+        ]
+        assert len(loose) <= 14, (path, loose)
+
+
+def test_panels_come_in_order_and_nothing_is_left_out(featx) -> None:
+    outcome = featx("train", "--help")
+    headings = [line[:-1] for line in outcome.out.splitlines() if re.fullmatch(r"\S.*:", line)]
+    panels = [heading for heading in headings if heading in list(Panel)]
+    assert panels == [panel for panel in Panel if panel in panels] and len(panels) >= 6
+    shown = re.findall(r"^  (--[\w-]+)", outcome.out, re.MULTILINE)
+    expected = {
+        next(word for word in parameter.opts if word.startswith("--"))
+        for parameter in PAGES[("train",)].params
+        if parameter.param_type_name == "option" and not parameter.hidden
+    }
+    assert set(shown) == expected | {"--help"} and len(shown) == len(set(shown))
+
+
+def test_a_group_says_of_each_command_what_it_does_in_a_whole_sentence(featx) -> None:
+    for path in (("manifest",), ("store",), ("adapter",)):
+        page = " ".join(featx(*path, "--help").out.split())
+        for name in PAGES[path].list_commands(None):
+            summary = summary_of(PAGES[(*path, name)].help)
+            assert summary.endswith(".") and "..." not in summary
+            assert f"{name} {summary}" in page
+
+
+def test_examples_are_not_part_of_the_text() -> None:
+    text = "Does it.\n\nMore.\n\nExamples:\n    featx a\n    featx b"
+    assert without_examples(text) == "Does it.\n\nMore." and examples_of(text) == ["featx a", "featx b"]
+    assert without_examples("Does it.") == "Does it." and examples_of("Does it.") == []
+
+
+def test_featx_alone_shows_the_first_steps(featx) -> None:
+    outcome = featx()
+    assert (outcome.code, outcome.err) == (0, "") and outcome.out.startswith(FIRST_STEPS)
+    steps = [line.split(maxsplit=1) for line in FIRST_STEPS.splitlines()]
+    assert len(steps) == 5 and all(len(line) <= 80 for line in outcome.out.splitlines())
+    assert [parse(line)[0] for _, line in steps] == ["extract", "search", "manifest", "train", "eval"]
+
+
+def complete(*words: str) -> list[str]:
+    """Asks as bash does what the last word may become."""
+    line = " ".join(["featx", *words])
+    asked = {"_FEATX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['featx']; from featx.cli import main; main()"],
+        env=os.environ | asked | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_options_and_values() -> None:
+    assert complete("ext") == ["extract"]
+    assert set(complete("store", "c")) == {"convert", "compact"}
+    assert complete("extract", "--precis") == ["--precision"]
+    assert complete("extract", "--precision", "b") == ["bf16"]
+    assert set(COMMANDS) == set(complete(""))
