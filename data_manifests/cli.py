@@ -13,6 +13,7 @@ import typer
 
 from featx.errors import FeatxError
 from featx.help_pages import CommandLine
+from featx.output.console import say, stderr_console
 from featx.signals import interruptible
 
 from .building.entries import Annotations
@@ -86,7 +87,6 @@ def moving_shapes(
         featx manifest moving-shapes --to shapes
         featx manifest moving-shapes --task localisation --train 48 --test 24 --to long-shapes
     """
-    from rich.console import Console
     from rich.progress import track
 
     from .moving_shapes.captioned import generate_captioned
@@ -108,11 +108,10 @@ def moving_shapes(
         counts = {split: count * len(MOTIONS) for split, count in counts.items()}
     else:
         raise FeatxError(f"--task {task}: must be recognition, localisation or retrieval")
-    console = Console(stderr=True, soft_wrap=True)
     with interruptible(f"stopped; {to} is not complete. Run the same command again"):
-        for _ in track(videos, "moving shapes", total=sum(counts.values()), console=console):
+        for _ in track(videos, "moving shapes", total=sum(counts.values()), console=stderr_console()):
             pass
-    console.print(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
+    say(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 
 @app.command()

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from featx.errors import FeatxError, printable
-from featx.output.console import say
+from featx.output.console import say, stderr_console
 from featx.output.progress import Progress
 from featx.signals import DeferSignals
 from featx.store.failures import Failure, FailureList
@@ -54,7 +52,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     Raises:
         FeatxError: If inputs, settings and store do not go together, or the disk is full.
     """
-    console = Console(stderr=True, soft_wrap=True)
+    console = stderr_console()
     found = find_videos(inputs, settings.follow_links, settings.hidden, settings.also)
     for line in found.left_out:
         say(line, console)
@@ -100,7 +98,7 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
             tally.failures.append(failure)
             shown = printable(recorded_file(failure))
             line = f"failed: {shown}: {printable(failure.error)} ({failure.outcome})"
-            say(line, console)
+            say(line, console, "failed", id=failure.id, error=failure.error, outcome=failure.outcome)
 
         for failure in todo.refused:
             fail(failure)

@@ -16,7 +16,9 @@ def main() -> None:
         run()
     except KeyboardInterrupt:
         ignore_signals()
-        print("featx: stopped", file=sys.stderr)
+        from featx.output.console import complain
+
+        complain("stopped", 130)
         sys.exit(130)
     finally:
         ignore_signals()  # what is left to do is to end

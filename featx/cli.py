@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
 from featx import __version__
 from featx.devices import first_line, ran_out_of_memory
-from featx.errors import FeatxError, nearest, printable, system_error_line
+from featx.errors import FeatxError, nearest, system_error_line
 from featx.help_pages import CommandLine, HelpGroup
+from featx.output import json_log
+from featx.output.console import complain
 from featx.signals import interrupt_on_signals, interruptible
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
@@ -51,6 +55,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+# Of click; typer brings its own copy of click, under no public name.
+UsageError: Any = typer.BadParameter.__base__
+
+
+@contextmanager
+def _usage_errors_as_logged() -> Iterator[None]:
+    """Says what is wrong with a command line as JSON where logs are; typer would print usage and error."""
+    try:
+        yield
+    except UsageError as error:
+        if not json_log.is_on():
+            raise
+        complain(error.format_message(), error.exit_code)
+        raise typer.Exit(error.exit_code) from error
+
+
 class LazyGroup(HelpGroup):
     """A command group whose members are imported by name when they are asked for."""
 
@@ -66,9 +86,14 @@ class LazyGroup(HelpGroup):
         command.name = cmd_name
         return command
 
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        """Parses featx's own options."""
+        with _usage_errors_as_logged():
+            return super().make_context(*words, **more)
+
     def invoke(self, ctx: Any) -> Any:
         """Runs the sub-command; most say themselves what an interruption means for what they make."""
-        with interruptible("stopped"):
+        with interruptible("stopped"), _usage_errors_as_logged():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -101,6 +126,12 @@ def featx(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    log_format: str | None = typer.Option(
+        None,
+        "--log-format",
+        help="Form of the lines on standard error: text, or json (an object per line). Default: text, or what the "
+        "environment variable FEATX_LOG says.",
+    ),
 ) -> None:
     """Frozen CLIP features of videos, computed once; prompts learned on them; benchmark tables.
 
@@ -110,6 +141,7 @@ def featx(
         featx extract videos --to features/mine --model ViT-B/16
         featx search features/mine "a person opens a door"
     """
+    json_log.choose(log_format)
     if debug:
         os.environ["FEATX_DEBUG"] = "1"
     if context.invoked_subcommand is None:
@@ -138,18 +170,18 @@ def main() -> None:
     except FeatxError as error:
         if os.environ.get("FEATX_DEBUG"):
             raise
-        print(f"featx: {printable(error)}", file=sys.stderr)
+        complain(str(error), error.exit_code)
         sys.exit(error.exit_code)
     except OSError as error:
         if os.environ.get("FEATX_DEBUG"):
             raise
-        print(f"featx: {printable(system_error_line(error))}", file=sys.stderr)
+        complain(system_error_line(error), FeatxError.exit_code)
         sys.exit(FeatxError.exit_code)
     except RuntimeError as error:
         if os.environ.get("FEATX_DEBUG") or not ran_out_of_memory(error):
             raise
         way_out = "take a smaller --batch-size, or a --device with more free memory"
-        print(f"featx: {printable(first_line(error))} {way_out}", file=sys.stderr)
+        complain(f"{first_line(error)} {way_out}", FeatxError.exit_code)
         sys.exit(FeatxError.exit_code)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from featx.errors import FeatxError
 from featx.help_pages import CommandLine
+from featx.output.console import say, stderr_console
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
@@ -37,7 +38,6 @@ def propose(
     settings = gather(ProposeSettings, None, options, [])
     if (run is None) != settings.watershed:
         raise FeatxError("give either RUN, made by featx train --task proposals, or --watershed")
-    from rich.console import Console
     from rich.progress import track
 
     from featx.localisation.proposals_file import ProposalsFile, check_ending, write_proposals
@@ -46,17 +46,16 @@ def propose(
     from .propose import propose as find
 
     check_ending(to, "--to")
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
     setup = open_setup(run, settings)
     with interruptible("stopped; nothing was kept"):
-        videos = dict(track(find(setup), "proposals", total=len(setup.videos), console=console))
+        videos = dict(track(find(setup), "proposals", total=len(setup.videos), console=stderr_console()))
     found = ProposalsFile(setup.header, videos)
     write_proposals(to, found)
     total, missing = len(setup.videos) + len(setup.missing), len(setup.missing)
     listed = f", {missing} missing (no features): listed under 'missing' in the file" if missing else ""
-    console.print(f"{to}: {len(found)} proposals of {len(videos)} of {total} videos{listed}", markup=False)
+    say(f"{to}: {len(found)} proposals of {len(videos)} of {total} videos{listed}")
     keep = int(setup.header.settings["keep"])
     for line in recall_lines(
         found, setup.videos, sorted({number for number in (10, 50, 100, keep) if number <= keep})
     ):
-        console.print(line, markup=False)
+        say(line)

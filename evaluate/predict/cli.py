@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from featx.errors import FeatxError, PartialFailure, printable
 from featx.help_pages import CommandLine
+from featx.output.console import say
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
@@ -71,7 +71,7 @@ def predict(
     warn_of_cut_texts(run, classes)
     listed = list_files(videos or [])
     for line in listed.left_out:
-        print(printable(line), file=sys.stderr)
+        say(printable(line))
     failures = dict(listed.failures)
     with interruptible("stopped; nothing was kept"):
         if settings.store is not None:
@@ -90,7 +90,7 @@ def predict(
         )
     )
     for video, error in failures.items():
-        print(f"failed: {printable(video)}: {printable(error)}", file=sys.stderr)
+        say(f"failed: {printable(video)}: {printable(error)}", event="failed", id=video, error=error)
     if failures:
         raise PartialFailure(
             f"{len(failures)} of {len(listed.files) + len(listed.failures)} videos could not be decoded; they are listed above"

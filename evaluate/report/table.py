@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from featx.errors import FeatxError, nearest, printable
+from featx.output.console import say
 from featx.output.formats import csv_text, html_text, latex_text, markdown_text
 
 
@@ -173,4 +173,4 @@ def print_tables(tables: list[Table], format: str) -> None:
     print(render_all(tables, format))
     if format == "csv":
         for note in (note for table in tables for note in table.notes):
-            print(printable(note), file=sys.stderr)
+            say(printable(note))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 
 from featx.errors import FeatxError, printable
 from featx.help_pages import CommandLine
+from featx.output.console import say
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
@@ -80,6 +80,6 @@ def search(  # a command: its parameters are its arguments and options
     print(render_answers(result.answers, result.notes, format, result.title))
     if format in ("csv", "json"):  # a program reads the answer; people still have to see what was left out
         for note in result.notes:
-            print(printable(note), file=sys.stderr)
+            say(printable(note))
     if stats:
-        print(result.speed.describe(), file=sys.stderr)
+        say(result.speed.describe())

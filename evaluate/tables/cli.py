@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from featx.errors import printable
 from featx.help_pages import CommandLine
+from featx.output.console import say
 
 app = CommandLine()
 
@@ -55,4 +55,4 @@ def table(
     print_tables([with_notes(benchmark_table(kind, gathered.chosen), left_out)], format)
     if format == "json":  # a program reads the table; people still have to see what was left out
         for line in left_out:
-            print(printable(line), file=sys.stderr)
+            say(printable(line))

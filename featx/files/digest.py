@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from featx.errors import FeatxError, printable
+from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
+from featx.output.console import warn
 
 KEY = "sha256"
 NO_DIGEST = "0" * 64
@@ -83,8 +83,7 @@ def read_json(file: Path, way_out: str) -> dict[str, Any]:
 @cache
 def note_without(file: Path) -> None:
     """Says once that nobody can tell whether a file is as it was written."""
-    line = f"featx: note: {printable(file)}: has no digest (an earlier featx wrote it), so damage would go unseen"
-    print(line, file=sys.stderr)
+    warn(f"{file}: has no digest (an earlier featx wrote it), so damage would go unseen")
 
 
 def _filled(content: bytes, place: re.Match[bytes], digest: str) -> bytes:

@@ -11,7 +11,9 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 from featx.errors import printable
+from featx.output import json_log
 from featx.output.audience import calling_program
+from featx.output.console import stderr_console
 
 LINE_SECONDS = 30.0  # between two lines
 BAR_SECONDS = 0.25  # between two looks at what the bar shows: on a GPU a look has to wait for it
@@ -47,9 +49,10 @@ class Progress:
             clock: Seconds.
             done: Where it goes on.
         """
-        self._console = console or Console(stderr=True, soft_wrap=True)
+        self._console = console or stderr_console()
         program = calling_program()
         self._callback = program.progress if program else None
+        self._as_json = program is None and json_log.is_on()
         quiet = quiet if program is None else self._callback is None
         self._name, self._total, self._unit, self._quiet = name, total, unit, quiet
         self._clock, self._began, self._first = clock, clock(), done
@@ -57,7 +60,8 @@ class Progress:
         self._shown_at = self._began
         self._shown: int | None = None  # what the last line said was done
         self._bar: Bar | None = None
-        if not program and not quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+        is_drawn = self._console.is_terminal and not self._console.is_dumb_terminal and not self._as_json
+        if not program and not quiet and is_drawn:
             # The bar takes what a narrow terminal has left; the figures are never cut.
             self._bar = Bar(
                 MofNCompleteColumn(),
@@ -90,16 +94,23 @@ class Progress:
             self._callback(self._done, self._total, self._text)
         elif self._bar is not None:
             self._bar.update(self._task, completed=self._done, text=self._text)
+        elif self._as_json:
+            of = {"name": self._name, "done": self._done, "total": self._total, "unit": self._unit}
+            left_s = self._left_s()
+            json_log.write("info", "progress", self._text, **of, left_s=left_s and round(left_s, 1))
         else:
             line = f"{self._name}: {self._done:,} of {self._total:,} {self._unit}, {self._text}{self._left()}"
             self._console.print(printable(line), markup=False, highlight=False)
 
     def _left(self) -> str:
+        seconds = self._left_s()
+        return "" if seconds is None else f", about {duration(seconds)} left"
+
+    def _left_s(self) -> float | None:
         new = self._done - self._first
         if not new or self._done >= self._total:
-            return ""
-        seconds = (self._clock() - self._began) / new * (self._total - self._done)
-        return f", about {duration(seconds)} left"
+            return None
+        return (self._clock() - self._began) / new * (self._total - self._done)
 
     def __enter__(self) -> Progress:
         if self._bar is not None:

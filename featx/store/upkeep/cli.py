@@ -12,6 +12,7 @@ import typer
 
 from featx.errors import FeatxError, PartialFailure, printable
 from featx.help_pages import CommandLine
+from featx.output.console import stderr_console
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
@@ -143,7 +144,6 @@ def verify(
         featx store verify features/mine
         featx store verify features/mine --repair
     """
-    from rich.console import Console
     from rich.status import Status
 
     from featx.manifest.videos import read_manifest
@@ -151,7 +151,7 @@ def verify(
 
     ids = list(dict.fromkeys(v.stored_id for v in read_manifest(manifest).videos)) if manifest else None
     changed = "what was repaired stays so; the same command goes on" if repair else f"{store} was not changed"
-    with interruptible(f"stopped; {changed}"), Status("", console=Console(stderr=True)) as status:
+    with interruptible(f"stopped; {changed}"), Status("", console=stderr_console()) as status:
         report = look(store, ids, repair, lambda done, total: status.update(f"{done} of {total} shards"))
     if as_json:
         content = {key: getattr(report, key) for key in ("shards", "videos", "rows", "dropped")}
