@@ -52,6 +52,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "search": ("featx.evaluate.search.cli", "Find moments, videos and frames by a sentence or a picture."),
     "table": ("featx.evaluate.tables.cli", "Print results in the rows of the paper's tables."),
+    "doctor": (
+        "featx.doctor.cli",
+        "Check ffmpeg, GPU, disk and weights, and say what to do about what is wrong.",
+    ),
 }
 
 
@@ -113,17 +117,20 @@ score    featx eval runs/mine
 """
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"featx {__version__}")
-        raise typer.Exit
+def _print_versions() -> None:
+    from featx.doctor.versions import versions
+
+    lines = versions()
+    wide = max(len(name) for name, _ in lines)
+    typer.echo("\n".join(f"{name:<{wide}}  {version}" for name, version in lines))
 
 
 @app.callback(invoke_without_command=True)
 def featx(
     context: typer.Context,
-    version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    version: bool = typer.Option(False, "--version", help="Print the version."),
+    verbose: bool = typer.Option(
+        False, "--verbose", help="With --version: print the versions of all that matters, and the devices."
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     log_format: str | None = typer.Option(
@@ -142,6 +149,11 @@ def featx(
         featx search features/mine "a person opens a door"
     """
     json_log.choose(log_format)
+    if verbose and not version:
+        raise FeatxError("--verbose: goes with --version; leave it out")
+    if version:
+        _print_versions() if verbose else typer.echo(f"featx {__version__}")
+        raise typer.Exit
     if debug:
         os.environ["FEATX_DEBUG"] = "1"
     if context.invoked_subcommand is None:

@@ -19,6 +19,12 @@ class PartialFailure(FeatxError):
     exit_code = 3
 
 
+class ProblemsFound(FeatxError):
+    """A command that looks for problems found some; they are on standard output."""
+
+    exit_code = 4
+
+
 class Interrupted(FeatxError):
     """Stopped by Ctrl-C, SIGTERM or SIGHUP; what was whole is kept and the command can be repeated."""
 

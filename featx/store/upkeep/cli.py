@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 import typer
 
-from featx.errors import FeatxError, PartialFailure, printable
+from featx.errors import PartialFailure, ProblemsFound, printable
 from featx.help_pages import CommandLine
 from featx.output.console import stderr_console
 from featx.settings import gather, with_options
@@ -59,12 +59,6 @@ class ExportFormat(StrEnum):
 
 app.add_typer(living_app)
 app.add_typer(probe_app)
-
-
-class DamageFound(FeatxError):
-    """`verify` found something."""
-
-    exit_code = 4
 
 
 NewStore = Annotated[Path, typer.Option("--to", help="Folder of the new store. Must not exist.")]
@@ -176,8 +170,8 @@ def verify(
                 f". If the {report.lost_records} lost records said that videos were dropped or renamed, those are back: "
                 "featx extract compares them with their files, featx store prune finds what is gone"
             )
-        raise DamageFound(f"{store}: {count}; {dropped}")
-    raise DamageFound(
+        raise ProblemsFound(f"{store}: {count}; {dropped}")
+    raise ProblemsFound(
         f"{store}: {count}; --repair drops damaged shards, so that featx extract computes them again"
     )
 
