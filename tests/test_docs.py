@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from featx.cli import COMMANDS, app
+from featx.errors import FeatxError
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -17,6 +18,8 @@ FOREIGN = {
     "the authors' released code": {"--prefix", "--postfix", "--temporal", "--tfm_layers", "--tfm_heads"},
     "benchmarks/gpu_check.py": {"--quick", "--only"},
     "torchrun": {"--nproc-per-node"},
+    "docker": {"--build-arg", "--rm", "--gpus", "--shm-size", "--user"},
+    "Slurm": {"--signal", "--requeue"},
 }
 FILE_NAME = re.compile(
     r"(?:(?:featx|extract|train|evaluate|data_manifests|tests|benchmarks|tools|docs)/[\w./-]*)"
@@ -52,7 +55,7 @@ def options_of(command: Any) -> set[str]:
 
 
 OPTIONS = {path: options_of(command) for path, command in commands(typer.main.get_command(app))}
-GENERAL = {"--version", "--debug", "--help"}
+GENERAL = options_of(typer.main.get_command(app))
 GROUPS = {path[:-1] for path in OPTIONS if len(path) > 1}
 
 
@@ -66,7 +69,8 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
     for line in code_of(page):
         for words in (found.split() for found in COMMAND.findall(line)):
             while words and words[0] in GENERAL:
-                words.pop(0)
+                if words.pop(0) == "--log-format":
+                    words.pop(0)
             if not words or not re.fullmatch(r"[a-z][\w-]*", words[0]):
                 continue  # featx alone, or COMMAND
             path = (words[0],)
@@ -108,3 +112,29 @@ def anchors(page: Path) -> set[str]:
     """Returns the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_environment_variable_is_documented() -> None:
+    """Those that the sources read, and no others."""
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    sources = [
+        file
+        for top in ("featx", "extract", "train", "evaluate", "data_manifests", "tests")
+        for file in (ROOT / top).rglob("*.py")
+    ]
+    read = {
+        name
+        for file in sources
+        for name in re.findall(r"\"(FEATX_[A-Z_]+)\"", file.read_text(encoding="utf-8"))
+    }
+    assert read == set(re.findall(r"`(FEATX_[A-Z_]+)` \|", page))
+
+
+def test_every_exit_code_is_documented() -> None:
+    page = (ROOT / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+    said = {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)}
+
+    def codes(kind: type[FeatxError]) -> set[int]:
+        return {kind.exit_code}.union(*(codes(child) for child in kind.__subclasses__()))
+
+    assert said == {0} | codes(FeatxError)
