@@ -17,6 +17,7 @@ from featx.errors import FeatxError, nearest, system_error_line
 from featx.help_pages import CommandLine, HelpGroup
 from featx.output import json_log
 from featx.output.console import complain
+from featx.page_layout import Section
 from featx.signals import interrupt_on_signals, interruptible
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
@@ -100,10 +101,9 @@ class LazyGroup(HelpGroup):
         with interruptible("stopped"), _usage_errors_as_logged():
             return super().invoke(ctx)
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Lists the sub-commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+    def command_sections(self, ctx: Any) -> list[Section]:
+        """Returns the sub-commands without importing them."""
+        return [Section("Commands", [(name, summary) for name, (_, summary) in COMMANDS.items()])]
 
 
 app = CommandLine(cls=LazyGroup, add_completion=True, pretty_exceptions_enable=False)
@@ -176,7 +176,7 @@ def main() -> None:
     interrupt_on_signals()
     try:
         try:
-            app()
+            app(prog_name="featx")  # also as python -m featx
         finally:
             _flush()
     except FeatxError as error:

@@ -2,10 +2,13 @@
 
 A command's examples are the section "Examples:" at the end of its docstring. The panel of an option is the
 ``rich_help_panel`` of its ``typer.Option``; options of a `featx.settings.Settings` have theirs from its ``panels``.
+Commands of a group may have panels too: the ``rich_help_panel`` of ``command()``.
 """
 
 from __future__ import annotations
 
+import re
+import shutil
 import textwrap
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -14,8 +17,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from featx.page_layout import Section, lay_out, page_width
+
 EXAMPLES = "\nExamples:\n"
-WIDTH = 100  # columns that a page takes at most, of a terminal that has them
+HELP_OPTIONS = ["-h", "--help"]
 
 
 class Panel(StrEnum):
@@ -58,46 +63,41 @@ def examples_of(text: str) -> list[str]:
     return [line for line in block.splitlines() if line.strip()]
 
 
+def summary_of(text: str | None) -> str:
+    """Returns the first paragraph of a help text on one line."""
+    return " ".join(without_examples(text or "").partition("\n\n")[0].split())
+
+
 class HelpCommand(TyperCommand):
     """A command whose help page has panels and examples."""
 
-    def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        """Writes what the command does."""
-        _write_text(self.help, formatter)
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Returns what follows the command's name when it is called."""
+        return [self.options_metavar or "", *map(_as_called, _arguments(self, ctx))]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Writes arguments and options, a section a panel."""
-        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], **{name: [] for name in ORDER}}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                is_argument = parameter.param_type_name == "argument"
-                panel = getattr(parameter, "rich_help_panel", None) or "Options"
-                sections["Arguments" if is_argument else panel].append(record)
-        _write_sections(sections, formatter)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Writes the examples."""
-        _write_examples(self.help, formatter)
+    def get_help(self, ctx: Any) -> str:
+        """Returns the help page."""
+        return _page(self, ctx, [_argument_section(self, ctx), *_option_sections(self, ctx)])
 
 
 class HelpGroup(TyperGroup):
     """A group of commands whose help page says of each what it does, as a whole sentence."""
 
-    def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        """Writes what the group is for."""
-        _write_text(self.help, formatter)
+    def get_help(self, ctx: Any) -> str:
+        """Returns the help page; the commands stand first, they are what somebody looks for."""
+        return _page(self, ctx, [*self.command_sections(ctx), *_option_sections(self, ctx)])
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Lists the commands; typer would cut their help at the line's end."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        lines = [(name, summary_of(command.help)) for name, command in commands if command is not None]
-        with formatter.section("Commands"):
-            formatter.write_dl(lines)
-
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Writes the examples."""
-        _write_examples(self.help, formatter)
+    def command_sections(self, ctx: Any) -> list[Section]:
+        """Returns the commands with their summaries, by panel."""
+        sections: dict[str, Section] = {}
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                panel = getattr(command, "rich_help_panel", None)
+                heading = panel if isinstance(panel, str) else "Commands"
+                rows = sections.setdefault(heading, Section(heading, [])).rows
+                rows.append((name, summary_of(command.help)))
+        return list(sections.values())
 
 
 class CommandLine(typer.Typer):
@@ -105,38 +105,74 @@ class CommandLine(typer.Typer):
 
     def __init__(self, **settings: Any) -> None:
         plain = {"cls": HelpGroup, "rich_markup_mode": None, "add_completion": False}
-        super().__init__(**{**plain, "context_settings": {"max_content_width": WIDTH}, **settings})
+        super().__init__(**{**plain, "context_settings": {"help_option_names": HELP_OPTIONS}, **settings})
 
     def command(  # type: ignore[override]  # typer's own parameters, which are passed on
         self, name: str | None = None, **settings: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Registers a command."""
-        wide = {"context_settings": {"max_content_width": WIDTH}}
-        return super().command(name, **{"cls": HelpCommand, **wide, **settings})
+        ours = {"cls": HelpCommand, "context_settings": {"help_option_names": HELP_OPTIONS}}
+        return super().command(name, **{**ours, **settings})
 
 
-def summary_of(text: str | None) -> str:
-    """Returns the first paragraph of a help text on one line."""
-    return " ".join(without_examples(text or "").partition("\n\n")[0].split())
+def _page(command: Any, ctx: Any, sections: list[Section]) -> str:
+    usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
+    text = command.help or ""
+    width = page_width(shutil.get_terminal_size().columns)
+    return lay_out(usage, without_examples(text), sections, examples_of(text), width)
 
 
-def _write_text(text: str | None, formatter: Any) -> None:
-    if text:
-        formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(without_examples(text))
+def _arguments(command: Any, ctx: Any) -> list[Any]:
+    return [one for one in command.get_params(ctx) if one.param_type_name == "argument" and not one.hidden]
 
 
-def _write_sections(sections: dict[str, list[tuple[str, str]]], formatter: Any) -> None:
-    for name, lines in sections.items():
-        if lines:
-            with formatter.section(name):
-                formatter.write_dl(lines)
+def _argument_name(argument: Any) -> str:
+    """Returns what help texts call an argument: its name in capital letters."""
+    name: str = argument.metavar or argument.name
+    return name.strip("[].").upper()
 
 
-def _write_examples(text: str | None, formatter: Any) -> None:
-    lines = examples_of(text or "")
-    if lines:
-        with formatter.section("Examples"):
-            for line in lines:
-                formatter.write(f"{' ' * formatter.current_indent}{line}\n")
+def _as_called(argument: Any) -> str:
+    name = _argument_name(argument) + ("..." if argument.nargs == -1 else "")
+    return name if argument.required else f"[{name}]"
+
+
+def _argument_section(command: Any, ctx: Any) -> Section:
+    records = [(one, one.get_help_record(ctx)) for one in _arguments(command, ctx)]
+    return Section(
+        "Arguments",
+        [(_argument_name(one), _tidy(text)) for one, record in records if record for text in record[1:]],
+    )
+
+
+def _option_sections(command: Any, ctx: Any) -> list[Section]:
+    """Returns the options, a section a panel, in the order of the panels."""
+    sections = {heading: Section(heading, []) for heading in ORDER}
+    for parameter in command.get_params(ctx):
+        record = parameter.get_help_record(ctx) if parameter.param_type_name == "option" else None
+        if record is not None:
+            panel = getattr(parameter, "rich_help_panel", None) or "Options"
+            sections[panel].rows.append((_tidy_name(record[0]), _tidy(record[1])))
+    return list(sections.values())
+
+
+def _tidy_name(name: str) -> str:
+    """Returns an option as the page shows it.
+
+    ``--x / --no-x`` becomes ``--[no-]x``. A type is said in a word of English; one that may be given several times has the
+    type of one.
+    """
+    name = re.sub(r"--([\w-]+) / --no-\1\b", r"--[no-]\1", name)
+    for pattern, word in (
+        (r"<list\[(\w+)\]>", r"<\1>"),
+        (r"<(\w+) range>", r"<\1>"),
+        ("<str>", "<text>"),
+        ("<float>", "<number>"),
+        ("<Path>", "<path>"),
+    ):
+        name = re.sub(pattern, word, name)
+    return name
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r" {2,}\[", " [", text)

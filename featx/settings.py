@@ -258,8 +258,11 @@ def _option(
         f"{'default' if whose == task else whose}: {_as_typed(one.default)}"
         for whose, one in of_tasks.items()
         if not one.is_required()
-        and one.default is not None
-        and (whose == task or one.default not in (field.default, whose))
+        and (
+            _is_worth_saying(one.default)
+            if whose == task
+            else one.default not in (None, field.default, whose)
+        )
     )
     text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}"
     text = f"{f'({task}) ' if task else ''}{text}{f' [{defaults}]' if defaults else ''}"
@@ -289,9 +292,18 @@ def _completion(choices: list[str]) -> Callable[[str], list[str]] | None:
     return complete
 
 
+def _is_worth_saying(default: Any) -> bool:
+    """Whether a page shows a default. That a switch is off, or that nothing is given, goes without saying."""
+    return default is not None and default is not False and default not in ("", [])
+
+
 def _as_typed(default: Any) -> str:
-    """Returns a default as it is typed: a list with commas."""
-    return ",".join(map(str, default)) if isinstance(default, list) else str(default)
+    """Returns a default as it is typed: a list with commas, 1000000 rather than 1e6; of a switch its state."""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    if isinstance(default, list):
+        return ",".join(map(_as_typed, default))
+    return f"{default:.12g}" if isinstance(default, float) else str(default)
 
 
 def is_named_values(field: FieldInfo) -> bool:

@@ -20,6 +20,7 @@ EVERYBODYS = {
         "errors",
         "help_pages",
         "named_values",
+        "page_layout",
         "processes",
         "settings",
         "signals",

@@ -93,13 +93,45 @@ def test_panels_come_in_order_and_nothing_is_left_out(featx) -> None:
     headings = [line[:-1] for line in outcome.out.splitlines() if re.fullmatch(r"\S.*:", line)]
     panels = [heading for heading in headings if heading in list(Panel)]
     assert panels == [panel for panel in Panel if panel in panels] and len(panels) >= 6
-    shown = re.findall(r"^  (--[\w-]+)", outcome.out, re.MULTILINE)
+    shown = re.findall(r"^  (--[\w[\]-]+)", outcome.out, re.MULTILINE)
     expected = {
-        next(word for word in parameter.opts if word.startswith("--"))
+        ("--[no-]" if parameter.secondary_opts else "--") + parameter.opts[0].removeprefix("--")
         for parameter in PAGES[("train",)].params
         if parameter.param_type_name == "option" and not parameter.hidden
     }
-    assert set(shown) == expected | {"--help"} and len(shown) == len(set(shown))
+    assert set(shown) == expected and len(shown) == len(set(shown))
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: " ".join(path) or "featx")
+def test_every_page_fits_and_no_option_is_broken(
+    path: tuple[str, ...], width: int, featx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = featx(*path, "--help").out.splitlines()
+    assert all(len(line) <= width or " " not in line.strip() for line in lines)
+    page = " ".join(" ".join(lines).split())
+    for parameter in PAGES[path].params:
+        if not getattr(parameter, "hidden", False):
+            assert " ".join(parameter.help.split()) in page
+    assert not re.search(r"list\[| range>|\[default: \]|False|\{\w+\} |\[\[", page)
+
+
+def test_the_short_way_to_help(featx) -> None:
+    for path in ((), ("extract",), ("store",), ("store", "info")):
+        assert featx(*path, "-h").out == featx(*path, "--help").out
+
+
+def test_arguments_are_called_as_the_text_calls_them(featx) -> None:
+    usage = {
+        ("extract",): "featx extract [OPTIONS] VIDEOS...",
+        ("search",): "featx search [OPTIONS] STORE [QUERY]",
+        ("store", "accept-failures"): "featx store accept-failures [OPTIONS] STORE [ID...]",
+        ("manifest",): "featx manifest [OPTIONS] COMMAND [ARGS]...",
+        (): "featx [OPTIONS] COMMAND [ARGS]...",
+    }
+    for path, line in usage.items():
+        assert featx(*path, "--help").out.startswith(f"Usage: {line}\n")
 
 
 def test_a_group_says_of_each_command_what_it_does_in_a_whole_sentence(featx) -> None:

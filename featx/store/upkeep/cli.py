@@ -247,7 +247,7 @@ def import_(
     not be imported (see failures.jsonl in the store).
 
     Examples:
-        featx store import npy --model ViT-B/16 --sampling fps=10 --to features/theirs
+        featx store import npy --model ViT-B/16 --sampling "fps 10" --fps 10 --to features/theirs
     """
     settings = gather(ImportSettings, recipe, options, [])
     from featx.store.upkeep.imports import import_folder
