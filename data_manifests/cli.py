@@ -22,6 +22,7 @@ from .cli_lists import app as lists_app
 from .cli_options import (
     AnnotationsFolder,
     ClassTexts,
+    Commands,
     Name,
     Seed,
     SplitNumber,
@@ -47,7 +48,70 @@ def manifest() -> None:
     """
 
 
-@app.command("moving-shapes")
+@app.command(rich_help_panel=Commands.OWN)
+def folder(
+    videos: Annotated[
+        Path, typer.Option(help="Folder that holds CLASS/VIDEO, or train/CLASS/VIDEO and test/CLASS/VIDEO.")
+    ],
+    to: To,
+    name: Name = None,
+    test_fraction: TestFraction = 0.2,
+    seed: Seed = 0,
+    class_text: TextRule = "underscores",
+    class_texts: ClassTexts = None,
+) -> None:
+    """Your own videos in class folders. Without split folders a test split is drawn at random.
+
+    Examples:
+        featx manifest folder --videos videos --to mine.jsonl
+        featx manifest folder --videos videos --test-fraction 0.3 --seed 1 --to mine.jsonl
+    """
+    from .building.draw import SplitDraw
+    from .own.folder import read_folder
+
+    matched = read_folder(videos, to, name or to.stem, class_text, SplitDraw(test_fraction, seed))
+    matched.manifest.header.classes.update(other_texts(class_texts, matched.manifest.labels))
+    finish(matched)
+
+
+@app.command(rich_help_panel=Commands.OWN)
+@manifest_command(one_class=True)
+def csv(
+    table: Annotated[Path, typer.Argument(help="CSV file. Its first line names the columns.")],
+    to: To,
+    video_column: Annotated[
+        str, typer.Option(help="Name of the column with the file name or path, with or without ending.")
+    ] = "path",
+    label_column: Annotated[
+        str, typer.Option(help="Name of the column with the class. '' if there is none.")
+    ] = "label",
+    split_column: Annotated[
+        str, typer.Option(help="Name of the column with the split. '' draws a test split at random.")
+    ] = "split",
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Character between columns. By default a tab in .tsv files, else a comma."),
+    ] = None,
+    name: Name = None,
+    test_fraction: TestFraction = 0.2,
+    seed: Seed = 0,
+    class_text: TextRule = "underscores",
+) -> Annotations:
+    """Your own videos in a CSV table, one row per video.
+
+    Examples:
+        featx manifest csv labels.csv --videos videos --to mine.jsonl
+        featx manifest csv labels.tsv --video-column file --label-column action --store features/mine --to mine.jsonl
+    """
+    from .building.draw import SplitDraw
+    from .own.table import TableColumns, read_table
+
+    columns = TableColumns(video_column, label_column or None, split_column or None)
+    between = delimiter or ("\t" if table.suffix == ".tsv" else ",")
+    return read_table(table, name or to.stem, columns, between, class_text, SplitDraw(test_fraction, seed))
+
+
+@app.command("moving-shapes", rich_help_panel=Commands.DATA_SETS)
 def moving_shapes(
     to: Annotated[
         Path, typer.Option("--to", help="Folder in which the videos and manifest.jsonl are written.")
@@ -114,7 +178,7 @@ def moving_shapes(
     say(f"{to / MANIFEST_FILE}: {counts['train']} training and {counts['test']} test videos")
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command()
 def hmdb51(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Annotations:
     """HMDB51, from testTrainMulti_7030_splits or the method's authors' train_split01.txt and test_split01.txt.
@@ -128,7 +192,7 @@ def hmdb51(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Ann
     return read_hmdb51(annotations, split_number)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command()
 def ucf101(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Annotations:
     """UCF101, from ucfTrainTestlist (classInd.txt, trainlist01.txt, testlist01.txt, …).
@@ -141,7 +205,7 @@ def ucf101(annotations: AnnotationsFolder, split_number: SplitNumber = 1) -> Ann
     return read_ucf101(annotations, split_number)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command()
 def kinetics400(annotations: AnnotationsFolder) -> Annotations:
     """Kinetics-400, from train.csv, validate.csv and test.csv (those that are there).
@@ -154,7 +218,7 @@ def kinetics400(annotations: AnnotationsFolder) -> Annotations:
     return read_kinetics("kinetics400", annotations)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command()
 def kinetics700(annotations: AnnotationsFolder) -> Annotations:
     """Kinetics-700 of 2020, from train.csv, val.csv and test.csv (those that are there).
@@ -167,7 +231,7 @@ def kinetics700(annotations: AnnotationsFolder) -> Annotations:
     return read_kinetics("kinetics700", annotations)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command()
 def thumos14(
     annotations: AnnotationsFolder,
@@ -189,7 +253,7 @@ def thumos14(
     return read_thumos14(annotations, exclude)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command()
 def activitynet(annotations: AnnotationsFolder) -> Annotations:
     """ActivityNet 1.3 (localisation), from activity_net.v1-3.min.json.
@@ -202,7 +266,7 @@ def activitynet(annotations: AnnotationsFolder) -> Annotations:
     return read_activitynet(annotations)
 
 
-@app.command("activitynet-json")
+@app.command("activitynet-json", rich_help_panel=Commands.OWN)
 @manifest_command()
 def activitynet_json(
     file: Annotated[Path, typer.Argument(help="JSON file in ActivityNet's form, of any data set.")],
@@ -217,7 +281,7 @@ def activitynet_json(
     ] = None,
     class_text: TextRule = "as-is",
 ) -> Annotations:
-    """Any localisation data set in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}.
+    """Your own segments (localisation) in ActivityNet's JSON: {"database": {ID: {"subset", "duration", "annotations"}}}.
 
     Examples:
         featx manifest activitynet-json mine.json --videos videos --to segments.jsonl
@@ -225,69 +289,6 @@ def activitynet_json(
     from .official.activitynet import read_activitynet_json
 
     return read_activitynet_json(file, name or to.stem, class_text, subset or [])
-
-
-@app.command()
-def folder(
-    videos: Annotated[
-        Path, typer.Option(help="Folder that holds CLASS/VIDEO, or train/CLASS/VIDEO and test/CLASS/VIDEO.")
-    ],
-    to: To,
-    name: Name = None,
-    test_fraction: TestFraction = 0.2,
-    seed: Seed = 0,
-    class_text: TextRule = "underscores",
-    class_texts: ClassTexts = None,
-) -> None:
-    """Your own videos in class folders. Without split folders a test split is drawn at random.
-
-    Examples:
-        featx manifest folder --videos videos --to mine.jsonl
-        featx manifest folder --videos videos --test-fraction 0.3 --seed 1 --to mine.jsonl
-    """
-    from .building.draw import SplitDraw
-    from .own.folder import read_folder
-
-    matched = read_folder(videos, to, name or to.stem, class_text, SplitDraw(test_fraction, seed))
-    matched.manifest.header.classes.update(other_texts(class_texts, matched.manifest.labels))
-    finish(matched)
-
-
-@app.command()
-@manifest_command(one_class=True)
-def csv(
-    table: Annotated[Path, typer.Argument(help="CSV file. Its first line names the columns.")],
-    to: To,
-    video_column: Annotated[
-        str, typer.Option(help="Name of the column with the file name or path, with or without ending.")
-    ] = "path",
-    label_column: Annotated[
-        str, typer.Option(help="Name of the column with the class. '' if there is none.")
-    ] = "label",
-    split_column: Annotated[
-        str, typer.Option(help="Name of the column with the split. '' draws a test split at random.")
-    ] = "split",
-    delimiter: Annotated[
-        str | None,
-        typer.Option(help="Character between columns. By default a tab in .tsv files, else a comma."),
-    ] = None,
-    name: Name = None,
-    test_fraction: TestFraction = 0.2,
-    seed: Seed = 0,
-    class_text: TextRule = "underscores",
-) -> Annotations:
-    """Your own videos in a CSV table, one row per video.
-
-    Examples:
-        featx manifest csv labels.csv --videos videos --to mine.jsonl
-        featx manifest csv labels.tsv --video-column file --label-column action --store features/mine --to mine.jsonl
-    """
-    from .building.draw import SplitDraw
-    from .own.table import TableColumns, read_table
-
-    columns = TableColumns(video_column, label_column or None, split_column or None)
-    between = delimiter or ("\t" if table.suffix == ".tsv" else ",")
-    return read_table(table, name or to.stem, columns, between, class_text, SplitDraw(test_fraction, seed))
 
 
 app.add_typer(captions_app)

@@ -10,7 +10,7 @@ import typer
 from featx.help_pages import CommandLine
 
 from .building.entries import Annotations
-from .cli_options import AnnotationsFolder, Name, Seed, TestFraction, To, manifest_command
+from .cli_options import AnnotationsFolder, Commands, Name, Seed, TestFraction, To, manifest_command
 
 app = CommandLine()
 
@@ -52,7 +52,7 @@ Delimiter = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command(has_classes=False)
 def msrvtt(
     annotations: AnnotationsFolder,
@@ -74,7 +74,7 @@ def msrvtt(
     return read_msrvtt(annotations, protocol)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command(has_classes=False)
 def lsmdc(annotations: AnnotationsFolder) -> Annotations:
     """LSMDC (retrieval), from LSMDC16_annos_training.csv, …_val.csv and LSMDC16_challenge_1000_publictect.csv.
@@ -87,7 +87,7 @@ def lsmdc(annotations: AnnotationsFolder) -> Annotations:
     return read_lsmdc(annotations)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command(has_classes=False)
 def didemo(
     annotations: AnnotationsFolder,
@@ -110,7 +110,7 @@ def didemo(
     return read_didemo(annotations, drop_repeated_stems)
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.OWN)
 @manifest_command(has_classes=False)
 def captions(
     table: Table,
@@ -140,7 +140,7 @@ def captions(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.DATA_SETS)
 @manifest_command(has_classes=False)
 def smit(
     table: Table,

@@ -14,6 +14,8 @@ import typer
 from featx.errors import FeatxError, printable
 from featx.help_pages import CommandLine
 
+from .cli_options import Commands
+
 app = CommandLine()
 
 ManifestFile = Annotated[
@@ -21,7 +23,7 @@ ManifestFile = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.AFTERWARDS)
 def check(
     file: Annotated[Path, typer.Argument(help="Manifest to check (.jsonl).")],
     store: Annotated[
@@ -70,7 +72,7 @@ def check(
     typer.echo(f"no errors, {len(checked.problems):,} warnings")
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.AFTERWARDS)
 def episodes(
     manifest: ManifestFile,
     to: Annotated[Path, typer.Option("--to", help="Episodes file to write (.jsonl).")],
@@ -149,7 +151,7 @@ def _range(numbers: Iterable[int]) -> str:
     return f"{known[0]:,}" if known[0] == known[-1] else f"{known[0]:,} to {known[-1]:,}"
 
 
-@app.command("class-split")
+@app.command("class-split", rich_help_panel=Commands.AFTERWARDS)
 def class_split(
     manifest: ManifestFile,
     to: Annotated[Path, typer.Option("--to", help="Class-splits file to write (.jsonl).")],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,15 @@ from featx.errors import FeatxError, printable
 if TYPE_CHECKING:
     from .building.build import Matched
     from .building.entries import Annotations
+
+
+class Commands(StrEnum):
+    """Headings above the commands on the group's help page."""
+
+    OWN = "Your own videos"
+    DATA_SETS = "Data sets"
+    AFTERWARDS = "When there is a manifest"
+
 
 AnnotationsFolder = Annotated[
     Path, typer.Option("--annotations", help="Folder of the official annotation files.")

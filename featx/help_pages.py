@@ -24,27 +24,32 @@ HELP_OPTIONS = ["-h", "--help"]
 
 
 class Panel(StrEnum):
-    """Headings above options, in the order of the page; options without one stand first, under "Options"."""
+    """Headings above options, in the order of the page; options without one stand first, under "Options".
 
-    DATA = "Features and manifest"
+    What every use of a command needs comes first, then what one task or protocol needs, then what few need.
+    """
+
     FOUND = "What is found"
+    DATA = "Features and manifest"
     FRAMES = "Which frames"
     ENCODER = "Encoder"
     LEARNED = "What is learned"
     TRAINING = "Training"
     CLIPS = "Clips"
-    CLASSES = "Classes"
-    PROPOSALS = "Proposals (--task localisation)"
-    SELECTION = "Which proposals are kept"
+    OUTPUT = "Output"
+    SPEED = "Device, speed and memory"
+    CHECKPOINTS = "Checkpoints and display"
+    RERANKING = "Re-ranking with an adapter"
+    CLASSES = "Seen and unseen classes (open-set)"
+    EPISODES = "Few-shot episodes"
+    PROPOSALS = "Proposals (localisation)"
     DETECTIONS = "Detections from a file"
     RETRIEVAL = "Text-video retrieval"
     DETECTOR = "Proposal detector (--task proposals)"
-    OUTPUT = "Output"
+    SELECTION = "Which proposals are kept"
     DAMAGE = "Damaged and unusual files"
     FILES = "Which files"
     STORE = "Form of the store"
-    CHECKPOINTS = "Checkpoints and display"
-    SPEED = "Device, speed and memory"
     RARE = "Rarely needed"
 
 

@@ -74,6 +74,8 @@ def test_every_setting_has_a_place(kind: type[Settings]) -> None:
     for panel, names in vars(kind).get("panels", {}).items():
         assert isinstance(panel, Panel)
         assert all(name in kind.model_fields for name in names.split()), (kind, names)
+    named = " ".join(vars(kind).get("panels", {}).values()).split()
+    assert len(named) == len(set(named))
 
 
 def test_many_options_are_never_one_list() -> None:
@@ -100,6 +102,35 @@ def test_panels_come_in_order_and_nothing_is_left_out(featx) -> None:
         if parameter.param_type_name == "option" and not parameter.hidden
     }
     assert set(shown) == expected and len(shown) == len(set(shown))
+
+
+def test_what_is_always_needed_comes_first_and_what_is_rare_last(featx) -> None:
+    """A subclass adds to the panels of its parent; what it adds must not stand above what everybody needs."""
+
+    def options(*path: str) -> list[str]:
+        return re.findall(r"^  --(?:\[no-\])?([\w-]+)", featx(*path, "--help").out, re.MULTILINE)
+
+    for path in (("train",), ("sweep",), ("baseline",)):
+        page = featx(*path, "--help").out.partition("Features and manifest:\n")[2]
+        assert re.findall(r"^  --([\w-]+)", page, re.MULTILINE)[:2] == ["store", "manifest"]
+    assert options("predict").index("adapter") < options("predict").index("top")
+    for path, rare in (
+        ("extract", "compile"),
+        ("train", "recompute"),
+        ("eval", "trust-code"),
+        ("search", "trust-code"),
+    ):
+        assert options(path)[-8:].count(rare) == 1 and "Rarely needed:" in featx(path, "--help").out
+    assert options("extract").index("device") < options("extract").index("on-damage")
+
+
+def test_commands_of_a_group_stand_below_headings(featx) -> None:
+    page = featx("manifest", "--help").out
+    at = [
+        page.index(word)
+        for word in ("Your own videos:", " folder ", "Data sets:", " hmdb51 ", " check ", "Options:")
+    ]
+    assert at == sorted(at)
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -20,7 +20,8 @@ class ScoreSettings(Settings):
 
     panels: ClassVar[Panels] = {
         Panel.CLIPS: "clips",
-        Panel.SPEED: "model batch_size device precision",
+        Panel.SPEED: "device batch_size precision",
+        Panel.RARE: "model",
     }
 
     former_names: ClassVar = {"batch": "batch_size"}
@@ -196,9 +197,11 @@ class BaselineSettings(ScoreSettings):
     """What a baseline is made of and scored on."""
 
     panels: ClassVar[Panels] = {
-        Panel.DATA: "store manifest train_split split episodes proposals",
+        Panel.DATA: "store manifest train_split split",
         Panel.LEARNED: "task template template_file c",
-        Panel.CLIPS: "clip_frames strides stride_weights",
+        Panel.CLIPS: "clips clip_frames strides stride_weights",
+        Panel.EPISODES: "episodes",
+        Panel.PROPOSALS: "proposals",
     }
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], MAY_CHANGE] = Field(
@@ -211,8 +214,10 @@ class BaselineSettings(ScoreSettings):
         description="Localisation: proposals file, made by featx propose; or ground-truth, which takes the "
         "annotated segments as proposals.",
     )
-    store: Annotated[Path, MAY_CHANGE] = Field(description="Feature store, made by featx extract.")
-    manifest: Annotated[Path, MAY_CHANGE] = Field(description="Manifest with labels and splits (.jsonl).")
+    store: Annotated[Path, MAY_CHANGE] = Field(description="Feature store, made by featx extract. Required.")
+    manifest: Annotated[Path, MAY_CHANGE] = Field(
+        description="Manifest with labels and splits (.jsonl). Required."
+    )
     train_split: Annotated[str, ONLY_TO_LEARN] = Field(
         "train", description="Split of the manifest to learn from. Not used by zero-shot."
     )
@@ -261,7 +266,9 @@ class PredictSettings(ScoreSettings, CodeSettings):
         Panel.DATA: "store",
     }
 
-    adapter: Path = Field(description="Folder of a run of featx train or featx baseline, or an adapter file.")
+    adapter: Path = Field(
+        description="Folder of a run of featx train or featx baseline, or an adapter file. Required."
+    )
     store: Path | None = Field(
         None,
         description="Classify the videos of this feature store instead of video files: all of them, or those "
@@ -299,8 +306,9 @@ class ProposeSettings(Settings):
 
     panels: ClassVar[Panels] = {
         Panel.DATA: "store manifest split",
-        Panel.SELECTION: "watershed before_suppression min_score suppression sigma overlap keep voting",
-        Panel.SPEED: "steps_at_once device",
+        Panel.FOUND: "watershed",
+        Panel.SELECTION: "keep min_score before_suppression suppression sigma overlap voting",
+        Panel.SPEED: "device steps_at_once",
     }
 
     store: Path | None = Field(

@@ -17,13 +17,14 @@ class ExtractSettings(Settings):
     """How videos become features. The first group decides what the features are, the rest how they are made."""
 
     panels: ClassVar[Panels] = {
-        Panel.ENCODER: "model preprocess channel_order precision",
-        Panel.FRAMES: "fps every frames keyframes max_frames max_duration",
-        Panel.FILES: "also hidden follow_links check",
-        Panel.DAMAGE: "on_damage max_failures retries retry_kept stream square_pixels deinterlace timeout max_pixels",
-        Panel.SPEED: "device batch_size decoders decoder_threads scale_on decode_hwaccel cuda_graph compile",
-        Panel.STORE: "format dtype shard_mib commit_seconds",
+        Panel.FRAMES: "fps every frames keyframes",
+        Panel.ENCODER: "model precision preprocess",
         Panel.OUTPUT: "quiet stats",
+        Panel.SPEED: "device batch_size decoders decoder_threads decode_hwaccel",
+        Panel.DAMAGE: "on_damage retry_kept max_failures retries timeout max_duration max_frames max_pixels stream square_pixels deinterlace",
+        Panel.FILES: "also hidden follow_links check",
+        Panel.STORE: "format dtype",
+        Panel.RARE: "channel_order scale_on cuda_graph compile shard_mib commit_seconds",
     }
 
     # what the features are

@@ -17,7 +17,7 @@ class SelectionSettings(Settings):
     """How proposals are chosen; defaults are ActionFormer's for THUMOS14."""
 
     panels: ClassVar[Panels] = {
-        Panel.SELECTION: "before_suppression min_score suppression sigma overlap keep voting",
+        Panel.SELECTION: "keep min_score before_suppression suppression sigma overlap voting",
     }
 
     before_suppression: int = Field(

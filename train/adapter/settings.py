@@ -23,11 +23,14 @@ class TrainSettings(AdapterParts, LearnSettings):
     """Everything that decides an adapter. Defaults are the paper's settings for HMDB51 (16+X+16, 2 layers)."""
 
     panels: ClassVar[Panels] = {
-        Panel.LEARNED: "task prompts layout suffix layers heads positions template background model_code model_option",
+        Panel.LEARNED: "task prompts layout suffix layers heads positions template model_code model_option",
+        Panel.TRAINING: "steps batch_size learning_rate loss schedule warmup weight_decay clip_norm ema seed validation "
+        "validate_every patience accumulate class_limit",
         Panel.CLIPS: "clip_frames strides stride_weights",
-        Panel.DATA: "proposals match_tiou background_tiou background_share episodes episodes_together keep_adapters model",
-        Panel.TRAINING: "loss accumulate class_limit",
-        Panel.SPEED: "precision compile recompute",
+        Panel.SPEED: "device devices precision",
+        Panel.EPISODES: "episodes episodes_together keep_adapters",
+        Panel.PROPOSALS: "proposals background match_tiou background_tiou background_share",
+        Panel.RARE: "model compile recompute",
     }
 
     task: Annotated[Literal["recognition", "localisation", "retrieval"], SAME_IN_ALL_CELLS] = Field(

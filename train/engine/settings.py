@@ -20,20 +20,21 @@ class LearnSettings(Settings):
     """What every task has: data, optimiser, choice of the best step, and how it runs."""
 
     panels: ClassVar[Panels] = {
-        Panel.DATA: "store manifest train_split class_split class_split_name seen_list feature_memory_gib",
+        Panel.DATA: "store manifest train_split",
         Panel.TRAINING: "steps batch_size learning_rate schedule warmup weight_decay clip_norm ema seed validation validate_every patience",
-        Panel.SPEED: "device devices workers",
+        Panel.SPEED: "device devices feature_memory_gib workers",
         Panel.CHECKPOINTS: "checkpoint_steps checkpoint_seconds keep_state log_every quiet",
+        Panel.CLASSES: "class_split class_split_name seen_list",
     }
 
     former_names: ClassVar = {"batch": "batch_size", "rate": "learning_rate"}
 
     # what is learned from
     store: Annotated[Path, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
-        description="Feature store, made by featx extract."
+        description="Feature store, made by featx extract. Required, here or in the recipe."
     )
     manifest: Annotated[Path, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
-        description="Manifest with labels and splits (.jsonl)."
+        description="Manifest with labels and splits (.jsonl). Required, here or in the recipe."
     )
     train_split: Annotated[str, SAME_IN_ALL_CELLS] = Field(
         "train", description="Split of the manifest to train on."

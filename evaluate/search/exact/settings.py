@@ -19,9 +19,10 @@ class SearchSettings(CodeSettings):
 
     panels: ClassVar[Panels] = {
         Panel.FOUND: "top level video windows widen apart",
-        Panel.ENCODER: "adapter rerank clips model",
         Panel.OUTPUT: "pictures videos manifest",
-        Panel.SPEED: "index probe device",
+        Panel.SPEED: "device index probe",
+        Panel.RERANKING: "adapter rerank clips",
+        Panel.RARE: "model",
     }
 
     adapter: Path | None = Field(

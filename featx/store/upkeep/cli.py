@@ -16,7 +16,7 @@ from featx.output.console import stderr_console
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
-from featx.store.upkeep.living_cli import Store
+from featx.store.upkeep.living_cli import Commands, Store
 from featx.store.upkeep.living_cli import app as living_app
 from featx.store.upkeep.probe_cli import app as probe_app
 
@@ -65,7 +65,7 @@ NewStore = Annotated[Path, typer.Option("--to", help="Folder of the new store. M
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.LOOK)
 def info(store: Store, as_json: AsJson = False) -> None:
     """Prints how STORE was made and how much is in it.
 
@@ -112,7 +112,7 @@ def info(store: Store, as_json: AsJson = False) -> None:
         print(f"{name:{width}}  {printable(value)}")
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.LOOK)
 def verify(
     store: Store,
     manifest: Annotated[
@@ -176,7 +176,7 @@ def verify(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.COPY)
 def merge(
     stores: Annotated[
         list[Path], typer.Argument(help="Feature stores of different videos with the same fingerprint.")
@@ -199,7 +199,7 @@ def merge(
     print(f"{to}: {count:,} videos of {len(stores)} stores")
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.COPY)
 def convert(
     store: Store,
     to: NewStore,
@@ -226,7 +226,7 @@ def convert(
     print(f"{to}: {count:,} videos")
 
 
-@app.command(name="import")
+@app.command(name="import", rich_help_panel=Commands.COPY)
 @with_options(ImportSettings)
 def import_(
     folder: Annotated[
@@ -269,7 +269,7 @@ def import_(
         raise PartialFailure(f"{done.failed} files could not be taken; see {done.failures_file}")
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.COPY)
 def export(
     store: Store,
     to: Annotated[Path, typer.Option("--to", help="Folder to write. Must not exist.")],

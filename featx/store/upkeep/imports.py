@@ -30,15 +30,16 @@ class ImportSettings(Settings):
     """What is known about features that come as files; it becomes the store's fingerprint."""
 
     panels: ClassVar[Panels] = {
-        Panel.ENCODER: "model weights_sha256 input_size preprocess channel_order precision",
-        Panel.FRAMES: "fps sampling decoding",
+        Panel.FRAMES: "fps sampling",
+        Panel.ENCODER: "model channel_order preprocess precision weights_sha256 input_size",
         Panel.FILES: "ending",
         Panel.STORE: "format dtype",
+        Panel.RARE: "decoding",
     }
 
     model: str = Field(
         description="CLIP that made the features: one of OpenAI's names, a checkpoint's path, or 'tiny'. It "
-        "is loaded to get its fingerprint, unless --weights-sha256 and --input-size are given."
+        "is loaded to get its fingerprint, unless --weights-sha256 and --input-size are given. Required, here or in the recipe."
     )
     weights_sha256: str | None = Field(
         None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +16,20 @@ from featx.signals import interruptible
 
 app = CommandLine()
 
+
+class Commands(StrEnum):
+    """Headings above the commands on the help page of `featx store`."""
+
+    LOOK = "Look and check"
+    COPY = "Copy, import and export"
+    LIVING = "Videos that are gone, changed or damaged"
+    SHARED = "Shared folders and object stores"
+
+
 Store = Annotated[Path, typer.Argument(help="Folder of a feature store.")]
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.LIVING)
 def prune(
     store: Store,
     folder: Annotated[
@@ -70,7 +81,7 @@ def prune(
         )
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.LIVING)
 def remove(
     store: Store,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos in the store.")],
@@ -96,7 +107,7 @@ def remove(
     )
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.LIVING)
 def compact(store: Store) -> None:
     """Frees the disk space of videos in STORE that were removed, replaced or changed.
 
@@ -116,7 +127,7 @@ def compact(store: Store) -> None:
     )
 
 
-@app.command("accept-failures")
+@app.command("accept-failures", rich_help_panel=Commands.LIVING)
 def accept_failures(
     store: Store,
     ids: Annotated[

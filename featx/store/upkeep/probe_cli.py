@@ -9,11 +9,12 @@ import typer
 from featx.errors import FeatxError
 from featx.help_pages import CommandLine
 from featx.signals import interruptible
+from featx.store.upkeep.living_cli import Commands
 
 app = CommandLine()
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.SHARED)
 def probe(
     place: Annotated[
         str,
