@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-localisation gpu-check pictures clean
+.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-localisation gpu-check pictures docs notebooks clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -83,6 +83,16 @@ bench-localisation: $(VENV)/.dev
 gpu-check: $(VENV)/.user
 	$(BIN)/python -W ignore benchmarks/gpu_check.py $(if $(VIDEOS),--videos $(VIDEOS)) $(ARGS)
 
+# The documentation as a site, in build/site; any warning is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python tools/site_pages.py
+	$(BIN)/python -m zensical build --strict
+	@echo "build/site/index.html"
+
+# Runs the notebooks again and stores what they print.
+notebooks: $(VENV)/.docs
+	$(BIN)/python tools/run_notebooks.py
+
 # The README's pictures, from generated videos and the bundled tiny CLIP.
 pictures: $(VENV)/.user
 	test -f $(DEMO)/long/manifest.jsonl || $(BIN)/featx manifest moving-shapes --task localisation --train 1 --test 4 --to $(DEMO)/long
@@ -100,6 +110,10 @@ $(VENV)/.user: $(INPUTS)
 
 $(VENV)/.dev: $(VENV)/.user
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.user
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	touch $@
 
 clean:

@@ -19,6 +19,7 @@ FOREIGN = {
     "benchmarks/gpu_check.py": {"--quick", "--only"},
     "torchrun": {"--nproc-per-node"},
     "docker": {"--build-arg", "--rm", "--gpus", "--shm-size", "--user"},
+    "zensical": {"--strict"},
     "Slurm": {"--signal", "--requeue"},
 }
 FILE_NAME = re.compile(
