@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from featx.completion import one_of
 from featx.errors import FeatxError
 from featx.help_pages import CommandLine
 from featx.output.console import say, stderr_console
@@ -120,7 +121,8 @@ def moving_shapes(
         str,
         typer.Option(
             help="What to generate. recognition: short videos of one action. localisation: long videos of "
-            "several actions. retrieval: short videos with captions."
+            "several actions. retrieval: short videos with captions.",
+            autocompletion=one_of(("recognition", "localisation", "retrieval")),
         ),
     ] = "recognition",
     train: Annotated[
@@ -239,7 +241,8 @@ def thumos14(
         str | None,
         typer.Option(
             help="Rule that excludes test videos, named by how many remain: 213 (excludes none; the "
-            "default), 212, 211, 211-wrong or 210."
+            "default), 212, 211, 211-wrong or 210.",
+            autocompletion=one_of(("213", "212", "211", "211-wrong", "210")),
         ),
     ] = None,
 ) -> Annotations:

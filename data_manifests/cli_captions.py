@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from featx.completion import one_of
 from featx.help_pages import CommandLine
 
 from .building.entries import Annotations
@@ -60,7 +61,8 @@ def msrvtt(
         str,
         typer.Option(
             help="9k or 7k: the 1k-A test with about 9,000 or 7,000 training videos. full: the official "
-            "split."
+            "split.",
+            autocompletion=one_of(("9k", "7k", "full")),
         ),
     ] = "9k",
 ) -> Annotations:

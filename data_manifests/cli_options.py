@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featx.completion import one_of
 from featx.errors import FeatxError, printable
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ TextRule = Annotated[
         "--class-text",
         help="How a label becomes a text. underscores: '_' becomes a space. camel-case: the words of "
         "CamelCase are separated. as-is: unchanged.",
+        autocompletion=one_of(("underscores", "camel-case", "as-is")),
     ),
 ]
 TestFraction = Annotated[

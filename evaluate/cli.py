@@ -15,6 +15,7 @@ from featx.settings import with_options
 from featx.signals import interruptible
 
 from .localisation.settings import DetectionSettings
+from .report.format_option import TableFormat
 from .run.settings import EvalSettings, LocaliseSettings, RetrieveSettings
 
 app = CommandLine()
@@ -32,9 +33,7 @@ def evaluate(
             help="Folders of runs of featx train or featx baseline. Each becomes a row of the table."
         ),
     ] = None,
-    format: Annotated[
-        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
-    ] = "table",
+    format: TableFormat = "table",
     save_predictions: Annotated[
         Path | None,
         typer.Option(

@@ -9,7 +9,7 @@ import typer
 
 from featx.errors import PartialFailure
 from featx.help_pages import CommandLine
-from featx.settings import gather, with_options
+from featx.settings import complete_assignments, gather, with_options
 from featx.signals import interruptible
 
 from .plan.settings import ExtractSettings
@@ -36,6 +36,7 @@ def extract(
             "--set",
             help="Any setting as key=value. Takes precedence over options and recipe. May be given "
             "several times.",
+            autocompletion=complete_assignments(ExtractSettings),
         ),
     ] = None,
     **options: Any,

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from featx import __version__
+from featx.completion import one_of
 from featx.devices import first_line, ran_out_of_memory
 from featx.errors import FeatxError, nearest, system_error_line
 from featx.help_pages import CommandLine, HelpGroup
@@ -86,6 +87,8 @@ class LazyGroup(HelpGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Imports one stage's command line."""
         if cmd_name not in COMMANDS:
+            if ctx is not None and ctx.resilient_parsing:  # a shell asks what may follow
+                return None
             raise FeatxError(f"no command '{cmd_name}'{nearest(cmd_name, COMMANDS) or '; see featx --help'}")
         command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name][0]).app)
         command.name = cmd_name
@@ -138,6 +141,7 @@ def featx(
         "--log-format",
         help="Form of the lines on standard error: text, or json (an object per line). Default: text, or what the "
         "environment variable FEATX_LOG says.",
+        autocompletion=one_of(json_log.FORMATS),
     ),
 ) -> None:
     """Frozen CLIP features of videos, computed once; prompts learned on them; benchmark tables.

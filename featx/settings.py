@@ -17,6 +17,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
+from featx.completion import Completion, Offers, one_of, some_of
 from featx.errors import FeatxError, nearest
 from featx.help_pages import Panel, Panels
 from featx.named_values import parse_named_values
@@ -266,6 +267,8 @@ def _option(
     )
     text = f"{field.description}{' One of: ' + ', '.join(choices) + '.' if choices else ''}"
     text = f"{f'({task}) ' if task else ''}{text}{f' [{defaults}]' if defaults else ''}"
+    offered = list(dict.fromkeys(value for one in of_tasks.values() for value in offered_values(one)))
+    complete = some_of if get_origin(field.annotation) is list else one_of
     flag = name.replace("_", "-")
     if is_named_values(field):
         kind = list[str]
@@ -276,20 +279,47 @@ def _option(
         show_default=False,
         hidden=hidden,
         rich_help_panel=panel,
-        autocompletion=_completion(choices),
+        autocompletion=complete(offered) if offered else None,
     )
     return Annotated[kind | None, option]
 
 
-def _completion(choices: list[str]) -> Callable[[str], list[str]] | None:
-    """Returns what a shell completes a value with, for a setting with choices."""
-    if not choices:
-        return None
+def offered_values(field: FieldInfo) -> tuple[str, ...]:
+    """Returns the values of a setting that a shell offers: its choices, or those that its annotation names."""
+    offers = [mark.values for mark in field.metadata if isinstance(mark, Offers)]
+    of_list = [
+        args for args in map(get_args, get_args(field.annotation)) if get_origin(field.annotation) is list
+    ]
+    return (*_plain_type(field.annotation)[1], *(value for some in (*offers, *of_list) for value in some))
 
-    def complete(incomplete: str) -> list[str]:
-        return [choice for choice in choices if choice.startswith(incomplete)]
 
-    return complete
+def complete_assignments(*models: type[Settings], without: Mark | None = None) -> Completion:
+    """Offers settings as ``key=value`` with their values, or else their defaults, which a user then changes.
+
+    Args:
+        models: Types of settings; the first that has a setting says its default.
+        without: A mark of settings that are not offered.
+    """
+
+    def assignments() -> list[str]:
+        fields: dict[str, list[FieldInfo]] = {}
+        for model in models:
+            for name, field in model.model_fields.items():
+                if without not in field.metadata:
+                    fields.setdefault(name, []).append(field)
+        return [f"{name}={value}" for name, some in fields.items() for value in _assigned_values(some)]
+
+    return one_of(assignments)
+
+
+def _assigned_values(fields: list[FieldInfo]) -> list[str]:
+    """Returns what is offered behind a setting's name, of its fields in several types of settings."""
+    first = fields[0]
+    if _plain_type(first.annotation)[0] is bool:
+        return ["true", "false"]
+    offered = list(dict.fromkeys(value for field in fields for value in offered_values(field)))
+    says_default = not first.is_required() and _is_worth_saying(first.default)
+    return offered or [_as_typed(first.default) if says_default else ""]
 
 
 def _is_worth_saying(default: Any) -> bool:

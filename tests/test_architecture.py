@@ -16,6 +16,7 @@ EVERYBODYS = {
         "__init__",
         "__main__",
         "cli",
+        "completion",
         "devices",
         "errors",
         "help_pages",

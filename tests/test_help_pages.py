@@ -1,17 +1,14 @@
 """Help pages: whole sentences, every setting at its place, and examples that the real parser takes."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import typer
 
-from featx.cli import COMMANDS, FIRST_STEPS, app
+from featx.cli import FIRST_STEPS, app
 from featx.help_pages import Panel, examples_of, summary_of, without_examples
 from featx.settings import Settings
 
@@ -186,25 +183,3 @@ def test_featx_alone_shows_the_first_steps(featx) -> None:
     steps = [line.split(maxsplit=1) for line in FIRST_STEPS.splitlines()]
     assert len(steps) == 5 and all(len(line) <= 80 for line in outcome.out.splitlines())
     assert [parse(line)[0] for _, line in steps] == ["extract", "search", "manifest", "train", "eval"]
-
-
-def complete(*words: str) -> list[str]:
-    """Asks as bash does what the last word may become."""
-    line = " ".join(["featx", *words])
-    asked = {"_FEATX_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.argv = ['featx']; from featx.cli import main; main()"],
-        env=os.environ | asked | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stderr == ""
-    return done.stdout.split()
-
-
-def test_a_shell_completes_commands_options_and_values() -> None:
-    assert complete("ext") == ["extract"]
-    assert set(complete("store", "c")) == {"convert", "compact"}
-    assert complete("extract", "--precis") == ["--precision"]
-    assert complete("extract", "--precision", "b") == ["bf16"]
-    assert set(COMMANDS) == set(complete(""))

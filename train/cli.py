@@ -8,15 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.completion import one_of
 from featx.errors import FeatxError
 from featx.help_pages import CommandLine
 from featx.output.console import say
-from featx.settings import gather_task, with_options
+from featx.settings import complete_assignments, gather_task, with_options
 from featx.signals import interruptible
 
 from .adapter.settings import TrainSettings
 from .detector.settings import ProposalSettings
-from .engine.recipe_files import find_recipe
+from .engine.recipe_files import find_recipe, recipe_names
 from .engine.settings import LearnSettings
 from .start import SETTINGS, start
 
@@ -33,7 +34,8 @@ def train(
         Path | None,
         typer.Option(
             help="TOML file with any of the settings below, or the name of a recipe that comes with "
-            "featx. Options on the command line take precedence."
+            "featx. Options on the command line take precedence.",
+            autocompletion=one_of(recipe_names),
         ),
     ] = None,
     set: Annotated[
@@ -42,6 +44,7 @@ def train(
             "--set",
             help="Any setting as key=value. Takes precedence over options and recipe. May be given "
             "several times.",
+            autocompletion=complete_assignments(TrainSettings, ProposalSettings),
         ),
     ] = None,
     fresh: Annotated[

@@ -7,19 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.completion import one_of
 from featx.help_pages import CommandLine
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
+from ..report.format_option import TableFormat
 from ..run.settings import BaselineSettings
 
 app = CommandLine()
+METHOD_NAMES = ("zero-shot", "linear-probe", "nearest-mean")  # `METHODS` loads more
 
 
 @app.command()
 @with_options(BaselineSettings)
 def baseline(
-    method: Annotated[str, typer.Argument(help="Which baseline: zero-shot, linear-probe or nearest-mean.")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="Which baseline: zero-shot, linear-probe or nearest-mean.",
+            autocompletion=one_of(METHOD_NAMES),
+        ),
+    ],
     to: Annotated[
         Path, typer.Option("--to", help="Folder in which the baseline and its results are written.")
     ],
@@ -30,9 +39,7 @@ def baseline(
             "times; the text features are averaged, as in CLIP."
         ),
     ] = None,
-    format: Annotated[
-        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
-    ] = "table",
+    format: TableFormat = "table",
     **options: Any,
 ) -> None:
     """Makes a baseline, scores it, and prints the table.

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.completion import one_of
 from featx.errors import FeatxError, PartialFailure, printable
 from featx.help_pages import CommandLine
 from featx.output.console import say
@@ -16,6 +17,7 @@ from featx.signals import interruptible
 from ..run.settings import PredictSettings
 
 app = CommandLine()
+FORMAT_NAMES = ("table", "json", "csv")  # `FORMATS` of .output, which loads more
 
 
 @app.command()
@@ -27,7 +29,10 @@ def predict(
     ids: Annotated[
         list[str] | None, typer.Option("--ids", help="Id of a video in --store. May be given several times.")
     ] = None,
-    format: Annotated[str, typer.Option(help="Output format: table, json or csv.")] = "table",
+    format: Annotated[
+        str,
+        typer.Option(help="Output format: table, json or csv.", autocompletion=one_of(FORMAT_NAMES)),
+    ] = "table",
     **options: Any,
 ) -> None:
     """Classifies VIDEOS: prints the best classes with their probabilities, of whole videos or of sliding windows.

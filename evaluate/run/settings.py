@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from featx.clip.choices import MODELS
+from featx.devices import DEVICES
 from featx.features.clips import CLIPS, ClipSampling
 from featx.help_pages import Panel, Panels
 from featx.localisation.proposals_file import PROPOSAL_WEIGHT, TOP_CLASSES
@@ -29,7 +31,7 @@ class ScoreSettings(Settings):
     clips: Annotated[int, MAY_CHANGE] = Field(
         CLIPS, ge=1, description="Number of evenly spaced clips of a video whose scores are averaged."
     )
-    model: Annotated[str | None, MAY_CHANGE] = Field(
+    model: Annotated[str | None, MODELS, MAY_CHANGE] = Field(
         None,
         description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
         "the store records.",
@@ -37,7 +39,7 @@ class ScoreSettings(Settings):
     batch_size: Annotated[int, MAY_CHANGE] = Field(
         64, ge=1, description="Number of videos that are scored at once."
     )
-    device: Annotated[str, MAY_CHANGE] = Field(
+    device: Annotated[str, DEVICES, MAY_CHANGE] = Field(
         "auto", description="Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one."
     )
     precision: Annotated[Literal["fp32", "bf16"], MAY_CHANGE] = Field(
@@ -359,6 +361,6 @@ class ProposeSettings(Settings):
         description="Number of steps of a long video that the detector computes at once. Affects memory, not "
         "results.",
     )
-    device: str = Field(
+    device: Annotated[str, DEVICES] = Field(
         "auto", description="Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one."
     )

@@ -15,6 +15,7 @@ from featx.output.console import say
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
+from ..report.format_option import TableFormat
 from .exact.settings import SearchSettings
 
 app = CommandLine()
@@ -36,9 +37,7 @@ def search(  # a command: its parameters are its arguments and options
     contact_sheet: Annotated[
         Path | None, typer.Option(help="Write frames of all results to this .html or .png file.")
     ] = None,
-    format: Annotated[
-        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
-    ] = "table",
+    format: TableFormat = "table",
     stats: Annotated[
         bool, typer.Option("--stats", help="Print on standard error how fast the store was read.")
     ] = False,

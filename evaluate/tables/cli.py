@@ -7,11 +7,18 @@ from typing import Annotated
 
 import typer
 
+from featx.completion import one_of
 from featx.errors import printable
 from featx.help_pages import CommandLine
 from featx.output.console import say
 
+from ..report.format_option import TableFormat
+
 app = CommandLine()
+KIND_NAMES = (  # the keys of `KINDS`, which loads more
+    *("closed-set", "ablation", "few-shot", "open-set"),
+    *("localisation-closed", "localisation-open", "retrieval"),
+)
 
 
 @app.command()
@@ -20,15 +27,14 @@ def table(
         str,
         typer.Argument(
             help="Which table: closed-set, ablation, few-shot, open-set, localisation-closed, "
-            "localisation-open or retrieval."
+            "localisation-open or retrieval.",
+            autocompletion=one_of(KIND_NAMES),
         ),
     ],
     runs: Annotated[
         list[Path], typer.Argument(help="Folders with results files, or results files themselves.")
     ],
-    format: Annotated[
-        str, typer.Option(help="Output format: table, markdown, latex, csv, json or html.")
-    ] = "table",
+    format: TableFormat = "table",
     split: Annotated[
         str | None,
         typer.Option(help="Print only results on this split. By default those on every scored split."),

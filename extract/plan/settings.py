@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from featx.clip.choices import MODELS
+from featx.devices import DEVICES
 from featx.help_pages import Panel, Panels
 from featx.settings import Settings
 
@@ -28,7 +30,7 @@ class ExtractSettings(Settings):
     }
 
     # what the features are
-    model: str = Field(
+    model: Annotated[str, MODELS] = Field(
         "ViT-B/16",
         description="CLIP that computes the features: one of OpenAI's names, the path of a checkpoint, or "
         "'tiny' (the small one that comes with featx). A checkpoint that does not say which activation it was "
@@ -100,7 +102,7 @@ class ExtractSettings(Settings):
     )
 
     # how they are made
-    device: str = Field(
+    device: Annotated[str, DEVICES] = Field(
         "auto",
         description="Devices that encode: cpu, cuda, cuda:1, or several such as cuda:0,cuda:1 (one process "
         "each). auto takes a GPU if there is one.",

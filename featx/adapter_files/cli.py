@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from featx.clip.choices import MODELS
+from featx.completion import one_of
 from featx.errors import FeatxError, printable
 from featx.help_pages import CommandLine
 from featx.manifest.class_lists import read_class_names
@@ -90,6 +92,7 @@ def import_(
             help="CLIP that the checkpoint was trained with: a name or a checkpoint's path. Needed if "
             "neither the checkpoint nor --store says it. By default ViT-B/16 is tried.",
             show_default=False,
+            autocompletion=one_of(MODELS.values),
         ),
     ] = None,
     classes: Annotated[
@@ -111,8 +114,9 @@ def import_(
         bool,
         typer.Option(
             "--suffix/--no-suffix",
-            help="Whether there are prompts after the class name too. --no-suffix corresponds to the "
-            "authors' --postfix 0.",
+            help="Whether there are prompts after the class name too, as there are by default. --no-suffix "
+            "corresponds to the authors' --postfix 0.",
+            show_default=False,
         ),
     ] = True,
     temporal: Annotated[
@@ -138,7 +142,8 @@ def import_(
         str,
         typer.Option(
             help="Order of the colours in the features that the checkpoint was trained on: rgb or bgr. "
-            "The released features are bgr."
+            "The released features are bgr.",
+            autocompletion=one_of(ORDERS),
         ),
     ] = "bgr",
     store: Annotated[

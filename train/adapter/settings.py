@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from featx.clip.choices import Precision
+from featx.clip.choices import MODELS, Precision
 from featx.features.clips import ClipSampling
 from featx.help_pages import Panel, Panels
 from featx.model.adapter_config import AdapterParts
@@ -39,7 +39,7 @@ class TrainSettings(AdapterParts, LearnSettings):
         "retrieval: match videos and sentences. proposals (featx train only): a detector that "
         "proposes segments.",
     )
-    model: Annotated[str | None, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
+    model: Annotated[str | None, MODELS, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         None,
         description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
         "the store records.",

@@ -9,6 +9,11 @@ from featx.errors import FeatxError, nearest
 FOLDER = Path(__file__).parents[1] / "recipes"
 
 
+def recipe_names() -> list[str]:
+    """Returns the names of the recipes that come with featx."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
 def find_recipe(given: Path | None, flag: str = "--recipe") -> Path | None:
     """Returns the file of a recipe: the one that is given, or of a bare name the one that comes with featx.
 
@@ -21,7 +26,7 @@ def find_recipe(given: Path | None, flag: str = "--recipe") -> Path | None:
     """
     if given is None or given.exists():
         return given
-    names = sorted(file.stem for file in FOLDER.glob("*.toml"))
+    names = recipe_names()
     if given.parent == Path() and given.name.removesuffix(".toml") in names:
         return FOLDER / f"{given.name.removesuffix('.toml')}.toml"
     stem = given.name.removesuffix(".toml")

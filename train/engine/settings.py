@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from featx.devices import DEVICES
 from featx.help_pages import Panel, Panels
 from featx.settings import MAY_CHANGE, Mark, Settings
 
@@ -97,7 +98,7 @@ class LearnSettings(Settings):
     )
 
     # how it runs: nothing below changes what is learned, but for rounding
-    device: Annotated[str, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
+    device: Annotated[str, DEVICES, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         "auto", description="Device to compute on: cpu, cuda or cuda:1. auto takes a GPU if there is one."
     )
     devices: Annotated[int, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(

@@ -7,16 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.completion import one_of
 from featx.errors import FeatxError
 from featx.help_pages import CommandLine
 from featx.output.console import say
-from featx.settings import with_options
+from featx.settings import complete_assignments, with_options
 from featx.signals import interruptible
 
 from ..adapter.settings import TrainSettings
-from ..engine.recipe_files import find_recipe
+from ..engine.recipe_files import find_recipe, recipe_names
+from ..engine.settings import SAME_IN_ALL_CELLS
 
 app = CommandLine()
+GRID_WORDS = complete_assignments(TrainSettings, without=SAME_IN_ALL_CELLS)
 
 
 @app.command()
@@ -26,16 +29,22 @@ def sweep(  # typer makes an option of every parameter
         Path,
         typer.Argument(
             help="TOML file with the settings that all cells share, or the name of a recipe that comes "
-            "with featx."
+            "with featx.",
+            autocompletion=one_of(recipe_names),
         ),
     ],
     to: Annotated[Path, typer.Option("--to", help="Folder of the sweep, with a run for each cell and seed.")],
     more: Annotated[
-        list[str] | None, typer.Argument(help="More settings of the grid, such as layers=0,1.")
+        list[str] | None,
+        typer.Argument(help="More settings of the grid, such as layers=0,1.", autocompletion=GRID_WORDS),
     ] = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option("--grid", help="Values of a setting, such as prompts=2,4,8. More settings may follow."),
+        typer.Option(
+            "--grid",
+            help="Values of a setting, such as prompts=2,4,8. More settings may follow.",
+            autocompletion=GRID_WORDS,
+        ),
     ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds: each cell is trained with seeds 0, 1, …")
@@ -53,7 +62,8 @@ def sweep(  # typer makes an option of every parameter
         Path | None,
         typer.Option(
             help="Localisation: recipe of the detector that makes the proposals. It is trained on the "
-            "same classes as the adapter."
+            "same classes as the adapter.",
+            autocompletion=one_of(lambda: [name for name in recipe_names() if name.startswith("proposals-")]),
         ),
     ] = None,
     test_proposals: Annotated[
@@ -66,7 +76,9 @@ def sweep(  # typer makes an option of every parameter
     set: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", help="Any setting, as key=value, that all cells share. May be given several times."
+            "--set",
+            help="Any setting, as key=value, that all cells share. May be given several times.",
+            autocompletion=complete_assignments(TrainSettings),
         ),
     ] = None,
     **options: Any,

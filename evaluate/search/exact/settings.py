@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from featx.clip.choices import MODELS
+from featx.devices import DEVICES
 from featx.help_pages import Panel, Panels
 
 from ...run.settings import CodeSettings
@@ -72,12 +74,12 @@ class SearchSettings(CodeSettings):
         description="With --index: number of index cells that are searched. More cells give a higher recall "
         "and take longer.",
     )
-    model: str | None = Field(
+    model: Annotated[str | None, MODELS] = Field(
         None,
         description="CLIP that encodes the queries: a name or a checkpoint's path. By default the one that "
         "the store records.",
     )
-    device: str = Field(
+    device: Annotated[str, DEVICES] = Field(
         "auto",
         description="Device for CLIP and the adapter: cpu, cuda or cuda:1. auto takes a GPU if there is one.",
     )

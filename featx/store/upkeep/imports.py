@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from featx.clip.choices import MODELS
+from featx.completion import Offers
 from featx.errors import FeatxError
 from featx.help_pages import Panel, Panels
 from featx.settings import Settings
@@ -37,7 +39,7 @@ class ImportSettings(Settings):
         Panel.RARE: "decoding",
     }
 
-    model: str = Field(
+    model: Annotated[str, MODELS] = Field(
         description="CLIP that made the features: one of OpenAI's names, a checkpoint's path, or 'tiny'. It "
         "is loaded to get its fingerprint, unless --weights-sha256 and --input-size are given. Required, here or in the recipe."
     )
@@ -57,7 +59,9 @@ class ImportSettings(Settings):
         "unknown.",
     )
     decoding: str = Field("", description="Decoder options that were used, as featx store info prints them.")
-    precision: str = Field("unknown", description="Number type in which CLIP computed: fp32, fp16 or bf16.")
+    precision: Annotated[str, Offers(("fp32", "fp16", "bf16"))] = Field(
+        "unknown", description="Number type in which CLIP computed: fp32, fp16 or bf16."
+    )
     dtype: Literal["float16", "float32"] = Field(
         "float16", description="Number type in which features are stored."
     )
