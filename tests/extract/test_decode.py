@@ -42,7 +42,7 @@ def test_a_rotated_video_comes_out_upright(real_videos: Path) -> None:
 
 def test_damage_is_an_error_after_the_good_frames(real_videos: Path) -> None:
     good = 0
-    with pytest.raises(DecodeError, match="Invalid NAL unit size") as caught:
+    with pytest.raises(DecodeError, match="Invalid NAL unit size|missing picture") as caught:
         for _ in Decoding(real_videos / "dc_corrupted.mp4", DecodeOptions()):
             good += 1
     assert good == 28
