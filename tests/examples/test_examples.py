@@ -27,7 +27,8 @@ def readers_folder(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def parse(words: list[str]) -> None:
     """Parses a command as featx would, without running it."""
-    command, path = typer.main.get_command(app), []
+    command: Any = typer.main.get_command(app)
+    path: list[str] = []
     while hasattr(command, "list_commands") and words and not words[0].startswith("-"):
         path.append(words.pop(0))
         command = command.get_command(None, path[-1])
