@@ -13,12 +13,10 @@ import typer
 
 from featx import __version__
 from featx.completion import one_of
-from featx.devices import first_line, ran_out_of_memory
 from featx.errors import FeatxError, nearest, system_error_line
 from featx.help_pages import CommandLine, HelpGroup
 from featx.output import json_log
-from featx.output.console import complain
-from featx.page_layout import Section
+from featx.page_layout import Sections
 from featx.signals import interrupt_on_signals, interruptible
 
 # name: (module with a typer `app`, one line of help). Loaded only when used: torch alone takes two seconds.
@@ -59,6 +57,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Check ffmpeg, GPU, disk and weights, and say what to do about what is wrong.",
     ),
 }
+
+
+def complain(message: str, code: int) -> None:
+    """Says what is wrong; loaded only then."""
+    from featx.output.console import complain as say_error
+
+    say_error(message, code)
 
 
 # Of click; typer brings its own copy of click, under no public name.
@@ -104,9 +109,9 @@ class LazyGroup(HelpGroup):
         with interruptible("stopped"), _usage_errors_as_logged():
             return super().invoke(ctx)
 
-    def command_sections(self, ctx: Any) -> list[Section]:
+    def command_sections(self, ctx: Any) -> Sections:
         """Returns the sub-commands without importing them."""
-        return [Section("Commands", [(name, summary) for name, (_, summary) in COMMANDS.items()])]
+        return {"Commands": [(name, summary) for name, (_, summary) in COMMANDS.items()]}
 
 
 app = CommandLine(cls=LazyGroup, add_completion=True, pretty_exceptions_enable=False)
@@ -194,6 +199,8 @@ def main() -> None:
         complain(system_error_line(error), FeatxError.exit_code)
         sys.exit(FeatxError.exit_code)
     except RuntimeError as error:
+        from featx.devices import first_line, ran_out_of_memory
+
         if os.environ.get("FEATX_DEBUG") or not ran_out_of_memory(error):
             raise
         way_out = "take a smaller --batch-size, or a --device with more free memory"

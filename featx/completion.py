@@ -6,20 +6,15 @@ Where nothing is offered, or nothing fits what was typed, the shell offers files
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 Completion = Callable[[str], list[str]]  # from what was typed of a word, to what it may become
 
 
-@dataclass(frozen=True)
 class Offers:
-    """Stands in a setting's annotation: values that a shell offers for it, though others are possible too.
+    """Stands in a setting's annotation: values that a shell offers for it, though others are possible too."""
 
-    Attributes:
-        values: In the order in which they are shown.
-    """
-
-    values: tuple[str, ...]
+    def __init__(self, *values: str) -> None:
+        self.values = values
 
 
 def one_of(values: Iterable[str] | Callable[[], Iterable[str]]) -> Completion:

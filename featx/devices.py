@@ -12,7 +12,7 @@ from pathlib import Path
 from featx.completion import Offers
 from featx.errors import FeatxError
 
-DEVICES = Offers(("auto", "cpu", "cuda"))  # cuda:1 and so on are devices too
+DEVICES = Offers("auto", "cpu", "cuda")  # cuda:1 and so on are devices too
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NO_MEMORY = (
     "CUDA error: out of memory",

@@ -7,7 +7,6 @@ Commands of a group may have panels too: the ``rich_help_panel`` of ``command()`
 
 from __future__ import annotations
 
-import re
 import shutil
 import textwrap
 from collections.abc import Callable, Mapping
@@ -17,9 +16,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from featx.page_layout import Section, lay_out, page_width
+from featx.page_layout import Rows, Sections, lay_out, page_width
 
 EXAMPLES = "\nExamples:\n"
+TYPE_NAMES = {"str": "text", "float": "number", "Path": "path"}  # typer's to ours
 HELP_OPTIONS = ["-h", "--help"]
 
 
@@ -82,7 +82,7 @@ class HelpCommand(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """Returns the help page."""
-        return _page(self, ctx, [_argument_section(self, ctx), *_option_sections(self, ctx)])
+        return _page(self, ctx, {"Arguments": _argument_rows(self, ctx), **_option_sections(self, ctx)})
 
 
 class HelpGroup(TyperGroup):
@@ -90,19 +90,18 @@ class HelpGroup(TyperGroup):
 
     def get_help(self, ctx: Any) -> str:
         """Returns the help page; the commands stand first, they are what somebody looks for."""
-        return _page(self, ctx, [*self.command_sections(ctx), *_option_sections(self, ctx)])
+        return _page(self, ctx, {**self.command_sections(ctx), **_option_sections(self, ctx)})
 
-    def command_sections(self, ctx: Any) -> list[Section]:
+    def command_sections(self, ctx: Any) -> Sections:
         """Returns the commands with their summaries, by panel."""
-        sections: dict[str, Section] = {}
+        sections: dict[str, Rows] = {}
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
             if command is not None and not command.hidden:
                 panel = getattr(command, "rich_help_panel", None)
-                heading = panel if isinstance(panel, str) else "Commands"
-                rows = sections.setdefault(heading, Section(heading, [])).rows
-                rows.append((name, summary_of(command.help)))
-        return list(sections.values())
+                heading = str(panel) if isinstance(panel, str) else "Commands"
+                sections.setdefault(heading, []).append((name, summary_of(command.help)))
+        return sections
 
 
 class CommandLine(typer.Typer):
@@ -120,7 +119,7 @@ class CommandLine(typer.Typer):
         return super().command(name, **{**ours, **settings})
 
 
-def _page(command: Any, ctx: Any, sections: list[Section]) -> str:
+def _page(command: Any, ctx: Any, sections: Sections) -> str:
     usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
     text = command.help or ""
     width = page_width(shutil.get_terminal_size().columns)
@@ -142,23 +141,19 @@ def _as_called(argument: Any) -> str:
     return name if argument.required else f"[{name}]"
 
 
-def _argument_section(command: Any, ctx: Any) -> Section:
-    records = [(one, one.get_help_record(ctx)) for one in _arguments(command, ctx)]
-    return Section(
-        "Arguments",
-        [(_argument_name(one), _tidy(text)) for one, record in records if record for text in record[1:]],
-    )
+def _argument_rows(command: Any, ctx: Any) -> Rows:
+    return [(_argument_name(one), _tidy(one.get_help_record(ctx)[1])) for one in _arguments(command, ctx)]
 
 
-def _option_sections(command: Any, ctx: Any) -> list[Section]:
+def _option_sections(command: Any, ctx: Any) -> Sections:
     """Returns the options, a section a panel, in the order of the panels."""
-    sections = {heading: Section(heading, []) for heading in ORDER}
+    sections: dict[str, Rows] = {heading: [] for heading in ORDER}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx) if parameter.param_type_name == "option" else None
         if record is not None:
             panel = getattr(parameter, "rich_help_panel", None) or "Options"
-            sections[panel].rows.append((_tidy_name(record[0]), _tidy(record[1])))
-    return list(sections.values())
+            sections[panel].append((_tidy_name(record[0]), _tidy(record[1])))
+    return sections
 
 
 def _tidy_name(name: str) -> str:
@@ -167,17 +162,13 @@ def _tidy_name(name: str) -> str:
     ``--x / --no-x`` becomes ``--[no-]x``. A type is said in a word of English; one that may be given several times has the
     type of one.
     """
-    name = re.sub(r"--([\w-]+) / --no-\1\b", r"--[no-]\1", name)
-    for pattern, word in (
-        (r"<list\[(\w+)\]>", r"<\1>"),
-        (r"<(\w+) range>", r"<\1>"),
-        ("<str>", "<text>"),
-        ("<float>", "<number>"),
-        ("<Path>", "<path>"),
-    ):
-        name = re.sub(pattern, word, name)
-    return name
+    yes, slash, no = name.partition(" / --no-")
+    if slash and yes == f"--{no}":
+        return f"--[no-]{no}"
+    flags, opening, kind = name.partition("<")
+    kind = kind.rstrip(">").removesuffix(" range").removeprefix("list[").rstrip("]")
+    return f"{flags}<{TYPE_NAMES.get(kind, kind)}>" if opening else name
 
 
 def _tidy(text: str) -> str:
-    return re.sub(r" {2,}\[", " [", text)
+    return text.replace("  [", " [")

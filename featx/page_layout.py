@@ -7,26 +7,15 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 WIDEST = 100  # columns that a page takes at most, of a terminal that has them
 NARROWEST = 40  # columns below which lines are longer than the terminal
 WIDEST_NAME = 30  # characters; a longer name has a line of its own
 INDENT = "  "
 
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with rows below it.
-
-    Attributes:
-        heading: What the rows have in common.
-        rows: Each a name (an option, an argument, a command) and what it does.
-    """
-
-    heading: str
-    rows: list[tuple[str, str]]
+Rows = list[tuple[str, str]]  # names (of options, arguments, commands), and what each does
+Sections = Mapping[str, Rows]  # heading to the rows below it
 
 
 def page_width(terminal_columns: int) -> int:
@@ -34,7 +23,7 @@ def page_width(terminal_columns: int) -> int:
     return max(min(terminal_columns, WIDEST), NARROWEST)
 
 
-def lay_out(usage: str, text: str, sections: Iterable[Section], examples: list[str], width: int) -> str:
+def lay_out(usage: str, text: str, sections: Sections, examples: list[str], width: int) -> str:
     """Returns a help page.
 
     Args:
@@ -48,9 +37,9 @@ def lay_out(usage: str, text: str, sections: Iterable[Section], examples: list[s
     blocks += [
         _wrap(paragraph, width, indent=len(INDENT)) for paragraph in re.split(r"\n\s*\n", text.strip())
     ]
-    for section in sections:
-        if section.rows:
-            blocks.append([f"{section.heading}:", *_two_columns(section.rows, width)])
+    for heading, rows in sections.items():
+        if rows:
+            blocks.append([f"{heading}:", *_two_columns(rows, width)])
     if examples:
         lines = [part for example in examples for part in continued(example, width - len(INDENT))]
         blocks.append(["Examples:", *(INDENT + line for line in lines)])
@@ -70,7 +59,7 @@ def continued(example: str, width: int) -> list[str]:
     return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
-def _two_columns(rows: list[tuple[str, str]], width: int) -> list[str]:
+def _two_columns(rows: Rows, width: int) -> list[str]:
     names = [name for name, _ in rows]
     column = max((len(name) for name in names if len(name) <= WIDEST_NAME), default=WIDEST_NAME)
     left = len(INDENT) + column + 2

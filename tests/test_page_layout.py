@@ -6,31 +6,31 @@ import shlex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.page_layout import Section, continued, lay_out
+from featx.page_layout import Rows, continued, lay_out
 
 WORDS = st.text("abc-,.:", min_size=1, max_size=12)
 TEXTS = st.lists(WORDS, max_size=30).map(" ".join)
 ROWS = st.lists(st.tuples(st.text("-abc<>", min_size=1, max_size=38), TEXTS), max_size=5)
-SECTIONS = st.lists(st.builds(Section, st.text("ABC", min_size=1), ROWS), max_size=3)
+SECTIONS = st.dictionaries(st.text("ABC", min_size=1), ROWS, max_size=3)
 
 
 @given(TEXTS, SECTIONS, st.integers(50, 120))
 def test_every_word_is_there_whole_and_every_line_fits(
-    text: str, sections: list[Section], width: int
+    text: str, sections: dict[str, Rows], width: int
 ) -> None:
     page = lay_out("featx it", text, sections, [], width)
     assert all(len(line) <= width for line in page.splitlines())
     expected = ["Usage:", "featx", "it", *text.split()]
-    for section in sections:
-        if section.rows:
-            expected.append(f"{section.heading}:")
-            expected += [word for name, about in section.rows for word in (name, *about.split())]
+    for heading, rows in sections.items():
+        if rows:
+            expected.append(f"{heading}:")
+            expected += [word for name, about in rows for word in (name, *about.split())]
     assert page.split() == expected
 
 
 def test_names_stand_beside_their_texts_and_long_ones_above() -> None:
     rows = [("--to <path>", "Where it goes."), ("--" + "x" * 40, "Rare."), ("-h, --help", "Help.")]
-    page = lay_out("featx", "", [Section("Options", rows), Section("Empty", [])], [], 80)
+    page = lay_out("featx", "", {"Options": rows, "Empty": []}, [], 80)
     assert page == (
         "Usage: featx\n\nOptions:\n"
         "  --to <path>  Where it goes.\n"

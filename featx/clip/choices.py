@@ -10,16 +10,7 @@ Layout = Literal["sequence", "positional"]  # of prompts: the paper's, or that o
 Precision = Literal["fp32", "bf16", "fp16"]  # of matrix products
 # OpenAI's, and the one that comes with featx; a checkpoint's path is possible too.
 MODELS = Offers(
-    (
-        "ViT-B/16",
-        "ViT-B/32",
-        "ViT-L/14",
-        "ViT-L/14@336px",
-        "RN50",
-        "RN101",
-        "RN50x4",
-        "RN50x16",
-        "RN50x64",
-        "tiny",
-    )
+    *("ViT-B/16", "ViT-B/32", "ViT-L/14", "ViT-L/14@336px"),
+    *("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64"),
+    "tiny",
 )

@@ -5,7 +5,6 @@ Standard output, which holds what a command was asked for, is the same either wa
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import warnings
@@ -46,6 +45,8 @@ def choose(given: str | None) -> None:
 
 def write(level: Level, event: str, message: str, **figures: Any) -> None:
     """Writes one object: ``time`` (UTC), ``level``, ``event``, ``message``, and the figures of the event."""
+    import json  # a help page needs none
+
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = {"time": time, "level": level, "event": event, "message": message, **figures}
     print(json.dumps(line, ensure_ascii=True, default=str), file=sys.stderr, flush=True)

@@ -59,7 +59,7 @@ class ImportSettings(Settings):
         "unknown.",
     )
     decoding: str = Field("", description="Decoder options that were used, as featx store info prints them.")
-    precision: Annotated[str, Offers(("fp32", "fp16", "bf16"))] = Field(
+    precision: Annotated[str, Offers("fp32", "fp16", "bf16")] = Field(
         "unknown", description="Number type in which CLIP computed: fp32, fp16 or bf16."
     )
     dtype: Literal["float16", "float32"] = Field(
