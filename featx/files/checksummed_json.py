@@ -34,7 +34,19 @@ def read_checksummed(file: Path) -> dict[str, Any]:
         OSError: If the file cannot be read.
         Damaged: If any byte of it is not as it was written.
     """
-    content = file.read_bytes()
+    return parse_checksummed(file.read_bytes(), file)
+
+
+def parse_checksummed(content: bytes, file: object) -> dict[str, Any]:
+    """Parses what `dump_checksummed` made.
+
+    Args:
+        content: The bytes.
+        file: Where they come from, for messages.
+
+    Raises:
+        Damaged: If any byte of it is not as it was written.
+    """
     body = content[:-_TAIL_BYTES]
     if content[-_TAIL_BYTES:] != _tail(body):
         raise Damaged(f"{file}: damaged (its checksum is wrong)")

@@ -25,11 +25,11 @@ def version_problem(stated: object, *readable: int) -> str | None:
     return f"schema version {stated}; this featx reads version{plural} {' and '.join(map(str, readable))}"
 
 
-def check_version(file: Path, stated: object, *readable: int) -> None:
+def check_version(file: object, stated: object, *readable: int) -> None:
     """Refuses a file of another schema version.
 
     Args:
-        file: The file.
+        file: The file, for the message.
         stated: What it says.
         readable: The versions that this featx reads.
 

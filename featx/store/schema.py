@@ -15,7 +15,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, 2)  # in stores of version 1, times count from the start of each file
+PLANNED_VERSION = 3  # of stores that several machines fill by a plan: arrays have names of their own attempt
+READABLE_VERSIONS = (
+    1,
+    2,
+    PLANNED_VERSION,
+)  # in stores of version 1, times count from the start of each file
 STORE_FILE = "store.json"
 SHARDS_FOLDER = "shards"
 FAILURES_FILE = "failures.jsonl"
@@ -231,6 +236,8 @@ class ShardRecord:
             record says wins.
         root_moves: Pairs of folders: in the video information of all shards before this one, ``root`` is the second now if it is
             the first.
+        attempt: In stores with a plan, which of several attempts at this part it is; a part of the name of its arrays.
+        failures: In stores with a plan, the part's videos that failed: the fields of `Failure`.
     """
 
     name: str
@@ -245,13 +252,17 @@ class ShardRecord:
     drops: list[Entry] = field(default_factory=list)
     updates: list[tuple[Entry, dict[str, Any]]] = field(default_factory=list)
     root_moves: list[tuple[str, str]] = field(default_factory=list)
+    attempt: str = ""
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def arrays(self) -> str:
+        """What its arrays are called, without the ending."""
+        return arrays_name(self.name, self.attempt)
 
 
-CHANGES = (
-    "drops",
-    "updates",
-    "root_moves",
-)  # members of a record that are only written if they say something
+# Members of a record that are only written if they say something.
+CHANGES = ("drops", "updates", "root_moves", "attempt", "failures")
 
 
 def shard_name(number: int) -> str:
@@ -259,14 +270,19 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}"
 
 
-def shard_path(store: Path, name: str, format: str) -> Path:
+def arrays_name(name: str, attempt: str) -> str:
+    """Returns what the arrays of a shard are called, without the ending."""
+    return f"{name}.{attempt}" if attempt else name
+
+
+def shard_path(store: Path, arrays: str, format: str) -> Path:
     """Returns where a shard's arrays lie."""
-    return store / SHARDS_FOLDER / f"{name}{ENDINGS[format]}"
+    return store / SHARDS_FOLDER / f"{arrays}{ENDINGS[format]}"
 
 
-def array_file(store: Path, name: str, format: str, array: str) -> Path:
+def array_file(store: Path, arrays: str, format: str, array: str) -> Path:
     """Returns the file that holds the chunks of one array of a shard."""
-    shard = shard_path(store, name, format)
+    shard = shard_path(store, arrays, format)
     if format == "hdf5":
         return shard
     return shard / array / ("c/0/0" if array == "features" else "c/0")

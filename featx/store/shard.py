@@ -23,6 +23,7 @@ class ShardEntry:
 
     Attributes:
         name: ``shard-00017``.
+        arrays: What its arrays are called, without the ending.
         format: ``zarr`` or ``hdf5``.
         rows: Rows of all its videos.
         videos: How many those are; 0 for a shard that was dropped.
@@ -31,6 +32,7 @@ class ShardEntry:
     """
 
     name: str
+    arrays: str
     format: str
     rows: int
     videos: int
@@ -42,14 +44,20 @@ class ShardEntry:
         """Takes what is needed from a record."""
         size_of = {file: size for file, (size, _) in record.files.items()}
         return ShardEntry(
-            record.name, record.format, sum(record.rows), len(record.ids), record.chunks, size_of
+            record.name,
+            record.arrays,
+            record.format,
+            sum(record.rows),
+            len(record.ids),
+            record.chunks,
+            size_of,
         )
 
     def open(
         self, store: Path, fingerprint: Fingerprint, array: str, budget: Budget | None = None
     ) -> CheckedRows:
         """Returns the rows of one array; those of ``features`` may stay in memory within the budget."""
-        file = array_file(store, self.name, self.format, array)
+        file = array_file(store, self.arrays, self.format, array)
         size = self.size_of.get(file.relative_to(store / SHARDS_FOLDER).as_posix(), 0)
         rows = self.videos + 1 if array == "offsets" else self.rows
         dtype, row_shape = array_layout(fingerprint)[array]

@@ -74,7 +74,7 @@ def test_the_page_s_other_reader_reads(tmp_path: Path, monkeypatch: pytest.Monke
         "wave/a.mp4" if number == 1 else name: rows
         for number, (name, rows) in enumerate(numbered([300, 20]).items())
     }
-    make_store(tmp_path / "features", videos)
+    make_store(tmp_path / "features" / "mine", videos)
     monkeypatch.chdir(tmp_path)
     (code,) = (
         block for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "zarr.open_group" in block

@@ -61,7 +61,7 @@ def _empty_dead_shards(writer: StoreWriter) -> int:
         if record.ids:
             emptied += 1
             for format in ENDINGS:
-                remove(shard_path(writer.path, record.name, format))
+                remove(shard_path(writer.path, record.arrays, format))
     return emptied
 
 

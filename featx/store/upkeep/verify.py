@@ -12,6 +12,7 @@ from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.files.checksummed_json import Damaged
 from featx.signals import DeferSignals
+from featx.store.backends.local import LocalFolder
 from featx.store.entries import Entries, Live, without_videos
 from featx.store.failures import FailureList
 from featx.store.identity import Identity, identity_of
@@ -22,6 +23,7 @@ from featx.store.index import (
     record_bytes,
     shard_numbers,
 )
+from featx.store.parts.plan import find_plan
 from featx.store.schema import (
     ENDINGS,
     FAILURES_FILE,
@@ -48,6 +50,8 @@ class VerifyReport:
     rows: int = 0
     dropped: int = 0  # of the videos
     lost_records: int = 0  # that are missing or cannot be read
+    open_parts: set[int] = field(default_factory=set)  # of a plan, which no machine has committed yet
+    planned: int = 0  # parts of the plan, if there is one
     kept: dict[int, ShardRecord] = field(
         default_factory=dict
     )  # those that say something of other shards' videos
@@ -116,9 +120,14 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
     numbers = sorted(shard_numbers(path))
     report.identity = _identity(path, numbers, found)
     _look_around(path, found)
+    if (plan := find_plan(LocalFolder(path))) is not None:
+        report.planned, report.open_parts = plan.parts, set(range(plan.parts)).difference(numbers)
     entries = Entries()
     for number in range(max(numbers, default=-1) + 1):
         progress(min(number, len(numbers)), len(numbers))
+        if number in report.open_parts:
+            entries.add(ShardRecord(shard_name(number), "", {}))
+            continue
         record = _record(path, number, report)
         entries.add(record)
         if record.files:
@@ -215,7 +224,10 @@ def _look_around(path: Path, found: list[Finding]) -> None:
                     "left by an interrupted run" if partial else "has no record: lost, or never written",
                 )
             )
-        elif not SHARD_NAME.fullmatch(entry.stem) or entry.suffix not in {".json", *ENDINGS.values()}:
+        elif not SHARD_NAME.fullmatch(entry.name.split(".")[0]) or entry.suffix not in {
+            ".json",
+            *ENDINGS.values(),
+        }:
             found.append(Finding(place, "not a file of a store"))
 
 
@@ -256,6 +268,10 @@ def _repair(path: Path, report: VerifyReport) -> None:
         write_atomically(path / STORE_FILE, header_bytes(header))
     for number in report.to_drop:
         name = shard_name(number)
+        if number < report.planned:  # its part is open again
+            with DeferSignals():
+                record_path(path, name).unlink(missing_ok=True)
+            continue
         empty = ShardRecord(name, header.format, header.model_dump())
         if number in report.kept:
             empty = without_videos(report.kept[number])

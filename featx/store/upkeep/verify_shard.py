@@ -53,7 +53,7 @@ def problems_of_record(record: ShardRecord, header: StoreHeader | None) -> list[
 def findings_of_shard(path: Path, number: int, record: ShardRecord) -> list[Finding]:
     """Compares the files of a shard with its record: every byte, then what both readers make of them."""
     if not record.ids:
-        left = [shard_path(path, record.name, format) for format in ENDINGS]
+        left = [shard_path(path, record.arrays, format) for format in ENDINGS]
         return [
             Finding(f"{SHARDS_FOLDER}/{each.name}", "left behind when the shard was emptied", number)
             for each in left
@@ -63,7 +63,7 @@ def findings_of_shard(path: Path, number: int, record: ShardRecord) -> list[Find
     there: dict[str, tuple[int, str]] = {}
     findings = []
     for format in ENDINGS:
-        shard = shard_path(path, record.name, format)
+        shard = shard_path(path, record.arrays, format)
         try:
             there |= file_digests(shard, shard.name) if shard.exists() else {}
         except OSError as error:
@@ -81,7 +81,7 @@ def findings_of_shard(path: Path, number: int, record: ShardRecord) -> list[Find
             findings.append(Finding(place, "damaged: its sha256 is not that of what was written", number))
     if findings:
         return findings
-    place = f"{SHARDS_FOLDER}/{shard_path(path, record.name, record.format).name}"
+    place = f"{SHARDS_FOLDER}/{shard_path(path, record.arrays, record.format).name}"
     return [Finding(place, problem, number) for problem in _of_values(path, record)]
 
 
@@ -89,7 +89,7 @@ def _of_values(path: Path, record: ShardRecord) -> list[str]:
     try:
         fingerprint = StoreHeader.model_validate(record.store).fingerprint
         arrays = ShardEntry.of(record).read(path, fingerprint)
-        library = FORMATS[record.format].read(shard_path(path, record.name, record.format))
+        library = FORMATS[record.format].read(shard_path(path, record.arrays, record.format))
     except Exception as error:  # zarr and h5py raise many kinds for damage; all mean the same to a user
         return [f"cannot be read ({type(error).__name__}: {error})"]
     problems = []

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from featx.files.checksummed_json import Damaged, read_checksummed
 from featx.store.schema import ENDINGS, SHARD_NAME, SHARDS_FOLDER, record_path
 
 
@@ -14,12 +15,24 @@ def uncommitted(path: Path) -> Iterator[Path]:
     entries = sorted((path / SHARDS_FOLDER).iterdir())
     there = {entry.name for entry in entries}
     for entry in entries:
-        name = entry.name.split(".")[0]
+        name, *attempt = entry.name.removesuffix(entry.suffix).split(".", 1)
         if not SHARD_NAME.fullmatch(name):
             continue
-        is_arrays = entry.suffix in ENDINGS.values() and record_path(path, name).name not in there
+        has_record = record_path(path, name).name in there
+        is_other = (
+            bool(attempt) and has_record and _attempt_of(record_path(path, name)) not in (None, *attempt)
+        )
+        is_arrays = entry.suffix in ENDINGS.values() and (not has_record or is_other)
         if entry.suffix == ".partial" or is_arrays:
             yield entry
+
+
+def _attempt_of(file: Path) -> str | None:
+    """Returns which attempt a record speaks of; None if the record is damaged, so that nobody knows."""
+    try:
+        return str(read_checksummed(file).get("attempt", ""))
+    except (OSError, Damaged):
+        return None
 
 
 def remove(entry: Path) -> None:

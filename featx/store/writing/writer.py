@@ -17,8 +17,10 @@ import numpy as np
 from featx.errors import FeatxError, nearest
 from featx.files.atomic import sync_tree, sync_tree_entry, write_atomically
 from featx.signals import DeferSignals
+from featx.store.backends.local import LocalFolder
 from featx.store.formats import FORMATS, chunk_tables, file_digests
 from featx.store.index import StoreIndex, read_header, record_bytes, shard_numbers
+from featx.store.parts.plan import find_plan
 from featx.store.schema import (
     ENDINGS,
     LONGEST_GUESS,
@@ -111,6 +113,7 @@ class StoreWriter:
             raise FeatxError(f"{path}: cannot make the store ({error.strerror})") from error
         self._lock = StoreLock(path)
         try:
+            check_all_parts_are_there(path)
             self.header = open_header(path, fingerprint, format, model_source, versions, schema_version)
             self.clear_uncommitted()
             self.index = StoreIndex(path, self.header, FILE_INFO)
@@ -297,7 +300,7 @@ class StoreWriter:
         for entry in self.index.shards:
             if not entry.videos:
                 for format in ENDINGS:
-                    remove(shard_path(self.path, entry.name, format))
+                    remove(shard_path(self.path, entry.arrays, format))
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -311,6 +314,22 @@ class StoreWriter:
             self._lock.release()
 
 
+def check_all_parts_are_there(path: Path) -> None:
+    """Refuses a store with a plan of which something is to be done: machines may be writing parts of it right now.
+
+    Raises:
+        FeatxError: Naming how many parts there are, and the way out.
+    """
+    plan = find_plan(LocalFolder(path))
+    if plan is None:
+        return
+    open_parts = set(range(plan.parts)).difference(shard_numbers(path))
+    if open_parts:
+        raise FeatxError(
+            f"{path}: {len(open_parts)} of the {plan.parts} parts of its plan are not done; featx work {path} does them"
+        )
+
+
 def write_shard(store: Path, header: StoreHeader, number: int, waiting: Sequence[WaitingVideo]) -> None:
     """Writes videos as the shard of a number that no other one has.
 
@@ -319,23 +338,36 @@ def write_shard(store: Path, header: StoreHeader, number: int, waiting: Sequence
         RuntimeError: Likewise, as h5py says it.
     """
     arrays = ShardArrays.join([each.video for each in waiting])
-    infos = [dataclasses.asdict(each.video_info) for each in waiting]
     name = shard_name(number)
     target = shard_path(store, name, header.format)
     partial = target.with_name(target.name + ".partial")
     FORMATS[header.format].write(partial, arrays)
     sync_tree(partial)
-    record = ShardRecord(
-        name=name,
-        format=header.format,
-        store=header.model_dump(),
-        ids=[each.id for each in waiting],
-        rows=np.diff(arrays.offsets).tolist(),
-        facts={key: [info[key] for info in infos] for key in infos[0]},
-        files=file_digests(partial, target.name),
-        chunks=chunk_tables(partial, header.format, arrays),
-        drops=[each.instead_of for each in waiting if each.instead_of is not None],
-    )
+    record = record_of(ShardRecord(name, header.format, header.model_dump()), partial, arrays, waiting)
     partial.rename(target)
     sync_tree_entry(target.parent)
     write_atomically(record_path(store, name), record_bytes(record))
+
+
+def record_of(
+    record: ShardRecord, shard: Path, arrays: ShardArrays, videos: Sequence[WaitingVideo]
+) -> ShardRecord:
+    """Returns a record with what was written for it.
+
+    Args:
+        record: Name, format, store, attempt.
+        shard: The arrays on disk.
+        arrays: The same in memory.
+        videos: Whose rows they are.
+    """
+    infos = [dataclasses.asdict(each.video_info) for each in videos]
+    name = f"{record.arrays}{ENDINGS[record.format]}"
+    return dataclasses.replace(
+        record,
+        ids=[each.id for each in videos],
+        rows=np.diff(arrays.offsets).tolist(),
+        facts={key: [info[key] for info in infos] for key in infos[0]},
+        files=file_digests(shard, name),
+        chunks=chunk_tables(shard, record.format, arrays),
+        drops=[each.instead_of for each in videos if each.instead_of is not None],
+    )
