@@ -127,10 +127,11 @@ score    featx eval runs/mine
 
 def _print_versions() -> None:
     from featx.doctor.versions import versions
+    from featx.output.terminal import fitted
 
     lines = versions()
     wide = max(len(name) for name, _ in lines)
-    typer.echo("\n".join(f"{name:<{wide}}  {version}" for name, version in lines))
+    typer.echo("\n".join(fitted(f"{name:<{wide}}  {version}", wide + 2) for name, version in lines))
 
 
 @app.callback(invoke_without_command=True)

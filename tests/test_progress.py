@@ -73,6 +73,18 @@ def on_a_terminal(*words: object) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+def test_a_narrow_terminal_cuts_neither_count_nor_figures(width: int) -> None:
+    shown, now = io.StringIO(), [0.0]
+    console = Console(file=shown, force_terminal=True, width=width, color_system=None)
+    figures = "178 frames, 123 frames/s decoded, 123 encoded (limit: encoding), 0 failed"
+    with Progress("features", 48, "videos", console=console, clock=lambda: now[0]) as progress:
+        now[0] = 10.0
+        progress.show(17, figures)
+    text = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|-:--:--|━", " ", shown.getvalue()).split())
+    assert f"17/48 videos {figures}" in text
+
+
 def words_of_training(world: Path, to: Path) -> list[object]:
     return ["train", "--store", world / "features", "--manifest", world / "manifest.jsonl", "--to", to,
             "--prompts", 2, "--layers", 0, "--batch-size", 8]  # fmt: skip

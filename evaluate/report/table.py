@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from featx.errors import FeatxError, nearest, printable
 from featx.output.console import say
 from featx.output.formats import csv_text, html_text, latex_text, markdown_text
+from featx.output.terminal import fitted, terminal_width
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _html(table: Table) -> str:
 
 
 def _terminal(table: Table) -> str:
-    from .terminal_table import draw, terminal_width  # rich takes a tenth of a second
+    from .terminal_table import draw  # rich takes a tenth of a second
 
     if not table.rows:  # a frame around nothing looks like a mistake
         return "\n".join(map(printable, [f"{table.title}: none", *table.notes]))
@@ -132,7 +133,7 @@ def _terminal(table: Table) -> str:
     texts = [_holds_words(table, column) for column in range(len(table.columns))]
     columns = [printable(column) for column in table.columns]
     lines = draw(printable(table.title), columns, rows, texts, terminal_width())
-    return "\n".join([*lines, *map(printable, table.notes)])
+    return "\n".join([*lines, *(fitted(printable(note)) for note in table.notes)])
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

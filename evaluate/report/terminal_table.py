@@ -1,14 +1,13 @@
 """Drawing a table for a terminal: as wide as it needs, and no wider than the terminal.
 
 A cell that is cut off is worse than a table that is higher, so nothing is: headings break between words, texts break
-anywhere, numbers stay whole. Where even that is too wide, each row becomes a list of its cells.
+anywhere, numbers stay whole. Where even that is too wide, a text that is the same in all rows is said once, below the
+table. Where that is still too wide, each row becomes a list of its cells.
 """
 
 from __future__ import annotations
 
 import io
-import shutil
-import sys
 import textwrap
 from collections.abc import Sequence
 
@@ -16,14 +15,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 
-UNLIMITED = 10_000
 NARROWEST_TEXT = 12  # characters to which a column of texts may shrink
+SAID_ONCE = "in all rows:"
 EDGES = 3  # characters beside a cell: blank, blank, line
-
-
-def terminal_width() -> int:
-    """Returns how many characters a line may have: as many as the terminal has; without one, any number."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else UNLIMITED
 
 
 def draw(
@@ -43,7 +37,14 @@ def draw(
     """
     widths = _widths(columns, rows, texts, width - EDGES * len(columns) - 1)
     if widths is None:
-        return _draw_rows(title, columns, rows, width)
+        same = {n for n, is_text in enumerate(texts) if is_text and len({row[n] for row in rows}) == 1}
+        if len(rows) < 2 or len(same) in (0, len(columns)):
+            return _draw_rows(title, columns, rows, width)
+        rest = [n for n in range(len(columns)) if n not in same]
+        shorter = [[row[n] for n in rest] for row in rows]
+        lines = draw(title, [columns[n] for n in rest], shorter, [texts[n] for n in rest], width)
+        said_once = ", ".join(f"{columns[n]} {rows[0][n]}" for n in sorted(same))
+        return lines + textwrap.wrap(f"{SAID_ONCE} {said_once}", width)
     drawn = RichTable(title=title, title_justify="left")
     for heading, chosen, is_text in zip(columns, widths, texts, strict=True):
         drawn.add_column(heading, justify="left" if is_text else "right", overflow="fold", width=chosen)

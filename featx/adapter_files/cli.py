@@ -44,7 +44,8 @@ def info(
         featx adapter info runs/mine
         featx adapter info runs/mine --json
     """
-    from featx.adapter_files.describe import describe, lines
+    from featx.adapter_files.describe import NAME_WIDTH, describe, lines
+    from featx.output.terminal import fitted
 
     description = describe(adapter)
     if json:
@@ -52,7 +53,7 @@ def info(
 
         print(json_module.dumps(description, indent=2))
     else:
-        print("\n".join(map(printable, lines(description))))
+        print("\n".join(fitted(printable(line), NAME_WIDTH) for line in lines(description)))
 
 
 @app.command()

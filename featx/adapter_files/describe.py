@@ -13,6 +13,7 @@ from featx.model.code.record import ModelCode
 from featx.model.learned_file import kind_of
 
 SHOWN_CLASSES = 5
+NAME_WIDTH = 11  # characters in front of what a line says
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from featx.errors import ProblemsFound, printable
 from featx.help_pages import CommandLine
+from featx.output.terminal import fitted
 from featx.signals import interruptible
 
 app = CommandLine()
@@ -48,9 +49,9 @@ def doctor(
     else:
         wide = max(len(check.name) for check in checks)
         for check in checks:
-            print(f"{check.state:<8} {check.name:<{wide}}  {printable(check.found)}")
+            print(fitted(f"{check.state:<8} {check.name:<{wide}}  {printable(check.found)}", wide + 11))
             if check.advice:
-                print(f"{'':<8} {'':<{wide}}  → {printable(check.advice)}")
+                print(fitted(f"{'':<{wide + 11}}→ {printable(check.advice)}", wide + 13))
     failures = [check.name for check in checks if check.state is State.FAILURE]
     if failures:
         raise ProblemsFound(f"{len(failures)} of {len(checks)} checks failed: {', '.join(failures)}")

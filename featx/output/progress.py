@@ -62,11 +62,11 @@ class Progress:
         self._bar: Bar | None = None
         is_drawn = self._console.is_terminal and not self._console.is_dumb_terminal and not self._as_json
         if not program and not quiet and is_drawn:
-            # The bar takes what a narrow terminal has left; the figures are never cut.
+            # The bar takes what the terminal has left; in a narrow one the figures go on in another line. Nothing is cut.
             self._bar = Bar(
-                MofNCompleteColumn(),
-                TextColumn("{task.description} {task.fields[text]}", markup=False),
-                TimeRemainingColumn(),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TextColumn("{task.description} {task.fields[text]}", markup=False, table_column=Column()),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
                 BarColumn(bar_width=None, table_column=Column(ratio=1)),
                 console=self._console,
                 expand=True,

@@ -13,6 +13,7 @@ import typer
 from featx.errors import PartialFailure, ProblemsFound, printable
 from featx.help_pages import CommandLine
 from featx.output.console import stderr_console
+from featx.output.terminal import fitted
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
@@ -109,7 +110,7 @@ def info(store: Store, as_json: AsJson = False) -> None:
     }
     width = max(map(len, lines))
     for name, value in lines.items():
-        print(f"{name:{width}}  {printable(value)}")
+        print(fitted(f"{name:{width}}  {printable(value)}", width + 2))
 
 
 @app.command(rich_help_panel=Commands.LOOK)

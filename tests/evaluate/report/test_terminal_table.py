@@ -11,7 +11,8 @@ import termios
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.evaluate.report.terminal_table import UNLIMITED, draw
+from featx.evaluate.report.terminal_table import SAID_ONCE, draw
+from featx.output.terminal import UNLIMITED
 
 WORDS = st.text("abcdefgh ", max_size=40).map(str.strip)
 NUMBERS = st.integers(0, 10**7).map(lambda number: f"{number:,}")
@@ -37,6 +38,15 @@ def test_every_line_fits_and_every_character_is_there(
     columns, rows, texts = table
     lines = draw("Title", columns, rows, texts, width)
     assert max(map(len, lines)) <= width
+    once = next((n for n, line in enumerate(lines) if line.startswith(SAID_ONCE)), None)
+    if once is not None:
+        same = [n for n, is_text in enumerate(texts) if is_text and len({row[n] for row in rows}) == 1]
+        assert len(rows) > 1 and same
+        said = "".join(columns[n] + rows[0][n] for n in same)
+        assert letters("".join(lines[once:])) == letters(SAID_ONCE + said)
+        rest = [n for n in range(len(columns)) if n not in same]
+        columns, texts = [columns[n] for n in rest], [texts[n] for n in rest]
+        lines, rows = lines[:once], [[row[n] for n in rest] for row in rows]
     whole = "Title" + "".join(columns) + "".join(cell for row in rows for cell in row)
     as_list = next((line for line in lines if line == "1."), None)
     if as_list is None:
@@ -49,6 +59,16 @@ def test_every_line_fits_and_every_character_is_there(
         assert letters("".join(lines)) == letters(
             whole.removeprefix("Title") + "Title" + numbered + "".join(columns) * (len(rows) - 1)
         )
+
+
+def test_what_is_the_same_in_all_rows_is_said_once_where_room_is_short() -> None:
+    columns = ["data set", "run", "top-1 %"]
+    rows = [["moving-shapes test", "learned", "25.0"], ["moving-shapes test", "zero-shot", "31.0"]]
+    texts = [True, True, False]
+    assert not any(SAID_ONCE in line for line in draw("T", columns, rows, texts, 50))
+    lines = draw("T", columns, rows, texts, 30)
+    assert lines[-2:] == ["in all rows: data set moving-", "shapes test"]
+    assert "│ zero-shot │    31.0 │" in lines
 
 
 def test_with_room_enough_a_row_is_a_line() -> None:
