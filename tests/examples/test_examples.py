@@ -46,6 +46,7 @@ def test_the_examples_of_a_page_run(
     desk = tmp_path / "desk"
     shutil.copytree(readers_folder, desk, symlinks=True)
     monkeypatch.chdir(desk)
+    monkeypatch.setenv("HOME", str(tmp_path))  # an example must not change that of whoever runs the tests
     mine = [example for example in EXAMPLES if example.page == page]
     for example in mine:
         for made in re.findall(
