@@ -11,6 +11,7 @@ import torch
 from clip.model import CLIP
 
 from featx.clip.choices import Precision
+from featx.clip.openai_text import openai_text
 from featx.clip.text import TextTower
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import AdapterConfig
@@ -39,12 +40,13 @@ def main() -> None:
     names = [" ".join(rng.choice(WORDS, rng.integers(2, 5))) for _ in range(CLASSES)]
     adapter = Adapter(AdapterConfig(prompts=16, layers=2), 512, 512).eval()
     clips = torch.randn(VIDEOS * CLIPS, 16, 512).half()
-    plan = adapter.plan(names)
+    encoder = openai_text(clip)
+    plan = adapter.plan(encoder.format, names)
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     with torch.no_grad():
         for precision in precisions:
             adapter.precision = precision
-            tower = TextTower(clip, precision)
+            tower = TextTower(encoder, precision)
             video = best_ms(lambda: adapter.encode_clips(clips), VIDEOS)
             text = best_ms(lambda tower=tower: adapter.encode_texts(tower, plan), CLASSES)  # type: ignore[misc]
             print(f"{precision}: {video:.1f} ms a video of {CLIPS} clips, {text:.1f} ms a class")

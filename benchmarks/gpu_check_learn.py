@@ -15,6 +15,7 @@ from bench_train import WIDTH, class_names, make_clip, peak_memory, step_table
 from gpu_check_place import Finding, Place, featx
 from torch.nn import functional
 
+from featx.clip.openai_text import openai_text
 from featx.clip.text import TextTower
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.model.adapter import TEMPERATURE, Adapter
@@ -45,8 +46,8 @@ def gradients(place: Place) -> Iterator[Finding]:
     adapter = Adapter(AdapterConfig(prompts=16, layers=2), WIDTH, WIDTH)
 
     exact = copy.deepcopy(adapter).double()
-    tower = TextTower(copy.deepcopy(model).double())
-    text = exact.encode_texts(tower, exact.plan(names))
+    tower = TextTower(openai_text(copy.deepcopy(model).double()))
+    text = exact.encode_texts(tower, exact.plan(tower.format, names))
     logits = exact.encode_clips(clips) @ text.T / TEMPERATURE
     functional.cross_entropy(logits, torch.from_numpy(targets)).backward()
 
@@ -55,8 +56,8 @@ def gradients(place: Place) -> Iterator[Finding]:
     )
     for precision, bound in GRADIENT_BOUNDS.items():
         ours, ranks = copy.deepcopy(adapter).to(place.device), Ranks(device=place.device)
-        tower = TextTower(copy.deepcopy(model).to(place.device), precision)  # type: ignore[arg-type]
-        side = TextSide(ours, tower, ours.plan(names).to(place.device), WIDTH, ranks)
+        tower = TextTower(openai_text(model).to(place.device), precision)  # type: ignore[arg-type]
+        side = TextSide(ours, tower, ours.plan(tower.format, names).to(place.device), WIDTH, ranks)
         batch = Batch(draw, [slice(0, len(clips))], [clips.float().to(place.device)])
         AdapterStep(ours, side, ranks, False, Stopwatch(place.device)).gradients(batch)
         worst = {

@@ -14,6 +14,7 @@ from clip.model import CLIP, ResidualAttentionBlock
 from torch import Tensor
 from torch.nn import functional
 
+from featx.clip.openai_text import openai_format
 from featx.clip.text import TextPlan, TextTower, plan_texts
 
 PROMPTS = 16
@@ -38,17 +39,17 @@ def read_eot(model: CLIP, x: Tensor, eot: Tensor) -> Tensor:
 
 def padded(model: CLIP, plan: TextPlan, table: Tensor, positions: int | None = None) -> Tensor:
     """CLIP's own transformer over ``positions`` of every text: 77 is the plain way, None trims to the longest."""
-    x = embed(model, plan, table, positions or int(plan.eot.max()) + 1)
+    x = embed(model, plan, table, positions or int(plan.lengths.max()))
     x = model.transformer(x.permute(1, 0, 2)).permute(1, 0, 2)
-    return read_eot(model, x, plan.eot)
+    return read_eot(model, x, plan.feature_at)
 
 
 def shared_prefix(model: CLIP, plan: TextPlan, table: Tensor, eot_last: bool) -> Tensor:
     """SOT and prefix prompts once, (1, P, W); the rest of every text padded to the longest, (C, S, W)."""
     prefix = plan.prefix
-    x = embed(model, plan, table, int(plan.eot.max()) + 1)
+    x = embed(model, plan, table, int(plan.lengths.max()))
     shared, own = x[:1, :prefix], x[:, prefix:]
-    eot = plan.eot.to(x.device) - prefix
+    eot = plan.feature_at.to(x.device) - prefix
     *blocks, last = model.transformer.resblocks
     for block in blocks:
         shared, own = block_with_prefix(block, shared, own)
@@ -150,4 +151,4 @@ def variants(model: CLIP, classes: int, compiled: bool) -> dict[str, Variant]:
 def plan_of(variant: Variant, names: list[str], device: str) -> TextPlan:
     """Returns the texts that a variant encodes: all, or a chunk."""
     size = variant.chunk or len(names)
-    return plan_texts(names[:size], PROMPTS, suffix=variant.suffix).to(device)
+    return plan_texts(openai_format(), names[:size], PROMPTS, suffix=variant.suffix).to(device)

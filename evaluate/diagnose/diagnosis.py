@@ -125,7 +125,7 @@ def prompt_words(scored: ScoredVideos) -> Table | None:
     run = scored.setup.run
     if not isinstance(run, AdapterRun) or run.adapter.prompt_table is None:
         return None
-    embedding = load_clip_of(scored.setup.store, scored.settings.model).model.token_embedding.weight.cpu()
+    embedding = load_clip_of(scored.setup.store, scored.settings.model).text.weights.words
     found = nearest_words(run.header.config, run.adapter.prompt_table.detach().cpu(), embedding, WORDS)
     note = (
         f"nearest by cosine; a word of CLIP's vocabulary has a length of about {usual_length(embedding):.2f}"

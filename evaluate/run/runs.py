@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from featx.clip.openai_text import openai_format
 from featx.clip.text import TextTower
 from featx.devices import choose_device
 from featx.errors import FeatxError
@@ -123,7 +124,7 @@ class AdapterRun:
         """Returns (C, D) text features of classes, encoded once."""
 
         def encode(tower: TextTower, texts: list[str]) -> Tensor:
-            return self.adapter.encode_texts(tower, self.adapter.plan(texts).to(device))
+            return self.adapter.encode_texts(tower, self.adapter.plan(tower.format, texts).to(device))
 
         self.adapter.to(device)
         return _encoded_once(self.file, classes, store, settings, device, encode)
@@ -143,7 +144,7 @@ class AdapterRun:
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many class texts are too long and are cut."""
-        return len(self.adapter.plan(list(classes.values())).truncated)
+        return len(self.adapter.plan(openai_format(), list(classes.values())).truncated)
 
     def clip_sampling(self, clips: int) -> ClipSampling:
         """Returns the clips that it was trained with, so many of each video."""
@@ -191,7 +192,7 @@ class BaselineRun:
         """Returns (C, D) text features of classes, averaged over the templates, encoded once."""
 
         def encode(tower: TextTower, texts: list[str]) -> Tensor:
-            return encode_templates(tower, self.header.templates, texts, device)
+            return encode_templates(tower, self.header.templates, texts)
 
         return _encoded_once(self.file, classes, store, settings, device, encode)
 
@@ -224,7 +225,7 @@ class BaselineRun:
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many texts, class by template, are too long and are cut."""
-        return count_truncated(self.header.templates, list(classes.values()))
+        return count_truncated(openai_format(), self.header.templates, list(classes.values()))
 
     def clip_sampling(self, clips: int) -> ClipSampling:
         """Returns the clips that zero-shot was made with, so many of each video."""
@@ -326,7 +327,7 @@ def _encoded_once(
     texts = list(classes.values())
 
     def load_and_encode() -> Tensor:
-        tower = TextTower(load_clip_of(store, settings.model).model.to(device), settings.precision)
+        tower = TextTower(load_clip_of(store, settings.model).text.to(device), settings.precision)
         parts = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
         with torch.no_grad():
             return torch.cat([encode(tower, part) for part in parts])

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from featx.clip.text import TextTower, plan_texts
+from featx.clip.text_format import TextFormat
 from featx.errors import FeatxError
 
 PLACE = "{}"
@@ -26,16 +27,18 @@ def check_templates(templates: list[str], source: str) -> None:
 
 
 @torch.no_grad()
-def encode_templates(tower: TextTower, templates: list[str], texts: list[str], device: str) -> Tensor:
+def encode_templates(tower: TextTower, templates: list[str], texts: list[str]) -> Tensor:
     """Returns (C, D) features of unit length: each template's normalised, their mean normalised again."""
     total: Tensor | float = 0.0
     for template in templates:
-        plan = plan_texts([template.replace(PLACE, text) for text in texts]).to(device)
+        plan = tower.plan([template.replace(PLACE, text) for text in texts])
         total = total + normalize(tower.encode(plan).float(), dim=-1)  # (C, D)
     assert isinstance(total, Tensor)
     return normalize(total / len(templates), dim=-1)
 
 
-def count_truncated(templates: list[str], texts: list[str]) -> int:
-    """Returns how many of the texts in templates are too long for CLIP and are cut."""
-    return sum(len(plan_texts([one.replace(PLACE, text) for text in texts]).truncated) for one in templates)
+def count_truncated(form: TextFormat, templates: list[str], texts: list[str]) -> int:
+    """Returns how many of the texts in templates are too long for the text encoder and are cut."""
+    return sum(
+        len(plan_texts(form, [one.replace(PLACE, text) for text in texts]).truncated) for one in templates
+    )

@@ -79,13 +79,13 @@ def encode_texts(
         adapter: What was learned, or None for CLIP alone.
         device: Where to compute.
     """
-    model = loaded.model.to(device)
+    encoder = loaded.text.to(device)
     if adapter is None:
-        features, cut = encode_sentences(texts, model)
+        features, cut = encode_sentences(texts, encoder)
     else:
-        plan = adapter.plan(texts)
+        plan = adapter.plan(encoder.format, texts)
         cut = plan.truncated
-        features = adapter.to(device).encode_texts(TextTower(model), plan.to(device))
+        features = adapter.to(device).encode_texts(TextTower(encoder), plan.to(device))
         features = normalize(features.float().cpu(), dim=-1)
     return features, [texts[index] for index in cut]
 

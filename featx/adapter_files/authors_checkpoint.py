@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from featx.clip.load import LoadedClip
-from featx.clip.text_plan import CONTEXT_LENGTH
+from featx.clip.openai_text import CONTEXT_LENGTH
 from featx.errors import FeatxError
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import AdapterConfig

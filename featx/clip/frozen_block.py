@@ -1,4 +1,4 @@
-"""One residual block of CLIP's text Transformer with frozen weights, over packed rows.
+"""One residual block of a text Transformer with frozen weights, over packed rows.
 
 All that a block does to a row alone (LayerNorm, matrix products) runs on (N, W), without padding; only attention
 brings the rows of a text together. See docs/training.md.
@@ -6,35 +6,24 @@ brings the rows of a text together. See docs/training.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from featx.clip.text_plan import PackedTexts
-
-if TYPE_CHECKING:
-    from clip.model import ResidualAttentionBlock
+from featx.clip.text_weights import Activation, Affine, BlockWeights
 
 QUICK_GELU = 1.702  # clip/model.py: QuickGELU(x) = x sigmoid(1.702 x)
-
-
-@dataclass(frozen=True)
-class Affine:
-    """Weight and bias of a frozen LayerNorm or matrix product."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def normalise(self, x: Tensor) -> Tensor:
-        """Returns the LayerNorm of (N, W) in x's precision."""
-        return functional.layer_norm(x, self.bias.shape, self.weight, self.bias)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Returns x weight^T + bias; autograd keeps nothing but the weight, for the weight takes no gradient."""
-        return functional.linear(x, self.weight, self.bias)
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    # QuickGELU(x) = silu(1.702 x) / 1.702: with both factors in the weights one fused pass is left of three.
+    "quickgelu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu-tanh": partial(functional.gelu, approximate="tanh"),
+    "relu": functional.relu,
+}
 
 
 class FrozenBlock:
@@ -43,36 +32,39 @@ class FrozenBlock:
     The residual stream stays in the weights' own precision; gradients reach the input, never the weights.
     """
 
-    def __init__(self, block: ResidualAttentionBlock, dtype: torch.dtype) -> None:
-        """Takes over the weights of CLIP's own block.
+    def __init__(
+        self, weights: BlockWeights, heads: int, activation: Activation, norm_first: bool, dtype: torch.dtype
+    ) -> None:
+        """Takes over the weights of a block.
 
         Args:
-            block: The block; it is left as it is.
+            weights: They are left as they are.
+            heads: Of attention.
+            activation: Of the MLP.
+            norm_first: Whether it normalises before attention and MLP, or after each sum.
             dtype: Of the matrix products and of attention.
         """
 
-        def affine(
-            weight: Tensor, bias: Tensor, weight_scale: float = 1.0, bias_scale: float = 1.0
-        ) -> Affine:
+        def cast(affine: Affine, weight_scale: float = 1.0, bias_scale: float = 1.0) -> Affine:
             scaled = (
                 tensor if scale == 1.0 else tensor * scale
-                for tensor, scale in ((weight, weight_scale), (bias, bias_scale))
+                for tensor, scale in ((affine.weight, weight_scale), (affine.bias, bias_scale))
             )
-            return Affine(*(tensor.detach().to(dtype) for tensor in scaled))
+            return Affine(*(tensor.to(dtype) for tensor in scaled))
 
-        attention, up, down = block.attn, block.mlp.c_fc, block.mlp.c_proj
-        width = attention.embed_dim
-        self.heads = attention.num_heads
+        width = weights.out.weight.shape[1]
+        self.heads = heads
         self.dtype = dtype
-        self.ln_1 = Affine(block.ln_1.weight.detach(), block.ln_1.bias.detach())
-        self.ln_2 = Affine(block.ln_2.weight.detach(), block.ln_2.bias.detach())
-        self.qkv = affine(attention.in_proj_weight, attention.in_proj_bias)
+        self.norm_first = norm_first
+        self.norm_1, self.norm_2 = weights.norm_1, weights.norm_2
+        self.qkv = cast(weights.qkv)
         self.q = Affine(self.qkv.weight[:width], self.qkv.bias[:width])
         self.kv = Affine(self.qkv.weight[width:], self.qkv.bias[width:])
-        self.out = affine(attention.out_proj.weight, attention.out_proj.bias)
-        # QuickGELU(x) = silu(1.702 x) / 1.702: with both factors in the weights one fused pass is left of three.
-        self.up = affine(up.weight, up.bias, QUICK_GELU, QUICK_GELU)
-        self.down = affine(down.weight, down.bias, 1 / QUICK_GELU)
+        self.out = cast(weights.out)
+        scale = QUICK_GELU if activation == "quickgelu" else 1.0
+        self.up = cast(weights.up, scale, scale)
+        self.down = cast(weights.down, 1 / scale)
+        self.activate = ACTIVATIONS[activation]
 
     def __call__(self, x: Tensor, packed: PackedTexts) -> Tensor:
         """Returns (N, W) of (N, W)."""
@@ -85,19 +77,22 @@ class FrozenBlock:
         return self._finish(gather_rows(distinct, packed.inputs), attend(qkv, packed, self.heads))
 
     def last(self, x: Tensor, packed: PackedTexts) -> Tensor:
-        """Returns (C, W), EOT's rows only: every row is a key and a value, but nothing else of it is read."""
+        """Returns (C, W), the rows of the features only: every row is a key and a value, but nothing else of it is read."""
         y = self._rows(x)
-        query = self.q(gather_rows(y, packed.eot))  # (C, W)
-        attended = attend_from_eot(query, self.kv(y), packed, self.heads)
-        return self._finish(gather_rows(x, packed.eot), attended)
+        query = self.q(gather_rows(y, packed.feature_rows))  # (C, W)
+        attended = attend_from_features(query, self.kv(y), packed, self.heads)
+        return self._finish(gather_rows(x, packed.feature_rows), attended)
 
     def _rows(self, x: Tensor) -> Tensor:
-        return self.ln_1.normalise(x).to(self.dtype)
+        return (self.norm_1(x) if self.norm_first else x).to(self.dtype)
 
     def _finish(self, x: Tensor, attended: Tensor) -> Tensor:
         x = x + self.out(attended)
-        hidden = functional.silu(self.up(self.ln_2.normalise(x).to(self.dtype)))  # (N, 4W)
-        return x + self.down(hidden)
+        if not self.norm_first:
+            x = self.norm_1(x)
+        hidden = self.activate(self.up((self.norm_2(x) if self.norm_first else x).to(self.dtype)))  # (N, M)
+        x = x + self.down(hidden)
+        return x if self.norm_first else self.norm_2(x)
 
 
 def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
@@ -108,25 +103,28 @@ def gather_rows(table: Tensor, rows: Tensor) -> Tensor:
 def attend(qkv: Tensor, packed: PackedTexts, heads: int) -> Tensor:
     """Attention within each text: (N, 3W) queries, keys and values of all rows to (N, W)."""
     shared, own = _split(qkv, packed)
+    query, key, value = _by_head(_to_grid(own, packed), 3, packed.texts, heads)  # (C, heads, S, W / heads)
+    if not packed.prefix:
+        return _from_grid(attention(query, key, value, packed.mask), packed)
     shared_query, shared_key, shared_value = _by_head(
         shared, 3, packed.groups, heads
     )  # (G, heads, P, W / heads)
-    query, key, value = _by_head(_to_grid(own, packed), 3, len(packed.eot), heads)  # (C, heads, S, W / heads)
     own = attention(query, _before(shared_key, key), _before(shared_value, value), packed.mask)
-    own = gather_rows(own.transpose(1, 2).flatten(2).flatten(0, 1), packed.slots)  # (N - P, W)
     prefix = shared_query.shape[2]
     causal = torch.ones(prefix, prefix, dtype=torch.bool, device=qkv.device).tril()
     shared = attention(shared_query, shared_key, shared_value, causal)
-    return torch.cat([shared.transpose(1, 2).flatten(2).flatten(0, 1), own])
+    return torch.cat([shared.transpose(1, 2).flatten(2).flatten(0, 1), _from_grid(own, packed)])
 
 
-def attend_from_eot(query: Tensor, kv: Tensor, packed: PackedTexts, heads: int) -> Tensor:
-    """Attention of EOT alone: (C, W) queries, (N, 2W) keys and values of all rows to (C, W)."""
+def attend_from_features(query: Tensor, kv: Tensor, packed: PackedTexts, heads: int) -> Tensor:
+    """Attention of the features' rows alone: (C, W) queries, (N, 2W) keys and values of all rows to (C, W)."""
     shared, own = _split(kv, packed)
-    shared_key, shared_value = _by_head(shared, 2, packed.groups, heads)
-    key, value = _by_head(_to_grid(own, packed), 2, len(packed.eot), heads)
+    key, value = _by_head(_to_grid(own, packed), 2, packed.texts, heads)
+    if packed.prefix:
+        shared_key, shared_value = _by_head(shared, 2, packed.groups, heads)
+        key, value = _before(shared_key, key), _before(shared_value, value)
     query = query.unflatten(1, (heads, 1, -1))  # (C, heads, 1, W / heads)
-    attended = attention(query, _before(shared_key, key), _before(shared_value, value), packed.eot_mask)
+    attended = attention(query, key, value, packed.feature_mask)
     return attended.flatten(1)
 
 
@@ -150,9 +148,14 @@ def _split(rows: Tensor, packed: PackedTexts) -> tuple[Tensor, Tensor]:
 
 
 def _to_grid(own: Tensor, packed: PackedTexts) -> Tensor:
-    """Puts (N - P, F) own rows into the (C * S, F) grid; the empty slots at the end of a text are never seen."""
-    slots = len(packed.eot) * len(packed.mask)
+    """Puts (N - G P, F) own rows into the (C * S, F) grid; the empty slots at the end of a text are never seen."""
+    slots = packed.texts * packed.slots_per_text
     return own.new_zeros(slots, own.shape[1]).index_copy(0, packed.slots, own)
+
+
+def _from_grid(attended: Tensor, packed: PackedTexts) -> Tensor:
+    """Takes (N - G P, W) own rows out of (C, heads, S, W / heads)."""
+    return gather_rows(attended.transpose(1, 2).flatten(2).flatten(0, 1), packed.slots)
 
 
 def _by_head(rows: Tensor, parts: int, texts: int, heads: int) -> Tensor:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.clip.checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
+from featx.clip.openai_text import openai_text
+from featx.clip.text_weights import TextEncoder
 from featx.errors import FeatxError, nearest
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ class LoadedClip:
     input_size: int
     width: int
     text_width: int
+
+    @property
+    def text(self) -> TextEncoder:
+        """The text encoder, whose tensors are the module's own."""
+        return openai_text(self.model)
 
 
 def load_clip(source: str, is_openai: bool = False) -> LoadedClip:

@@ -17,8 +17,9 @@ from torch.nn.functional import normalize
 from torch.utils.checkpoint import checkpoint as recompute
 
 from featx.clip.choices import Layout, Precision
-from featx.clip.frozen_block import Affine, FrozenBlock, gather_rows
+from featx.clip.frozen_block import FrozenBlock, gather_rows
 from featx.clip.load import load_clip
+from featx.clip.openai_text import openai_text
 from featx.clip.text_plan import (
     NOT_A_PROMPT,
     PackedTexts,
@@ -27,6 +28,7 @@ from featx.clip.text_plan import (
     plan_texts,
     prompt_table_rows,
 )
+from featx.clip.text_weights import TextEncoder
 from featx.devices import choose_device
 from featx.output.library_function import library_function
 
@@ -48,27 +50,34 @@ REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TextTower:
-    """OpenAI's frozen text encoder over a `TextPlan`; gradients reach the prompts, never the weights."""
+    """A frozen text encoder over a `TextPlan`; gradients reach the prompts, never the weights."""
 
     def __init__(
-        self, model: CLIP, precision: Precision = "fp32", compile: bool = False, checkpoint: bool = False
+        self,
+        encoder: TextEncoder | CLIP,
+        precision: Precision = "fp32",
+        compile: bool = False,
+        checkpoint: bool = False,
     ) -> None:
-        """Takes over the text weights of a CLIP, on the device that they are on.
+        """Takes over the weights, on the device that they are on.
 
         Args:
-            model: OpenAI's module, in float32 (or float64); none of its weights takes a gradient from here on.
+            encoder: A text encoder, or a module of OpenAI's; in float32 (or float64).
             precision: Of the matrix products and of attention; prompts, residual stream, LayerNorm and the
-                projection stay in the model's own. `fp32` is the model's own throughout.
+                projection stay in the encoder's own. `fp32` is the encoder's own throughout.
             compile: Whether torch.compile makes kernels for the blocks (the middle ones share theirs).
             checkpoint: Whether blocks are computed again in the backward pass, instead of kept in memory.
         """
-        model.requires_grad_(False)
-        dtype = REDUCED.get(precision, model.token_embedding.weight.dtype)
-        blocks = [FrozenBlock(block, dtype) for block in model.transformer.resblocks]
+        if not isinstance(encoder, TextEncoder):
+            encoder = openai_text(encoder)
+        self.format = encoder.format
+        self._weights = weights = encoder.weights
+        dtype = REDUCED.get(precision, weights.words.dtype)
+        blocks = [
+            FrozenBlock(block, weights.heads, weights.activation, weights.norm_first, dtype)
+            for block in weights.blocks
+        ]
         self._steps = _steps_of(blocks, compile)
-        self._words, self._positions = model.token_embedding.weight, model.positional_embedding
-        self._final = Affine(model.ln_final.weight, model.ln_final.bias)
-        self._projection = model.text_projection
         self._half = dtype == torch.float16
         self._checkpoint = checkpoint
 
@@ -87,18 +96,17 @@ class TextTower:
         Raises:
             FeatxError: If the CLIP cannot be loaded, or the device is not there.
         """
-        return cls(load_clip(str(model)).model.to(choose_device(device)), precision)
+        return cls(load_clip(str(model)).text.to(choose_device(device)), precision)
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        device: torch.device = self._words.device
-        return device
+        return self._weights.words.device
 
     @property
     def width(self) -> int:
         """W, the width of a prompt vector."""
-        return int(self._words.shape[1])
+        return self._weights.width
 
     def plan(
         self,
@@ -122,9 +130,10 @@ class TextTower:
             The plan; its ``prompt_count`` is the number of rows of the prompt table.
         """
         if per_text:
-            alone = [plan_texts([text], prompts, layout, suffix) for text in texts]
-            return group_plans(alone, prompt_table_rows(prompts, layout, suffix)).to(self.device)
-        return plan_texts(list(texts), prompts, layout, suffix).to(self.device)
+            alone = [plan_texts(self.format, [text], prompts, layout, suffix) for text in texts]
+            rows = prompt_table_rows(prompts, layout, suffix, self.format.positions)
+            return group_plans(alone, rows).to(self.device)
+        return plan_texts(self.format, list(texts), prompts, layout, suffix).to(self.device)
 
     def encode(self, plan: TextPlan, prompt_table: Tensor | None = None) -> Tensor:
         """Encodes texts.
@@ -137,35 +146,39 @@ class TextTower:
         Returns:
             (C, D) text features in the model's own precision, not normalised.
         """
-        packed = plan.packed
-        inputs = gather_rows(self._words, packed.token_ids)  # (U, W)
+        packed, weights = plan.packed, self._weights
+        inputs = gather_rows(weights.words, packed.token_ids)  # (U, W)
         if prompt_table is not None:
             prompts = gather_rows(prompt_table, packed.prompt_rows)
             inputs = torch.where(packed.is_prompt, prompts.to(inputs.dtype), inputs)
-        inputs = inputs + gather_rows(self._positions, packed.positions)
-        x = inputs
+        inputs = inputs + gather_rows(weights.positions, packed.positions)
+        x = inputs if weights.input_norm is None else weights.input_norm(inputs)
         for step in self._steps:
             x = recompute(step, x, packed, use_reentrant=False) if self._checkpoint else step(x, packed)
         if self._half and x.requires_grad:
             _keep_gradients_in_range(inputs, x)
-        features: Tensor = self._final.normalise(x) @ self._projection  # (C, W) to (C, D)
+        if weights.final_norm is not None:
+            x = weights.final_norm(x)
+        features = x @ weights.projection  # (C, W) to (C, D)
+        if weights.projection_bias is not None:
+            features = features + weights.projection_bias
         return features[: len(plan)]
 
 
 @torch.no_grad()
-def encode_sentences(texts: list[str], model: CLIP) -> tuple[Tensor, tuple[int, ...]]:
+def encode_sentences(texts: list[str], encoder: TextEncoder) -> tuple[Tensor, tuple[int, ...]]:
     """Encodes sentences as they are.
 
     Args:
         texts: C sentences.
-        model: A CLIP, on the device where to compute.
+        encoder: On the device where to compute.
 
     Returns:
         (C, D) float32 features of unit length, on the CPU; and the indices of the sentences that were cut.
     """
-    plan = plan_texts(texts)
-    features = TextTower(model).encode(plan.to(model.text_projection.device))
-    return normalize(features.float().cpu(), dim=-1), plan.truncated
+    tower = TextTower(encoder)
+    plan = tower.plan(texts)
+    return normalize(tower.encode(plan).float().cpu(), dim=-1), plan.truncated
 
 
 def _steps_of(blocks: list[FrozenBlock], compile: bool) -> list[Step]:

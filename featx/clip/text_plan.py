@@ -1,6 +1,7 @@
 """Where the tokens and prompt vectors of many texts go, and which of them have to be computed.
 
-A text of n tokens becomes ``SOT, k prompts, n tokens, k prompts, EOT`` (method: Ju et al. 2022, section 3).
+A text of n tokens becomes ``SOT, k prompts, n tokens, k prompts, EOT`` (method: Ju et al. 2022, section 3); other
+encoders than CLIP have other marks, masks and places where the feature is taken (`featx.clip.text_format`).
 Everything that depends on the texts alone is decided here, once, so that a training step only gathers.
 """
 
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 
 from featx.clip.choices import Layout
+from featx.clip.text_format import Mask, TextFormat
+from featx.errors import FeatxError
 
-CONTEXT_LENGTH = 77
 NOT_A_PROMPT = -1
 BUCKETS = {"rows": 256, "slots": 8, "texts": 16}  # what sizes are rounded up to, where they must be few
 
@@ -26,7 +28,8 @@ class PackedTexts:
     """C texts as N rows without padding: the P positions that all share, then each text's own rows in turn.
 
     Only attention needs the texts beside each other: a grid of C x S slots, S the most own rows of a text. Texts in
-    G groups share the P positions within their group alone: the first G P rows are the groups' in turn.
+    G groups share the P positions within their group alone: the first G P rows are the groups' in turn. P is 0 where a
+    position sees what follows it.
 
     Attributes:
         token_ids: (U,) int64, the token of each distinct input (of equal token or prompt, and position).
@@ -35,9 +38,10 @@ class PackedTexts:
         positions: (U,) int64.
         inputs: (N,) int64, the distinct input of each row.
         slots: (N - G P,) int64, the slot of the grid that each own row fills.
-        eot: (C,) int64, the row of each text's EOT, its last.
-        mask: (S, P + S) bool, what the own row in a slot sees: the shared rows, and own ones up to itself.
-        eot_mask: (C, 1, 1, P + S) bool, what each text's EOT sees.
+        feature_rows: (C,) int64, the row of each text where its feature is taken.
+        mask: What an own row sees, bool. Causal: (S, P + S) by its slot, the shared rows and own ones up to itself; else
+            (C, 1, 1, S) by its text, all rows of the text.
+        feature_mask: (C, 1, 1, P + S) bool, what the row of each text's feature sees.
         groups: G; each group has C / G texts.
     """
 
@@ -47,10 +51,25 @@ class PackedTexts:
     positions: Tensor
     inputs: Tensor
     slots: Tensor
-    eot: Tensor
+    feature_rows: Tensor
     mask: Tensor
-    eot_mask: Tensor
+    feature_mask: Tensor
     groups: int = 1
+
+    @property
+    def texts(self) -> int:
+        """C."""
+        return len(self.feature_rows)
+
+    @property
+    def prefix(self) -> int:
+        """P."""
+        return (len(self.inputs) - len(self.slots)) // self.groups
+
+    @property
+    def slots_per_text(self) -> int:
+        """S."""
+        return self.mask.shape[-1] - self.prefix
 
     def to(self, device: torch.device | str) -> PackedTexts:
         """Returns the same on another device."""
@@ -63,14 +82,16 @@ class PackedTexts:
 
 @dataclass(frozen=True)
 class TextPlan:
-    """Where each token and each prompt vector of C texts goes, trimmed to the longest text (L positions).
+    """Where each token and each prompt vector of C texts goes, in L positions: where possible only the longest text's.
 
     Attributes:
-        token_ids: (C, L) int64; 0 where a prompt vector stands and after EOT.
+        token_ids: (C, L) int64; 0 where a prompt vector stands, and padding behind a text.
         prompt_rows: (C, L) int64, row of the prompt table, or `NOT_A_PROMPT`.
-        eot: (C,) int64, position of EOT.
-        prefix: P, how many first positions are the same in all texts (of a group).
+        lengths: (C,) int64, how many first positions are computed: to the end of the text, or all of them.
+        feature_at: (C,) int64, the position where the feature is taken, such as EOT.
+        prefix: P, how many first positions are the same in all texts (of a group) and can be computed once.
         truncated: Indices of the texts that were cut because they were too long.
+        mask: What a position sees.
         device: Where the tower is to compute; the tables above are small and stay on the CPU.
         groups: G, groups of C / G texts that each have prompts of their own; see `group_plans`.
         in_buckets: Whether sizes are rounded up (`padded`), because texts are chosen anew in every step and a compiled
@@ -79,16 +100,18 @@ class TextPlan:
 
     token_ids: Tensor
     prompt_rows: Tensor
-    eot: Tensor
+    lengths: Tensor
+    feature_at: Tensor
     prefix: int
     truncated: tuple[int, ...]
+    mask: Mask = "causal"
     device: torch.device | str = "cpu"
     groups: int = 1
     in_buckets: bool = False
 
     def __len__(self) -> int:
         """Returns C."""
-        return len(self.eot)
+        return len(self.lengths)
 
     @property
     def prompt_count(self) -> int:
@@ -114,7 +137,8 @@ class TextPlan:
             self,
             token_ids=self.token_ids[rows],
             prompt_rows=self.prompt_rows[rows],
-            eot=self.eot[rows],
+            lengths=self.lengths[rows],
+            feature_at=self.feature_at[rows],
             truncated=cut,
         )
 
@@ -126,7 +150,7 @@ class TextPlan:
 
     def _pack(self) -> PackedTexts:
         prefix = self.prefix
-        own_lengths = self.eot + 1 - prefix  # (C,)
+        own_lengths = self.lengths - prefix  # (C,)
         longest = int(own_lengths.max())
         is_own = torch.arange(longest) < own_lengths[:, None]  # (C, S)
 
@@ -137,7 +161,7 @@ class TextPlan:
         positions = rows_of(torch.arange(self.token_ids.shape[1]).expand_as(self.token_ids))
         inputs = torch.stack([positions, rows_of(self.prompt_rows), rows_of(self.token_ids)])  # (3, N)
         (positions, prompt_rows, token_ids), which = torch.unique(inputs, dim=1, return_inverse=True)
-        seen = torch.ones(longest, prefix + longest, dtype=torch.bool).tril(prefix)
+        mask, feature_mask = _masks(self.mask, own_lengths, prefix, longest)
         packed = PackedTexts(
             token_ids=token_ids,
             prompt_rows=prompt_rows.clamp(min=0),
@@ -145,28 +169,43 @@ class TextPlan:
             positions=positions,
             inputs=which,
             slots=is_own.flatten().nonzero()[:, 0],
-            eot=self.groups * prefix + own_lengths.cumsum(0) - 1,
-            mask=seen,
-            eot_mask=seen[own_lengths - 1][:, None, None],
+            feature_rows=(self.groups - 1) * prefix + (own_lengths.cumsum(0) - own_lengths) + self.feature_at,
+            mask=mask,
+            feature_mask=feature_mask,
             groups=self.groups,
         )
-        return (padded(packed) if self.in_buckets else packed).to(self.device)
+        return (padded(packed, self.mask) if self.in_buckets else packed).to(self.device)
 
 
-def padded(packed: PackedTexts) -> PackedTexts:
+def _masks(mask: Mask, own_lengths: Tensor, prefix: int, slots: int) -> tuple[Tensor, Tensor]:
+    """Returns `PackedTexts.mask` and its `feature_mask`.
+
+    Args:
+        mask: What a position sees.
+        own_lengths: (C,) rows of each text behind the shared ones.
+        prefix: P.
+        slots: S.
+    """
+    whole = (torch.arange(prefix + slots) < prefix + own_lengths[:, None])[:, None, None]
+    if mask == "causal":
+        return torch.ones(slots, prefix + slots, dtype=torch.bool).tril(prefix), whole
+    return whole, whole
+
+
+def padded(packed: PackedTexts, mask: Mask) -> PackedTexts:
     """Returns the same texts with all sizes rounded up to `BUCKETS`; the first C of the features are theirs.
 
-    Further rows fill slots behind a text's EOT, where nobody sees them, and slots of texts that are not there.
+    Further rows fill slots behind a text's end, where nobody sees them, and slots of texts that are not there.
     """
     assert packed.groups == 1
-    slots, texts = len(packed.mask), len(packed.eot)
-    prefix, rows = packed.mask.shape[1] - slots, len(packed.inputs)
+    slots, texts, prefix, rows = packed.slots_per_text, packed.texts, packed.prefix, len(packed.inputs)
     wide_slots, wide_texts = _up(slots, "slots"), _up(texts, "texts")
     filled = packed.slots // slots * wide_slots + packed.slots % slots
     is_empty = torch.ones(wide_texts * wide_slots, dtype=torch.bool).index_fill(0, filled, False)
     empty = is_empty.nonzero()[: _up(rows, "rows") - rows, 0]
-    seen = torch.ones(wide_slots, prefix + wide_slots, dtype=torch.bool).tril(prefix)
-    last_slots = packed.eot_mask[:, 0, 0].sum(dim=1) - prefix - 1  # (C,) the slot of each EOT
+    own_lengths = packed.feature_mask[:, 0, 0].sum(dim=1) - prefix  # (C,)
+    own_lengths = torch.cat([own_lengths, own_lengths.new_ones(wide_texts - texts)])
+    seen, seen_by_feature = _masks(mask, own_lengths, prefix, wide_slots)
     inputs = _up(len(packed.token_ids), "rows") - len(packed.token_ids)
 
     def pad(table: Tensor, more: int) -> Tensor:
@@ -179,9 +218,9 @@ def padded(packed: PackedTexts) -> PackedTexts:
         positions=pad(packed.positions, inputs),
         inputs=pad(packed.inputs, len(empty)),
         slots=torch.cat([filled, empty]),
-        eot=pad(packed.eot, wide_texts - texts),
+        feature_rows=pad(packed.feature_rows, wide_texts - texts),
         mask=seen,
-        eot_mask=seen[pad(last_slots, wide_texts - texts)][:, None, None],
+        feature_mask=seen_by_feature,
     )
 
 
@@ -189,17 +228,18 @@ def _up(size: int, what: str) -> int:
     return -(-size // BUCKETS[what]) * BUCKETS[what]
 
 
-def prompt_table_rows(prompts: int, layout: Layout, suffix: bool = True) -> int:
-    """Returns how many vectors are learned: k + k (k without suffix), or one for each of the 77 positions."""
-    return (2 if suffix else 1) * prompts if layout == "sequence" else CONTEXT_LENGTH
+def prompt_table_rows(prompts: int, layout: Layout, suffix: bool = True, positions: int = 77) -> int:
+    """Returns how many vectors are learned: k + k (k without suffix), or one for each of the encoder's positions."""
+    return (2 if suffix else 1) * prompts if layout == "sequence" else positions
 
 
 def plan_texts(
-    texts: list[str], prompts: int = 0, layout: Layout = "sequence", suffix: bool = True
+    form: TextFormat, texts: list[str], prompts: int = 0, layout: Layout = "sequence", suffix: bool = True
 ) -> TextPlan:
     """Tokenises texts and lays out the prompts around them.
 
     Args:
+        form: How the encoder takes texts.
         texts: C class names or sentences.
         prompts: k, the number of prompt vectors before and again after the text.
         layout: `sequence`: the i-th prompt is the same vector whatever the text's length (the paper);
@@ -207,30 +247,43 @@ def plan_texts(
         suffix: Whether prompts stand after the text too: `k+X+k`, or else `k+X+0`, which is cheaper.
 
     Returns:
-        The plan. Texts that do not fit into 77 positions are cut before EOT and listed in ``truncated``.
-    """
-    import clip
+        The plan. Texts that do not fit into the encoder's positions are cut before the end mark and listed in
+        ``truncated``.
 
-    tokenizer = clip.clip._tokenizer
-    sot, eot = tokenizer.encoder["<|startoftext|>"], tokenizer.encoder["<|endoftext|>"]
+    Raises:
+        FeatxError: If the prompts leave no room for a text.
+    """
+    room = form.room(prompts, suffix)
+    if room < 1:
+        raise FeatxError(
+            f"prompts={prompts}: this text encoder has {form.positions} positions, in which they leave no room for a name; "
+            f"give at most {form.most_prompts(suffix)}"
+        )
     after_text = prompts if suffix else 0
-    room = CONTEXT_LENGTH - 2 - prompts - after_text
-    encoded = [tokenizer.encode(text) for text in texts]
+    encoded = [form.tokenize(text) for text in texts]
     truncated = tuple(index for index, tokens in enumerate(encoded) if len(tokens) > room)
-    encoded = [tokens[:room] for tokens in encoded]
-    length = 2 + prompts + after_text + max(len(tokens) for tokens in encoded)
-    token_ids = torch.zeros(len(texts), length, dtype=torch.long)
+    rows = [[*form.start, *[0] * prompts, *tokens[:room], *[0] * after_text, *form.end] for tokens in encoded]
+    lengths = torch.tensor([len(ids) for ids in rows])
+    length = form.positions if form.mask == "none" else int(lengths.max())
+    token_ids = torch.full((len(texts), length), form.padding)
     prompt_rows = torch.full((len(texts), length), NOT_A_PROMPT)
-    for row, tokens in enumerate(encoded):
-        after = 1 + prompts + len(tokens)  # the first position of the second half of the prompts
-        ids = [sot, *[0] * prompts, *tokens, *[0] * after_text, eot]
+    before = len(form.start)
+    for row, ids in enumerate(rows):
         token_ids[row, : len(ids)] = torch.tensor(ids)
+        after = len(ids) - len(form.end) - after_text  # the first position of the second half of the prompts
         positions = torch.tensor(
-            [*range(1, 1 + prompts), *range(after, after + after_text)], dtype=torch.long
+            [*range(before, before + prompts), *range(after, after + after_text)], dtype=torch.long
         )
         prompt_rows[row, positions] = positions if layout == "positional" else torch.arange(len(positions))
-    eots = 1 + prompts + after_text + torch.tensor([len(tokens) for tokens in encoded])
-    return TextPlan(token_ids, prompt_rows, eots, _common_prefix(token_ids, prompt_rows, eots), truncated)
+    places = {
+        "end": lengths - 1,
+        "first": torch.zeros_like(lengths),
+        "last": torch.full_like(lengths, length - 1),
+    }
+    feature_at = places[form.feature_at]
+    computed = torch.full_like(lengths, length) if form.mask == "none" else lengths
+    prefix = _common_prefix(token_ids, prompt_rows, feature_at) if form.mask == "causal" else 0
+    return TextPlan(token_ids, prompt_rows, computed, feature_at, prefix, truncated, form.mask)
 
 
 def group_plans(plans: list[TextPlan], table_rows: int) -> TextPlan:
@@ -252,20 +305,22 @@ def group_plans(plans: list[TextPlan], table_rows: int) -> TextPlan:
         torch.cat(
             [rows.where(rows < 0, rows + group * table_rows) for group, rows in enumerate(prompt_rows)]
         ),
-        torch.cat([plan.eot for plan in plans]),
+        torch.cat([plan.lengths for plan in plans]),
+        torch.cat([plan.feature_at for plan in plans]),
         min(plan.prefix for plan in plans),
         tuple(
             int(first) + index for first, plan in zip(firsts, plans, strict=True) for index in plan.truncated
         ),
+        plans[0].mask,
         plans[0].device,
         len(plans),
     )
 
 
-def _common_prefix(token_ids: Tensor, prompt_rows: Tensor, eot: Tensor) -> int:
+def _common_prefix(token_ids: Tensor, prompt_rows: Tensor, feature_at: Tensor) -> int:
     """Returns how many first positions are equal in all texts: SOT, the prompts, words of a template.
 
-    EOT never counts: it is where a text is read.
+    Where a text is read (EOT) never counts.
     """
     alike = ((token_ids == token_ids[0]) & (prompt_rows == prompt_rows[0])).all(dim=0)  # (L,)
-    return min(int(alike.long().cumprod(0).sum()), int(eot.min()))
+    return min(int(alike.long().cumprod(0).sum()), int(feature_at.min()))

@@ -48,7 +48,7 @@ def encode_text(
     texts = [sentences] if isinstance(sentences, str) else list(sentences)
     if not texts or not all(text.strip() for text in texts):
         raise FeatxError("sentences: must be at least one, and none empty")
-    features, cut = encode_sentences(texts, _clip_of(store_or_model, model).model.to(choose_device(device)))
+    features, cut = encode_sentences(texts, _clip_of(store_or_model, model).text.to(choose_device(device)))
     if cut:
         warn(
             f"{len(cut)} of {len(texts)} sentences are longer than CLIP's 77 tokens and were cut: '{texts[cut[0]]}' first"

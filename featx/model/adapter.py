@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from featx.clip.choices import Precision
 from featx.clip.text import REDUCED, TextPlan, TextTower, plan_texts, prompt_table_rows
+from featx.clip.text_format import TextFormat
 from featx.errors import FeatxError
 from featx.model.adapter_config import AdapterConfig
 from featx.model.code.own_temporal import OwnModel, OwnTemporal, open_own, own_rows
@@ -111,10 +112,10 @@ class Adapter(nn.Module):
                 feature_width, config.layers, config.heads, config.clip_frames, bool(config.positions)
             )
 
-    def plan(self, class_texts: list[str]) -> TextPlan:
-        """Lays out the texts of C classes."""
+    def plan(self, form: TextFormat, class_texts: list[str]) -> TextPlan:
+        """Lays out the texts of C classes for a text encoder."""
         texts = [self.config.text_of(text) for text in class_texts]
-        return plan_texts(texts, self.config.prompts, self.config.layout, self.config.suffix)
+        return plan_texts(form, texts, self.config.prompts, self.config.layout, self.config.suffix)
 
     def encode_texts(self, tower: TextTower, plan: TextPlan) -> Tensor:
         """Returns (C, D) text features of unit length."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from featx.clip.load import load_clip
+from featx.clip.openai_text import openai_format
 from featx.clip.text import TextTower
 from featx.model.adapter import Adapter, AdapterHeader, load_adapter, read_header, save_adapter
 from featx.model.adapter_config import AdapterConfig
@@ -134,7 +135,10 @@ def test_an_imported_checkpoint_gives_the_authors_outputs(number: int, tmp_path:
     torch.testing.assert_close(adapter.encode_clips(clips), video, rtol=1e-4, atol=1e-6)
     text = nn.functional.normalize(theirs.text(tiny.model, NAMES), dim=-1)
     torch.testing.assert_close(
-        adapter.encode_texts(TextTower(tiny.model), adapter.plan(NAMES)), text, rtol=1e-4, atol=1e-6
+        adapter.encode_texts(TextTower(tiny.model), adapter.plan(openai_format(), NAMES)),
+        text,
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 

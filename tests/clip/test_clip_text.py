@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from featx.clip.frozen_block import attention
+from featx.clip.openai_text import openai_format
 from featx.clip.text import TextTower, group_plans, plan_texts, prompt_table_rows
 
 WORDS = [
@@ -101,7 +102,7 @@ def check_against_plain_pass(
     width = model.token_embedding.embedding_dim
     table = prompts(k, layout, suffix, width).detach().to(model.text_projection).requires_grad_()
     expected = plain_pass(model, names, table, k, layout, suffix)
-    features = TextTower(model).encode(plan_texts(names, k, layout, suffix), table)
+    features = TextTower(model).encode(plan_texts(openai_format(), names, k, layout, suffix), table)
     assert features.dtype == table.dtype
     errors = error(features, expected), error(gradient_of(features, table), gradient_of(expected, table))
     print(f"relative error of features {errors[0]:.1e}, of the prompts' gradient {errors[1]:.1e}")
@@ -135,14 +136,14 @@ def test_plain_text_equals_encode_text(random_clip: CLIP, random_clip_64: CLIP) 
     texts = ["a video of a cat", "climb", "brush hair " * 20, *names_of([1, 2, 43])]
     for model, limit in ((random_clip_64, 1e-12), (random_clip, 1e-5)):
         expected = model.encode_text(clip.tokenize(texts))
-        assert error(TextTower(model).encode(plan_texts(texts)), expected) < limit
+        assert error(TextTower(model).encode(plan_texts(openai_format(), texts)), expected) < limit
 
 
 @pytest.mark.parametrize(("precision", "of_gradients"), [("bf16", 0.999), ("fp16", 0.9999)])
 def test_reduced_precision_points_the_same_way(
     random_clip: CLIP, precision: str, of_gradients: float
 ) -> None:
-    plan, table = plan_texts(names_of([1, 2, 4]), 8), prompts(8)
+    plan, table = plan_texts(openai_format(), names_of([1, 2, 4]), 8), prompts(8)
     expected = TextTower(random_clip).encode(plan, table)
     features = TextTower(random_clip, precision).encode(plan, table)
     assert features.dtype == torch.float32
@@ -156,25 +157,25 @@ def test_reduced_precision_points_the_same_way(
 
 
 def test_fp16_does_not_lose_small_gradients(small_clip: CLIP) -> None:
-    plan, table = plan_texts(names_of([1, 3]), 4), prompts(4, width=64)
+    plan, table = plan_texts(openai_format(), names_of([1, 3]), 4), prompts(4, width=64)
     tower = TextTower(small_clip, "fp16")
     usual, small = (gradient_of(tower.encode(plan, table), table, scale) for scale in (1.0, 1e-9))
     torch.testing.assert_close(small * 1e9, usual, rtol=1e-4, atol=1e-6)
 
 
 def test_attention_by_hand_equals_the_fused_one() -> None:
-    plan = plan_texts(names_of([1, 5, 3]), 4)
+    plan = plan_texts(openai_format(), names_of([1, 5, 3]), 4)
     longest, seen = plan.packed.mask.shape
     query = torch.randn(3, 2, longest, 8)
     key, value = torch.randn(2, 3, 2, seen, 8)
-    for part, mask in ((query, plan.packed.mask), (query[:, :, :1], plan.packed.eot_mask)):
+    for part, mask in ((query, plan.packed.mask), (query[:, :, :1], plan.packed.feature_mask)):
         expected = functional.scaled_dot_product_attention(part, key, value, attn_mask=mask)
         torch.testing.assert_close(attention(part, key, value, mask), expected)
 
 
 def test_no_weight_takes_a_gradient(small_clip: CLIP) -> None:
     table = prompts(4, width=64)
-    TextTower(small_clip).encode(plan_texts(["jump"], 4), table).sum().backward()
+    TextTower(small_clip).encode(plan_texts(openai_format(), ["jump"], 4), table).sum().backward()
     assert table.grad is not None
     assert all(weight.grad is None for weight in small_clip.parameters())
 
@@ -183,7 +184,10 @@ def test_no_weight_takes_a_gradient(small_clip: CLIP) -> None:
 def test_the_work_is_what_is_claimed(small_clip: CLIP, suffix: bool) -> None:
     """Matrix products see each own row once and the shared ones once; the backward pass does no more."""
     lengths, k, width, layers, features = [1, 1, 2, 4, 1], 16, 64, 4, 32
-    plan, table = plan_texts(names_of(lengths), k, suffix=suffix), prompts(k, suffix=suffix, width=width)
+    plan, table = (
+        plan_texts(openai_format(), names_of(lengths), k, suffix=suffix),
+        prompts(k, suffix=suffix, width=width),
+    )
     after = k if suffix else 0
     rows = (1 + k) + sum(n + after + 1 for n in lengths)
     # Before attention a prompt is told from others by its position alone, EOT too: by the name's length.
@@ -206,7 +210,7 @@ def test_the_work_is_what_is_claimed(small_clip: CLIP, suffix: bool) -> None:
 
 def test_nothing_is_kept_that_only_weights_would_need(small_clip: CLIP) -> None:
     """Of a block's (N, W) and (N, 4W): what enters each LayerNorm, and what enters QuickGELU."""
-    plan, table = plan_texts(names_of([1, 1, 2, 4]), 4), prompts(4, width=64)
+    plan, table = plan_texts(openai_format(), names_of([1, 1, 2, 4]), 4), prompts(4, width=64)
     kept: dict[int, tuple[int, ...]] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -224,7 +228,7 @@ def test_nothing_is_kept_that_only_weights_would_need(small_clip: CLIP) -> None:
 
 
 def test_checkpointing_changes_nothing(small_clip: CLIP) -> None:
-    plan, table = plan_texts(names_of([1, 2, 4]), 4), prompts(4, width=64)
+    plan, table = plan_texts(openai_format(), names_of([1, 2, 4]), 4), prompts(4, width=64)
     kept, recomputed = (TextTower(small_clip, checkpoint=on).encode(plan, table) for on in (False, True))
     assert torch.equal(kept, recomputed)
     assert torch.equal(gradient_of(kept, table), gradient_of(recomputed, table))
@@ -247,7 +251,7 @@ def test_compiled_equals_eager_whatever_is_chosen(
     small_clip: CLIP, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    plan, table = plan_texts(names_of([1, 2, 4, 3, 1]), 4), prompts(4, width=64)
+    plan, table = plan_texts(openai_format(), names_of([1, 2, 4, 3, 1]), 4), prompts(4, width=64)
     eager, compiled = TextTower(small_clip), TextTower(small_clip, compile=True)
     for classes in ([0, 1, 2, 3, 4], [3, 1]):
         expected, found = (tower.encode(plan.choose(np.array(classes)), table) for tower in (eager, compiled))
@@ -258,7 +262,10 @@ def test_compiled_equals_eager_whatever_is_chosen(
 @pytest.mark.parametrize("classes", [[4, 0, 2], [3], [1, 1], [0, 1, 2, 3, 4]])
 @pytest.mark.parametrize("layout", ["sequence", "positional"])
 def test_choosing_and_encoding_commute(small_clip: CLIP, classes: list[int], layout: str) -> None:
-    plan, table = plan_texts(names_of([1, 3, 90, 5, 2]), 4, layout), prompts(4, layout, width=64)
+    plan, table = (
+        plan_texts(openai_format(), names_of([1, 3, 90, 5, 2]), 4, layout),
+        prompts(4, layout, width=64),
+    )
     tower, chosen = TextTower(small_clip), plan.choose(np.array(classes))
     assert len(plan) == 5 and len(chosen) == len(classes)
     assert [classes[index] for index in chosen.truncated] == [index for index in classes if index == 2]
@@ -270,7 +277,7 @@ def test_choosing_and_encoding_commute(small_clip: CLIP, classes: list[int], lay
 def test_a_plan_that_evaluation_used_first_serves_training_too(small_clip: CLIP) -> None:
     tower, table = TextTower(small_clip), prompts(4, width=64)
     with torch.inference_mode():
-        plan = plan_texts(names_of([1, 2]), 4)
+        plan = plan_texts(openai_format(), names_of([1, 2]), 4)
         expected = tower.encode(plan, table)
     features = tower.encode(plan, table)
     torch.testing.assert_close(features, expected.clone())
@@ -280,7 +287,7 @@ def test_a_plan_that_evaluation_used_first_serves_training_too(small_clip: CLIP)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-3), ("bf16", 5e-2), ("fp16", 1e-2)])
 def test_a_gpu_computes_the_same(small_clip: CLIP, precision: str, limit: float) -> None:
-    plan, table = plan_texts(names_of([1, 2, 3, 20, 43]), 16), prompts(16, width=64)
+    plan, table = plan_texts(openai_format(), names_of([1, 2, 3, 20, 43]), 16), prompts(16, width=64)
     expected = TextTower(small_clip).encode(plan, table)
     on_gpu = table.detach().cuda().requires_grad_()
     found = TextTower(copy.deepcopy(small_clip).cuda(), precision).encode(plan.to("cuda"), on_gpu)
@@ -294,7 +301,7 @@ def test_groups_with_prompts_of_their_own_equal_one_pass_each(random_clip: CLIP,
     groups = [["climb stairs", "run"], ["ride a horse", "ride a bike"], ["brush hair", "jump"]]
     tower = TextTower(model)
     tables = [(seed * prompts(k, layout).detach().double()).requires_grad_() for seed in (1.0, -2.0, 0.5)]
-    plans = [plan_texts(texts, k, layout) for texts in groups]
+    plans = [plan_texts(openai_format(), texts, k, layout) for texts in groups]
     together = tower.encode(group_plans(plans, len(tables[0])), torch.cat(tables))  # (6, D)
     for index, (plan, table) in enumerate(zip(plans, tables, strict=True)):
         own = together[2 * index : 2 * index + 2]

@@ -17,7 +17,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     encode = TextTower.encode
 
     def counting(self, plan, *words):
-        counts.append(len(plan.eot))
+        counts.append(len(plan))
         return encode(self, plan, *words)
 
     monkeypatch.setattr(TextTower, "encode", counting)

@@ -7,7 +7,7 @@ import torch
 from stores import fingerprint
 
 from featx.clip.load import load_clip
-from featx.clip.text import TextTower, plan_texts
+from featx.clip.text import TextTower
 from featx.manifest.episodes import Episode, Episodes, EpisodesHeader, write_episodes
 from featx.manifest.videos import Header, Manifest, Segment, Span, Video, write_manifest
 from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
@@ -59,7 +59,7 @@ FRAMES_A_SECOND = 25
 def text_features(texts: list[str]) -> np.ndarray:
     tower = TextTower(load_clip("tiny").model)
     with torch.no_grad():
-        return tower.encode(plan_texts(texts)).numpy()
+        return tower.encode(tower.plan(texts)).numpy()
 
 
 def make_class_data(folder: Path, name: str = "shapes", noise: float = 2.6, seed: int = 0) -> Manifest:

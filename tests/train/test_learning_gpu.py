@@ -14,6 +14,7 @@ from clip.model import CLIP
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
+from featx.clip.openai_text import openai_format
 from featx.clip.text import TextTower
 from featx.clip.text_plan import PackedTexts, TextPlan
 from featx.features.clips import ClipSampling
@@ -74,7 +75,7 @@ def made(config: AdapterConfig, precision: str = "fp32") -> tuple[Adapter, TextT
 
 def plan_of(adapter: Adapter) -> TextPlan:
     with unset_fake_temporarily():  # texts are laid out on the CPU
-        return replace(adapter.plan(NAMES), device="cuda")
+        return replace(adapter.plan(openai_format(), NAMES), device="cuda")
 
 
 def draw() -> ClipDraw:

@@ -89,7 +89,7 @@ def steps_of_one_rank(count: int) -> dict:
     with join_ranks("cpu") as ranks:
         assert ranks.count == count
         adapter, tower = make(prompts=2)
-        text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, ranks)
+        text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, ranks)
         step = AdapterStep(adapter, text_side, ranks, False, Stopwatch("cpu"))
         gradients = []
         for texts in ([0, 1, 2, 3, 4], [0, 2, 4]):

@@ -30,7 +30,7 @@ class CountingTower(TextTower):
     encoded: list[int]
 
     def encode(self, plan: TextPlan, prompt_table: torch.Tensor | None = None) -> torch.Tensor:
-        self.encoded = [*getattr(self, "encoded", []), len(plan.eot)]
+        self.encoded = [*getattr(self, "encoded", []), len(plan)]
         return super().encode(plan, prompt_table)
 
 
@@ -53,7 +53,7 @@ def draw(texts: list[int], seed: int = 0) -> tuple[ClipDraw, torch.Tensor]:
 
 def plain_loss(adapter, tower, drawn: ClipDraw, clips, symmetric: bool) -> torch.Tensor:
     """The loss written the obvious way."""
-    text = adapter.encode_texts(tower, adapter.plan([NAMES[index] for index in drawn.texts]))
+    text = adapter.encode_texts(tower, adapter.plan(tower.format, [NAMES[index] for index in drawn.texts]))
     logits = adapter.encode_clips(clips) @ text.T / 0.07
     loss = functional.cross_entropy(logits, torch.from_numpy(drawn.targets))
     if not symmetric:
@@ -78,7 +78,7 @@ def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, ac
     expected_loss = plain_loss(adapter, tower, drawn, clips, symmetric)
     expected = torch.autograd.grad(expected_loss, list(adapter.parameters()))
     tower.encoded = []
-    text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
+    text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, Ranks())
     slices = shards(BATCH, accumulate)
     step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
     loss, _ = step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
@@ -95,7 +95,7 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
     (expected,) = torch.autograd.grad(
         plain_loss(adapter, tower, drawn, clips, symmetric), adapter.prompt_table
     )
-    text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
+    text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, Ranks())
     slices = shards(BATCH, accumulate)
     step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
     step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
@@ -105,7 +105,7 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
 
 def test_plain_texts_are_encoded_once_in_a_run() -> None:
     adapter, tower = make(prompts=0)
-    text_side = TextSide(adapter, tower, adapter.plan(NAMES), 128, Ranks())
+    text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, Ranks())
     step = AdapterStep(adapter, text_side, Ranks(), False, Stopwatch("cpu"))
     for texts in ([0, 1, 2], [2, 3, 4]):
         drawn, clips = draw(texts)

@@ -42,10 +42,10 @@ def text_flops(plan: TextPlan, size: TextSize) -> int:
     packed, width = plan.packed, size.width
     rows, texts = len(packed.inputs), len(plan)
     keys = (
-        int(packed.mask.sum(dim=1).float().mean()) * rows
+        int(packed.mask.sum(dim=-1).float().mean()) * rows
     )  # row by row, near enough for attention's few percent
     middle = 24 * width**2 * rows + 4 * width * keys
-    last = 4 * width**2 * rows + 20 * width**2 * texts + 4 * width * packed.mask.shape[1] * texts
+    last = 4 * width**2 * rows + 20 * width**2 * texts + 4 * width * packed.mask.shape[-1] * texts
     return 2 * ((size.blocks - 1) * middle + last + 2 * width * size.feature_width * texts)
 
 
@@ -63,7 +63,7 @@ def kept_bytes(plan: TextPlan, texts: int, size: TextSize) -> int:
         texts: How many of them a step has: texts of the usual length.
         size: The text encoder.
     """
-    own = float(plan.eot.double().mean()) + 1 - plan.prefix  # rows of a text
+    own = float(plan.lengths.double().mean()) - plan.prefix  # rows of a text
     return int(FLOAT_BYTES * KEPT_WIDTHS * size.width * size.blocks * (plan.prefix + texts * own))
 
 

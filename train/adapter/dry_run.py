@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.clip.load import OPENAI, TINY, load_clip
+from featx.clip.openai_text import openai_format
 from featx.clip.text import plan_texts
 from featx.errors import FeatxError
 from featx.manifest.episodes import read_episodes
@@ -85,7 +86,9 @@ def _sentences(settings: TrainSettings, manifest: Manifest | None, report: DryRu
     if not texts:
         report.problems.append(f"{manifest.file}: no video of split '{settings.train_split}' has captions")
         return [STAND_IN_SENTENCE]
-    cut = len(plan_texts(texts, settings.prompts, settings.layout, settings.suffix).truncated)
+    cut = len(
+        plan_texts(openai_format(), texts, settings.prompts, settings.layout, settings.suffix).truncated
+    )
     report.lines.append(
         f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch_size} sentences of a batch"
     )
@@ -100,7 +103,7 @@ def _size(settings: TrainSettings, store: FeatureStore | None, report: DryRunRep
     if source not in SIZES and (source == TINY or file.is_file()):
         loaded = report.attempt(lambda: load_clip(source, is_openai=store is not None))
         if loaded:
-            blocks = len(loaded.model.transformer.resblocks)
+            blocks = len(loaded.text.weights.blocks)
             return source, TextSize(loaded.text_width, loaded.width, blocks)
     elif source not in SIZES:
         report.problems.append(f"--model {source}: not there; say with --model where CLIP's weights are")
@@ -153,7 +156,7 @@ def _cost(
     adapter = report.attempt(lambda: Adapter(config, size.width, size.feature_width, own))
     if adapter is None:
         return
-    plan, learned = adapter.plan(texts), adapter.parameter_count()
+    plan, learned = adapter.plan(openai_format(), texts), adapter.parameter_count()
     text = text_flops(plan, size) if settings.prompts else 0
     temporal = temporal_flops(settings.batch_size, settings.clip_frames, size.feature_width, settings.layers)
     clips = -(-settings.batch_size // settings.accumulate)

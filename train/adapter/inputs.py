@@ -12,7 +12,9 @@ import torch
 
 from featx.clip.choices import Precision
 from featx.clip.load import LoadedClip
+from featx.clip.openai_text import openai_format
 from featx.clip.text import TextPlan, TextTower
+from featx.clip.text_format import TextFormat
 from featx.errors import FeatxError
 from featx.features.dataset import (
     CaptionedVideos,
@@ -76,6 +78,11 @@ class SharedResources:
         """The CLIP of the store's features."""
         return load_clip_of(self.store, self._model)
 
+    @property
+    def text_format(self) -> TextFormat:
+        """How its text encoder takes texts."""
+        return openai_format()
+
     def tower(
         self, device: str, precision: Precision = "fp32", compile: bool = False, recompute: bool = False
     ) -> TextTower:
@@ -83,7 +90,7 @@ class SharedResources:
         key = (device, precision, compile, recompute)
         if key not in self._towers:
             self._towers[key] = TextTower(
-                self.loaded.model.to(device), precision, compile, checkpoint=recompute
+                self.loaded.text.to(device), precision, compile, checkpoint=recompute
             )
         return self._towers[key]
 
@@ -190,7 +197,7 @@ def prepare(
     adapter = Adapter(
         config_of(settings, shared.own_model), loaded.text_width, loaded.width, shared.own_model
     )
-    plan = adapter.plan(texts_of(videos, manifest, adapter.config))
+    plan = adapter.plan(shared.text_format, texts_of(videos, manifest, adapter.config))
     return AdapterInputs(shared, manifest, videos, kept_back, adapter, plan)
 
 

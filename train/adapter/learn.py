@@ -162,7 +162,7 @@ def must_recompute(settings: TrainSettings, together: list[AdapterInputs], conte
         return settings.recompute
     ranks = context.ranks
     loaded, device = together[0].shared.loaded, ranks.device
-    size = TextSize(loaded.text_width, loaded.width, len(loaded.model.transformer.resblocks))
+    size = TextSize(loaded.text_width, loaded.width, len(loaded.text.weights.blocks))
     texts = needed = 0
     for inputs in together:
         most = settings.batch_size if isinstance(inputs.videos, CaptionedVideos) else settings.class_limit

@@ -31,10 +31,9 @@ def score(
     """Scores an adapter on videos, against the classes of a manifest."""
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
-        plan = adapter.plan(list(manifest.header.classes.values())).to(ranks.device)
-        text = adapter.encode_texts(
-            shared.tower(ranks.device), plan
-        )  # (C, D), in full precision as featx eval does
+        tower = shared.tower(ranks.device)  # in full precision, as featx eval does
+        plan = adapter.plan(tower.format, list(manifest.header.classes.values())).to(ranks.device)
+        text = adapter.encode_texts(tower, plan)  # (C, D)
     source = shared.source(videos, settings, ranks)
     scores = score_videos(adapter, text, source, RowSpans.whole(videos.rows), settings.clip_sampling)
     return measure_recognition(scores, videos)
@@ -80,5 +79,7 @@ def scored_data(
         classes=len(manifest.labels),
         class_set="unseen" if unseen_of else "all",
         class_split=unseen_of,
-        truncated_texts=len(adapter.plan(list(manifest.header.classes.values())).truncated),
+        truncated_texts=len(
+            adapter.plan(shared.text_format, list(manifest.header.classes.values())).truncated
+        ),
     )

@@ -86,8 +86,9 @@ def _scorer(
     shared, ranks = setup.shared, setup.context.ranks
     adapter = adapter.to(ranks.device)
     with torch.no_grad():
-        plan = adapter.plan(adapter.config.texts_of(manifest.header.classes)).to(ranks.device)
-        text = adapter.encode_texts(shared.tower(ranks.device), plan)  # (C, D)
+        tower = shared.tower(ranks.device)
+        plan = adapter.plan(tower.format, adapter.config.texts_of(manifest.header.classes)).to(ranks.device)
+        text = adapter.encode_texts(tower, plan)  # (C, D)
     stored = list(dict.fromkeys(video.stored_id for video in videos))
     rows = np.array([shared.store.rows(one) for one in stored], dtype=np.int64)
     source = shared.source(StoredParts(stored, stored, np.zeros_like(rows), rows, []), settings, ranks)

@@ -134,7 +134,7 @@ def test_an_adapter_scores_as_in_evaluation(class_data: Path, made_run, featx) -
 
     with torch.no_grad():
         tower = TextTower(load_clip("tiny").model)
-        text = adapter.encode_texts(tower, adapter.plan(["red star"]))[0]
+        text = adapter.encode_texts(tower, adapter.plan(tower.format, ["red star"]))[0]
     base = ["search", store.path, "red star", "--adapter", run, "--format", "json"]
     every = [(one, 0, store.rows(one)) for one in store]
     best = sorted(every, key=lambda one: -scored(one[0], one[1], one[2], text))[:10]
