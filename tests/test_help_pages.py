@@ -2,15 +2,22 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 import typer
 
 from featx.cli import FIRST_STEPS, app
+from featx.evaluate.run.settings import BaselineSettings, EvalSettings, PredictSettings, ProposeSettings
+from featx.evaluate.search.exact.settings import SearchSettings
+from featx.extract.plan.settings import ExtractSettings
 from featx.help_pages import Panel, examples_of, summary_of, without_examples
-from featx.settings import Settings
+from featx.settings import Settings, gather, gather_task
+from featx.store.upkeep.imports import ImportSettings
+from featx.train.adapter.settings import TrainSettings
+from featx.train.engine.recipe_files import find_recipe
+from featx.train.start import SETTINGS as TASKS
 
 ROOT = typer.main.get_command(app)
 
@@ -33,6 +40,31 @@ def all_settings(kind: type[Settings] = Settings) -> Iterator[type[Settings]]:
         yield from all_settings(child)
 
 
+SETTINGS: dict[str, Mapping[str, type[Settings]]] = {  # by task
+    "extract": {"": ExtractSettings},
+    "store import": {"": ImportSettings},
+    "train": TASKS,
+    "sweep": {"recognition": TrainSettings},
+    "baseline": {"": BaselineSettings},
+    "propose": {"": ProposeSettings},
+    "diagnose": {"": EvalSettings},
+    "predict": {"": PredictSettings},
+    "search": {"": SearchSettings},
+}
+
+
+def check_settings(path: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Gathers the settings of a command as it would itself, with all that they demand of each other."""
+    models = SETTINGS[" ".join(path)]
+    known = {name for model in models.values() for name in model.model_fields}
+    options = {name: value for name, value in given.items() if name in known and value != ()}
+    recipe, words = find_recipe(given.get("recipe")), given.get("set") or []
+    if len(models) > 1:
+        gather_task(dict(models), recipe, options, words)
+    else:
+        gather(next(iter(models.values())), recipe, options, words)
+
+
 def parse(line: str) -> tuple[str, ...]:
     """Parses a command line as featx would, without running it; returns the command's words."""
     name, *words = shlex.split(line, comments=True)
@@ -40,7 +72,15 @@ def parse(line: str) -> tuple[str, ...]:
     path: tuple[str, ...] = ()
     while hasattr(PAGES[path], "list_commands"):
         path = (*path, words.pop(0))
-    PAGES[path].make_context(" ".join(path), words)  # raises of what is unknown or missing
+    context = PAGES[path].make_context(" ".join(path), words)  # raises of what is unknown or missing
+    for parameter in PAGES[path].params:
+        offered = [item.value for item in parameter.shell_complete(context, "")]
+        given = context.params.get(parameter.name)
+        for value in (given if isinstance(given, list | tuple) else [given]) if offered else ():
+            known = {*offered, *(word.partition("=")[0] for word in offered)}
+            assert value is None or str(value).partition("=")[0] in known, (line, value)
+    if " ".join(path) in SETTINGS:
+        check_settings(path, context.params)
     return path
 
 
@@ -57,9 +97,24 @@ def test_examples_are_true(path: tuple[str, ...], line: str) -> None:
     parse(line)
 
 
-@pytest.mark.parametrize("line", ["featx extract videos", "featx extrac", "featx extract v --to x --fp 2"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "featx extract videos",
+        "featx extrac",
+        "featx extract v --to x --fp 2",
+        "featx extract v --to x --format hdf6",
+        "featx train --recipe hmdb52 --to x",
+        "featx train --set step=3 --to x",
+        "featx sweep hmdb51 --grid prompt=2 layers=1 --to x",
+        "featx train --manifest m.jsonl --to x",
+        "featx train --store s --manifest m.jsonl --steps 5 --warmup 9 --to x",
+    ],
+)
 def test_the_parser_of_these_tests_refuses_what_is_wrong(line: str) -> None:
-    with pytest.raises(Exception, match=r"(?i)missing|no such|KeyError|extrac"):
+    with pytest.raises(
+        Exception, match=r"(?i)missing|no such|extrac|hdf6|hmdb52|step=3|prompt=2|is needed|warmup"
+    ):
         parse(line)
 
 

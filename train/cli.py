@@ -66,7 +66,7 @@ def train(
     Examples:
         featx train --store features/mine --manifest mine.jsonl --to runs/mine
         featx train --recipe hmdb51 --store features/hmdb51 --manifest hmdb51.jsonl --to runs/hmdb51
-        featx train --recipe hmdb51 --set steps=2000 --dry-run --to runs/longer
+        featx train --recipe hmdb51 --store features/hmdb51 --manifest hmdb51.jsonl --to runs/hmdb51 --dry-run
     """
     settings = gather_task(SETTINGS, find_recipe(recipe), options, set or [])
     if dry_run:

@@ -47,7 +47,7 @@ def table(
 
     Examples:
         featx table closed-set runs/zero-shot runs/mine
-        featx table ablation ablation --format latex
+        featx table ablation runs/grid --format latex
     """
     from ..report.kinds import check_kind
     from ..report.table import check_format, print_tables, with_notes

@@ -158,7 +158,7 @@ def import_(
     """Makes an adapter file from a checkpoint of the authors' released code. Nothing in the checkpoint is run.
 
     Examples:
-        featx adapter import checkpoint.pth.tar --model ViT-B/16 --classes classes.txt --to runs/theirs
+        featx adapter import model.pth.tar --model ViT-B/16 --prompts 16 --temporal --heads 8 --to runs/theirs
     """
     from featx.adapter_files.authors_checkpoint import STRIDE_WEIGHTS, STRIDES, HowTrained, read_released
     from featx.clip.load import load_clip

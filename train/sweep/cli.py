@@ -88,8 +88,8 @@ def sweep(  # typer makes an option of every parameter
     Give the same command again to continue an interrupted sweep. The same folder may be given more cells.
 
     Examples:
-        featx sweep hmdb51 --grid prompts=2,4,8 layers=0,1,2 --seeds 3 --to ablation
-        featx table ablation ablation
+        featx sweep hmdb51 --grid prompts=2,4,8 layers=0,1,2 --store features/hmdb51 --manifest hmdb51.jsonl --to runs/grid
+        featx table ablation runs/grid
     """
     from .plan import GivenSettings, ProposalSource, SweepPlan, read_grid
     from .run import sweep as run_sweep
