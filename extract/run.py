@@ -19,9 +19,9 @@ from featx.store.writing.writer import BadVideo, StoreWriter
 from .plan.settings import ExtractSettings
 from .plan.todo import find_todo, lines_about, tried_with
 from .plan.videos import find_videos
-from .progress import Tally, figures_of, summary, write_stats
 from .remarks import Remarks
 from .workers.messages import DeviceLost, VideoDone, VideoFailed
+from .workers.progress import Tally, figures_of, summary, write_stats
 from .workers.worker_pool import WorkerPool
 
 

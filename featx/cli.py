@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Make a manifest: the list of videos with labels, segments, captions and splits.",
     ),
     "extract": ("featx.extract.cli", "Compute the CLIP features of videos into a feature store."),
+    "plan": ("featx.extract.parts.plan_cli", "Divide an extraction into parts for several machines."),
+    "work": ("featx.extract.parts.work_cli", "Extract parts of a plan on this machine; run it on many."),
     "store": ("featx.store.upkeep.cli", "Show, check, merge, convert, import and export feature stores."),
     "train": (
         "featx.train.cli",

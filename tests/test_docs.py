@@ -20,7 +20,7 @@ FOREIGN = {
     "torchrun": {"--nproc-per-node"},
     "docker": {"--build-arg", "--rm", "--gpus", "--shm-size", "--user"},
     "zensical": {"--strict"},
-    "Slurm": {"--signal", "--requeue"},
+    "Slurm": {"--signal", "--requeue", "--array", "--gres", "--cpus-per-task"},
 }
 FILE_NAME = re.compile(
     r"(?:(?:featx|extract|train|evaluate|data_manifests|tests|benchmarks|tools|docs)/[\w./-]*)"

@@ -15,7 +15,51 @@ from featx.settings import Settings
 MAX_PIXELS = 2**26  # 8K and 360-degree footage up to 11520 x 5760; four times that takes gigabytes to decode
 
 
-class ExtractSettings(Settings):
+class MachineSettings(Settings):
+    """How a machine computes features: nothing of it decides what they are."""
+
+    panels: ClassVar[Panels] = {
+        Panel.SPEED: "device batch_size decoders decoder_threads",
+        Panel.OUTPUT: "quiet",
+        Panel.RARE: "scale_on cuda_graph compile",
+    }
+
+    device: Annotated[str, DEVICES] = Field(
+        "auto",
+        description="Devices that encode: cpu, cuda, cuda:1, or several such as cuda:0,cuda:1 (one process "
+        "each). auto takes a GPU if there is one.",
+    )
+    batch_size: int = Field(
+        64,
+        ge=1,
+        description="Frames in one batch of the encoder. On a CPU, use a multiple of 16: other sizes are "
+        "filled up to one.",
+    )
+    decoders: int = Field(
+        0, ge=0, description="Number of videos that are decoded at the same time. 0: one per CPU core."
+    )
+    decoder_threads: int = Field(
+        1, ge=1, description="Threads of each decoder. Use more for few, large videos."
+    )
+    scale_on: Literal["auto", "cpu", "device"] = Field(
+        "auto",
+        description="Where '--preprocess exact' scales and crops frames. cpu: by Pillow. device: on the encoder's "
+        "device, from the decoded YUV planes, where that is exact (8 bit 4:2:0, limited range, even height, not turned, not over twice as high as wide); "
+        "other files are scaled by Pillow. auto: device on a GPU if a trial at the start gives the same bytes, else "
+        "cpu. The pictures are the same to the bit.",
+    )
+    cuda_graph: bool = Field(
+        True,
+        description="On a GPU, launch the image encoder as one CUDA graph a batch, instead of some two hundred "
+        "kernels one by one. The features are the same to the bit.",
+    )
+    compile: bool = Field(
+        False, description="Compile the image encoder with torch.compile. This costs a minute at the start."
+    )
+    quiet: bool = Field(False, description="Show no progress, only failures and the last line.")
+
+
+class ExtractSettings(MachineSettings):
     """How videos become features. The first group decides what the features are, the rest how they are made."""
 
     panels: ClassVar[Panels] = {
@@ -102,38 +146,6 @@ class ExtractSettings(Settings):
     )
 
     # how they are made
-    device: Annotated[str, DEVICES] = Field(
-        "auto",
-        description="Devices that encode: cpu, cuda, cuda:1, or several such as cuda:0,cuda:1 (one process "
-        "each). auto takes a GPU if there is one.",
-    )
-    batch_size: int = Field(
-        64,
-        ge=1,
-        description="Frames in one batch of the encoder. On a CPU, use a multiple of 16: other sizes are "
-        "filled up to one.",
-    )
-    compile: bool = Field(
-        False, description="Compile the image encoder with torch.compile. This costs a minute at the start."
-    )
-    cuda_graph: bool = Field(
-        True,
-        description="On a GPU, launch the image encoder as one CUDA graph a batch, instead of some two hundred "
-        "kernels one by one. The features are the same to the bit.",
-    )
-    scale_on: Literal["auto", "cpu", "device"] = Field(
-        "auto",
-        description="Where '--preprocess exact' scales and crops frames. cpu: by Pillow. device: on the encoder's "
-        "device, from the decoded YUV planes, where that is exact (8 bit 4:2:0, limited range, even height, not turned, not over twice as high as wide); "
-        "other files are scaled by Pillow. auto: device on a GPU if a trial at the start gives the same bytes, else "
-        "cpu. The pictures are the same to the bit.",
-    )
-    decoders: int = Field(
-        0, ge=0, description="Number of videos that are decoded at the same time. 0: one per CPU core."
-    )
-    decoder_threads: int = Field(
-        1, ge=1, description="Threads of each decoder. Use more for few, large videos."
-    )
     decode_hwaccel: str = Field(
         "",
         description="Hardware decoder of ffmpeg, such as cuda (on the worker's own GPU) or vaapi; by default "
@@ -194,7 +206,6 @@ class ExtractSettings(Settings):
         description="More file name endings that count as video in folders, such as .xyz or .xyz,.abc. A "
         "file that is named itself is always taken.",
     )
-    quiet: bool = Field(False, description="Show no progress, only failures and the last line.")
     stats: Path | None = Field(None, description="Write the run's counts and speeds into this JSON file.")
 
     @field_validator("also")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ class WorkerPool:
         self._workers: list[Worker] = []
         self._past = FrameCounts()  # of workers that have ended
         self._todo: deque[SourceVideo] = deque()
+        self._more: Iterator[SourceVideo] = iter(())
         self._suspects: deque[SourceVideo] = deque()
         self._attempts: dict[str, int] = {}
         self._idle_deaths: Counter[int] = Counter()  # with no video in hand that could be at fault, by slot
@@ -114,14 +115,17 @@ class WorkerPool:
         return FeatxError(told)
 
     def work(
-        self, videos: list[SourceVideo]
+        self, videos: Iterable[SourceVideo]
     ) -> Iterator[VideoDone | VideoFailed | WorkerProgress | DeviceLost]:
         """Has the workers do all videos; yields what they hand over, as it comes.
+
+        Args:
+            videos: What there is to do; it is asked for the next one when a decoder is free.
 
         Raises:
             FeatxError: What the last device could not go on from, such as a full GPU.
         """
-        self._todo = deque(videos)
+        self._todo, self._more = deque(), iter(videos)
         while self._workers:
             speaking = wait([worker.connection for worker in self._workers], timeout=1.0)
             if not speaking:
@@ -148,6 +152,7 @@ class WorkerPool:
 
     def finish(self) -> None:
         """Hands out nothing more; what was begun is finished."""
+        self._more = iter(())
         self._todo.clear()
         self._suspects.clear()
 
@@ -169,7 +174,7 @@ class WorkerPool:
             if not worker.requests:
                 video = self._suspects.popleft()
             worker.takes_no_more = True
-        elif self._todo and not worker.takes_no_more:
+        elif not worker.takes_no_more and self._has_more():
             video = self._todo.popleft()
         worker.requests += 1
         if video is not None:
@@ -200,8 +205,14 @@ class WorkerPool:
                     )
         if worker.error is not None:
             yield from self._give_up(worker, worker.error)
-        if self._todo or self._suspects:
+        if self._suspects or self._has_more():
             self._start_again(worker.slot)
+
+    def _has_more(self) -> bool:
+        """Tells whether there is a video that nobody has, and has it ready."""
+        if not self._todo and (video := next(self._more, None)) is not None:
+            self._todo.append(video)
+        return bool(self._todo)
 
     def _give_up(self, worker: Worker, error: Exception) -> Iterator[DeviceLost]:
         """Takes a device out of the run; its videos are not at fault, and go to the others."""

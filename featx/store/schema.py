@@ -238,6 +238,7 @@ class ShardRecord:
             the first.
         attempt: In stores with a plan, which of several attempts at this part it is; a part of the name of its arrays.
         failures: In stores with a plan, the part's videos that failed: the fields of `Failure`.
+        made_by: In stores with a plan, which machine made the part, when it began, and in how many seconds.
     """
 
     name: str
@@ -254,6 +255,7 @@ class ShardRecord:
     root_moves: list[tuple[str, str]] = field(default_factory=list)
     attempt: str = ""
     failures: list[dict[str, Any]] = field(default_factory=list)
+    made_by: dict[str, Any] = field(default_factory=dict)
 
     @property
     def arrays(self) -> str:
@@ -262,7 +264,7 @@ class ShardRecord:
 
 
 # Members of a record that are only written if they say something.
-CHANGES = ("drops", "updates", "root_moves", "attempt", "failures")
+CHANGES = ("drops", "updates", "root_moves", "attempt", "failures", "made_by")
 
 
 def shard_name(number: int) -> str:

@@ -19,6 +19,7 @@ NOT_HERE = {
         r"--lists |--train-list |featx adapter import|few_shot/5way"
     ),
     "needs a GPU": re.compile(r"cuda"),
+    "needs several machines; tests/extract/parts runs it": re.compile(r"/shared/features"),
     "is about a run that the page does not make": re.compile(r"runs/open|runs/seen --proposals|demo/r-1"),
 }
 WITHOUT_A_RUN = {"docs/results.md": "measured results; the commands take hours together"}

@@ -35,6 +35,7 @@ class PlannedVideo:
         root: Absolute path of the folder that was given.
         below: The file's path below that folder.
         size_bytes: Of the file, when the plan was made; None if nobody looked.
+        refused: Why the file must not be opened; empty for those that are extracted.
     """
 
     id: str
@@ -42,6 +43,7 @@ class PlannedVideo:
     root: str | None = None
     below: str = ""
     size_bytes: int | None = None
+    refused: str = ""
 
 
 class Plan(BaseModel):

@@ -20,6 +20,7 @@ from featx.store.upkeep.imports import ImportSettings
 from featx.store.upkeep.living_cli import Commands, Store
 from featx.store.upkeep.living_cli import app as living_app
 from featx.store.upkeep.probe_cli import app as probe_app
+from featx.store.upkeep.status_cli import app as status_app
 
 app = CommandLine(
     no_args_is_help=True,
@@ -60,6 +61,7 @@ class ExportFormat(StrEnum):
 
 app.add_typer(living_app)
 app.add_typer(probe_app)
+app.add_typer(status_app)
 
 
 NewStore = Annotated[Path, typer.Option("--to", help="Folder of the new store. Must not exist.")]

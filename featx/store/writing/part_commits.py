@@ -85,6 +85,7 @@ def commit_part(
     number: int,
     videos: Sequence[WaitingVideo],
     failures: Sequence[Failure],
+    made_by: dict[str, Any] | None = None,
 ) -> bool:
     """Writes a part's arrays and commits them.
 
@@ -94,6 +95,7 @@ def commit_part(
         number: Of the part.
         videos: Those with features, in the order of the plan.
         failures: Of the others.
+        made_by: Which machine made it, when it began, and in how many seconds.
 
     Returns:
         Whether this is the commit that counts. If not, somebody else's is, and the arrays are deleted.
@@ -104,7 +106,9 @@ def commit_part(
     attempt = uuid.uuid4().hex[:12]
     name = shard_name(number)
     failed: list[dict[str, Any]] = [dataclasses.asdict(failure) for failure in failures]
-    record = ShardRecord(name, header.format, header.model_dump(), attempt=attempt, failures=failed)
+    record = ShardRecord(
+        name, header.format, header.model_dump(), attempt=attempt, failures=failed, made_by=made_by or {}
+    )
     record.featx_shard = PLANNED_VERSION
     if videos:
         record = _put_arrays(backend, header, record, videos)

@@ -11,7 +11,7 @@ from typing import Any
 from featx.files.atomic import write_atomically
 from featx.store.failures import Failure
 
-from .workers.messages import FrameCounts
+from .messages import FrameCounts
 
 
 @dataclass
