@@ -74,6 +74,8 @@ def parse(line: str) -> tuple[str, ...]:
         path = (*path, words.pop(0))
     context = PAGES[path].make_context(" ".join(path), words)  # raises of what is unknown or missing
     for parameter in PAGES[path].params:
+        if parameter.name in ("device", "model"):  # cuda:1 and paths are possible too
+            continue
         offered = [item.value for item in parameter.shell_complete(context, "")]
         given = context.params.get(parameter.name)
         for value in (given if isinstance(given, list | tuple) else [given]) if offered else ():

@@ -11,11 +11,12 @@ import typer
 
 from featx.errors import printable
 from featx.help_pages import CommandLine
+from featx.store.upkeep.living_cli import Commands
 
 app = CommandLine()
 
 
-@app.command()
+@app.command(rich_help_panel=Commands.SHARED)
 def status(
     store: Annotated[str, typer.Argument(help="Store with a plan, made by featx plan: a folder or a URL.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures and failures as JSON.")] = False,
