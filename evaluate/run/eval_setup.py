@@ -10,6 +10,7 @@ from featx.features.dataset import check_fingerprint
 from featx.manifest.videos import Manifest, read_manifest
 from featx.output.console import warn
 from featx.scoring.compose import ScoredData, ScoredModel
+from featx.store.mirror import url_of
 from featx.store.reader import FeatureStore
 
 from .class_sets import ClassChoice, choose_classes
@@ -115,7 +116,7 @@ def made_with(run: Run, name: str, folder: Path) -> Path:
             f"{folder}: does not say which {name} it was trained with; say which to use with --{name}"
         )
     path = Path(run.header.settings[name])
-    if not path.exists():
+    if url_of(path) is None and not path.exists():
         raise FeatxError(
             f"{folder}: was trained with {name} {path}, which is not there (relative paths count from the current "
             f"folder); say where it is with --{name}"

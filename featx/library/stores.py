@@ -22,7 +22,7 @@ def open_store(path: PathLike) -> FeatureStore:
     ``.features`` (N, D), ``.pts`` (N,) in seconds and ``.frame_index`` (N,).
 
     Args:
-        path: Folder that `extract_features` or ``featx extract`` made.
+        path: Folder that `extract_features` or ``featx extract`` made; or a URL (docs/scale-out.md).
 
     Raises:
         FeatxError: If it is not a store, or its index is damaged.

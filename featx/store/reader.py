@@ -13,9 +13,21 @@ from typing import Any
 import numpy as np
 
 from featx.errors import FeatxError, nearest
+from featx.store.backends.open import open_backend
 from featx.store.checked_rows import Budget, CheckedRows
 from featx.store.index import StoreIndex, read_header, read_record
-from featx.store.schema import CHUNK_ROWS, LONGEST_GUESS, VideoFeatures, VideoInfo, array_layout, record_path
+from featx.store.mirror import local_folder, url_of
+from featx.store.remote_rows import CACHE_BYTES, ChunkCache, RemoteRows
+from featx.store.schema import (
+    ARRAY_NAMES,
+    CHUNK_ROWS,
+    LONGEST_GUESS,
+    ShardArrays,
+    VideoFeatures,
+    VideoInfo,
+    array_layout,
+    record_path,
+)
 
 # Each open shard takes two file handles; the usual limit of a process is 1024.
 OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
@@ -60,16 +72,17 @@ class FeatureStore:
         """Reads the index, not the features.
 
         Args:
-            path: The store's folder.
+            path: The store's folder, or its URL (as a path, it has one slash after the colon).
             memory_budget_bytes: Rows that have been read once stay in memory up to this size. The others are read
                 through memory maps, so from the disk cache that all processes share.
 
         Raises:
             FeatxError: If it is not a store, or its index is damaged.
         """
-        self.path = path
-        self.header = read_header(path)
-        self.index = StoreIndex(path, self.header)
+        self.path = local_folder(path)
+        self.url = url_of(path)
+        self.header = read_header(self.path)
+        self.index = StoreIndex(self.path, self.header)
         self._memory_budget_bytes = memory_budget_bytes
         self._forget()
 
@@ -77,6 +90,8 @@ class FeatureStore:
         self._budget = Budget(self._memory_budget_bytes)
         self._features: dict[int, CheckedRows] = {}
         self._recent: OrderedDict[int, None] = OrderedDict()  # shards that may hold file handles
+        self._backend = open_backend(self.url) if self.url is not None else None
+        self._cache = ChunkCache(self._memory_budget_bytes or CACHE_BYTES)
 
     def __fspath__(self) -> str:
         """Returns the folder: an open store can stand where a path of one is asked for."""
@@ -97,7 +112,7 @@ class FeatureStore:
         return tuple(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: self.__dict__[key] for key in ("path", "header", "index", "_memory_budget_bytes")}
+        return {key: self.__dict__[key] for key in ("path", "url", "header", "index", "_memory_budget_bytes")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -182,7 +197,7 @@ class FeatureStore:
             if first == past:
                 continue
             record = read_record(record_path(self.path, index.shards[shard].name))
-            arrays = index.shards[shard].read(self.path, self.header.fingerprint)
+            arrays = self._read_shard(shard)
             for number in range(first, past):
                 position = int(index.position[number])
                 video_info = index.live.info_now(number, VideoInfo.from_columns(record.facts, position))
@@ -231,8 +246,7 @@ class FeatureStore:
 
     def pts_of(self, stretch: Stretch) -> np.ndarray:
         """Reads (N,) when each row of a stretch is shown, as `pts`."""
-        shard = self.index.shards[stretch.shard].open(self.path, self.header.fingerprint, "pts")
-        return shard.read(stretch.first_row, len(stretch))
+        return self._open(stretch.shard, "pts").read(stretch.first_row, len(stretch))
 
     def video_info(self, ids: Sequence[str]) -> dict[str, VideoInfo]:
         """Reads what is known of some videos' files.
@@ -260,7 +274,34 @@ class FeatureStore:
 
     def _read(self, name: str, video_id: str) -> np.ndarray:
         shard, first, rows = self._place(video_id)
-        return self.index.shards[shard].open(self.path, self.header.fingerprint, name).read(first, rows)
+        return self._open(shard, name).read(first, rows)
+
+    def _open(self, shard: int, array: str, budget: Budget | None = None) -> CheckedRows:
+        """Returns the rows of one array of a shard, from the folder or from the URL."""
+        entry, fingerprint = self.index.shards[shard], self.header.fingerprint
+        if self._backend is None:
+            return entry.open(self.path, fingerprint, array, budget)
+        lies = entry.lies(self.path, fingerprint, array)
+        return RemoteRows(lies, lies.file.relative_to(self.path).as_posix(), self._backend, self._cache)
+
+    def _read_shard(self, shard: int) -> ShardArrays:
+        entry = self.index.shards[shard]
+        rows = {"offsets": entry.videos + 1}
+        return ShardArrays(
+            **{name: self._open(shard, name).read(0, rows.get(name, entry.rows)) for name in ARRAY_NAMES}
+        )
+
+    def _fetch(self, shards: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> None:
+        """Fetches the chunks of windows of a store at a URL, all of a shard together."""
+        wanted: dict[int, set[int]] = {}
+        for shard, first, count in zip(shards.tolist(), first_rows.tolist(), counts.tolist(), strict=True):
+            wanted.setdefault(shard, set()).update(
+                range(first // CHUNK_ROWS, -(-(first + count) // CHUNK_ROWS))
+            )
+        for shard, chunks in wanted.items():
+            rows = self._features_of(shard)
+            assert isinstance(rows, RemoteRows)
+            rows.fetch(chunks)
 
     def _gather(self, numbers: np.ndarray, first_rows: np.ndarray, counts: np.ndarray) -> PackedVideos:
         """Copies ``counts`` (V,) rows from ``first_rows`` (V,) of the videos' shards on, in the order of the disk."""
@@ -269,6 +310,8 @@ class FeatureStore:
         dtype, row_shape = array_layout(self.header.fingerprint)["features"]
         features = np.empty((int(offsets[-1]), *row_shape), dtype)
         shards = self.index.shard_of[numbers]
+        if self._backend is not None:
+            self._fetch(shards, first_rows, counts)
         order = np.lexsort((first_rows, shards))
         chunks, rows_before = np.divmod(first_rows, CHUNK_ROWS)
         columns = (shards, chunks, rows_before, first_rows, offsets[:-1], offsets[1:])
@@ -286,9 +329,7 @@ class FeatureStore:
     def _features_of(self, shard: int) -> CheckedRows:
         rows = self._features.get(shard)
         if rows is None:
-            rows = self._features[shard] = self.index.shards[shard].open(
-                self.path, self.header.fingerprint, "features", self._budget
-            )
+            rows = self._features[shard] = self._open(shard, "features", self._budget)
         self._recent.pop(shard, None)
         self._recent[shard] = None
         if len(self._recent) > OPEN_SHARDS:

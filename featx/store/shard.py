@@ -53,16 +53,19 @@ class ShardEntry:
             size_of,
         )
 
-    def open(
-        self, store: Path, fingerprint: Fingerprint, array: str, budget: Budget | None = None
-    ) -> CheckedRows:
-        """Returns the rows of one array; those of ``features`` may stay in memory within the budget."""
+    def lies(self, store: Path, fingerprint: Fingerprint, array: str) -> ArrayFile:
+        """Returns where one array is."""
         file = array_file(store, self.arrays, self.format, array)
         size = self.size_of.get(file.relative_to(store / SHARDS_FOLDER).as_posix(), 0)
         rows = self.videos + 1 if array == "offsets" else self.rows
         dtype, row_shape = array_layout(fingerprint)[array]
-        lies = ArrayFile(file, size, dtype, row_shape, rows, self.chunks[array])
-        return CheckedRows(lies, budget or Budget(0))
+        return ArrayFile(file, size, dtype, row_shape, rows, self.chunks[array])
+
+    def open(
+        self, store: Path, fingerprint: Fingerprint, array: str, budget: Budget | None = None
+    ) -> CheckedRows:
+        """Returns the rows of one array; those of ``features`` may stay in memory within the budget."""
+        return CheckedRows(self.lies(store, fingerprint, array), budget or Budget(0))
 
     def read(self, store: Path, fingerprint: Fingerprint) -> ShardArrays:
         """Reads the whole shard.

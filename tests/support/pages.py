@@ -20,6 +20,7 @@ NOT_HERE = {
     ),
     "needs a GPU": re.compile(r"cuda"),
     "needs several machines; tests/extract/parts runs it": re.compile(r"/shared/features"),
+    "needs a bucket; tests/store/test_remote.py runs it": re.compile(r"s3://"),
     "is about a run that the page does not make": re.compile(r"runs/open|runs/seen --proposals|demo/r-1"),
 }
 WITHOUT_A_RUN = {"docs/results.md": "measured results; the commands take hours together"}
@@ -63,7 +64,7 @@ class Example:
     def reason(self) -> str | None:
         """Why it is not run; None if it is."""
         if self.is_python:
-            return None
+            return "needs a bucket; tests/store/test_remote.py runs it" if "s3://" in self.text else None
         if self.page in WITHOUT_A_RUN:
             return WITHOUT_A_RUN[self.page]
         if ABBREVIATED.search(self.text):

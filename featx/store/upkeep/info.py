@@ -10,6 +10,7 @@ import numpy as np
 
 from featx.store.failures import FailureList
 from featx.store.index import StoreIndex, read_header
+from featx.store.mirror import local_folder
 from featx.store.schema import array_layout
 
 
@@ -19,6 +20,7 @@ def describe(path: Path) -> dict[str, Any]:
     Raises:
         FeatxError: If it is not a store, or its index is damaged.
     """
+    path = local_folder(path)
     header = read_header(path)
     index = StoreIndex(path, header, ("complete", "duration_s"))
     rows = index.rows.tolist()

@@ -163,7 +163,8 @@ def test_a_signal_commits_nothing_half(videos: Path, plain: FeatureStore, tmp_pa
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     with moto_server() as address:
         for name, value in (KEYS | {"AWS_ENDPOINT_URL": address}).items():
             monkeypatch.setenv(name, value)
@@ -179,6 +180,10 @@ def test_an_object_store_gets_the_same(
     assert done.returncode == 3, done.stderr
     said = run("store", "status", bucket)
     assert said.returncode == 0 and "broken.mp4" in said.stdout
+    remote = FeatureStore(Path(bucket))
+    assert sorted(remote) == sorted(plain)
+    for video_id in plain:
+        np.testing.assert_array_equal(remote[video_id].features, plain[video_id].features)
     backend = open_backend(bucket)
     for listed in backend.list():  # downloaded as it is, it is the store
         file = tmp_path / "store" / listed.key
