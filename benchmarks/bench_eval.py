@@ -11,8 +11,8 @@ import torch
 from clip.model import CLIP
 
 from featx.clip.choices import Precision
-from featx.clip.openai_text import openai_text
-from featx.clip.text import TextTower
+from featx.encoders.openai_text import openai_text
+from featx.encoders.text import TextTower
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import AdapterConfig
 

@@ -27,8 +27,8 @@ import numpy as np
 from bench_small_files import bench_small_files
 from bench_store import bench_index, bench_windows
 
-from featx.clip.checkpoint import OPENAI_MARKS
 from featx.clip.preprocess import fast_filter
+from featx.encoders.openai_checkpoint import OPENAI_MARKS
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.plan.videos import SourceVideo
@@ -174,10 +174,10 @@ def encoder_of(precision: str, batch: int):
     """Returns an ImageEncoder with random weights on the GPU if there is one."""
     import torch
 
-    from featx.clip.images import ImageEncoder
-    from featx.clip.load import LoadedClip
+    from featx.encoders.images import ImageEncoder
+    from featx.encoders.openai import of_module
 
-    loaded = LoadedClip(random_vit(), "", "", "", INPUT_SIZE, 512, 512)
+    loaded = of_module(random_vit())
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return ImageEncoder(loaded, device, precision, batch_size=batch)  # type: ignore[arg-type]
 
@@ -272,10 +272,10 @@ def bench_memory(folder: Path) -> list[dict]:
 
 def measure(path: Path) -> None:
     """Extracts one video in this process and prints its peak memory."""
-    from featx.clip.images import ImageEncoder
-    from featx.clip.load import load_clip
+    from featx.encoders.images import ImageEncoder
+    from featx.encoders.load import load_model
 
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     counts = extract([path], ImageEncoder(tiny), 64, fast=False, size=tiny.input_size)
     own, ffmpeg = (
         resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)

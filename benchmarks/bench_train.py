@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from featx.clip.text import TextPlan, prompt_table_rows
+from featx.encoders.text import TextPlan, prompt_table_rows
 from featx.features.clips import ClipSampling, draw_clips
 from featx.model.adapter import TEMPERATURE, Adapter
 from featx.model.adapter_config import AdapterConfig

@@ -15,9 +15,10 @@ import torch
 from clip.model import CLIP
 from gpu_check_place import Finding, Place, compare, featx
 
-from featx.clip.checkpoint import OPENAI_MARKS
-from featx.clip.images import ImageEncoder
-from featx.clip.load import TINY, load_clip
+from featx.encoders.images import ImageEncoder
+from featx.encoders.load import load_model
+from featx.encoders.openai import TINY
+from featx.encoders.openai_checkpoint import OPENAI_MARKS
 from featx.store.reader import FeatureStore
 
 # Smallest cosine and largest relative difference of a row to fp32 on the CPU. TF32 in nothing but the convolution would
@@ -185,7 +186,7 @@ def copies(place: Place, frames: int) -> Place:
 
 def bare_encoder(place: Place, model: Path, precision: str) -> tuple[float, int]:
     """Returns frames a second of the encoder alone, two batches in flight as in the run, and its peak memory."""
-    loaded = load_clip(str(model))
+    loaded = load_model(str(model))
     encoder = ImageEncoder(loaded, place.device, precision, batch_size=BATCH)  # type: ignore[arg-type]
     shape = (BATCH, loaded.input_size, loaded.input_size, 3)
     ready = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)

@@ -15,8 +15,8 @@ from bench_train import WIDTH, class_names, make_clip, peak_memory, step_table
 from gpu_check_place import Finding, Place, featx
 from torch.nn import functional
 
-from featx.clip.openai_text import openai_text
-from featx.clip.text import TextTower
+from featx.encoders.openai_text import openai_text
+from featx.encoders.text import TextTower
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.model.adapter import TEMPERATURE, Adapter
 from featx.model.adapter_config import AdapterConfig

@@ -1,6 +1,6 @@
 """The text tower as public code writes it, and each exact saving added in turn, written the readable way.
 
-The last of them, packed rows, is featx itself (`featx.clip.text`). All work on CLIP's own modules.
+The last of them, packed rows, is featx itself (`featx.encoders.text`). All work on CLIP's own modules.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from clip.model import CLIP, ResidualAttentionBlock
 from torch import Tensor
 from torch.nn import functional
 
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextPlan, TextTower, plan_texts
+from featx.encoders.openai_text import openai_format
+from featx.encoders.text import TextPlan, TextTower, plan_texts
 
 PROMPTS = 16
 CHUNK = 50  # texts at once where memory would not hold all of them

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.clip.text import TextTower
+    from featx.encoders.text import TextTower
     from featx.errors import FeatxError, FeatxWarning
     from featx.evaluate.api import Evaluation, LoadedAdapter, evaluate_runs, load_adapter, search
     from featx.extract.api import ExtractReport, extract_features
@@ -49,7 +49,7 @@ _HOMES = {
     "FeatxError": "featx.errors",
     "FeatxWarning": "featx.errors",
     "LoadedAdapter": "featx.evaluate.api",
-    "TextTower": "featx.clip.text",
+    "TextTower": "featx.encoders.text",
     "TrainedRun": "featx.train.api",
     "encode_text": "featx.library.encode_text",
     "evaluate_runs": "featx.evaluate.api",

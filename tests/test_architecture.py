@@ -129,3 +129,18 @@ def test_nothing_leads_back_up(stage: str) -> None:
     assert [
         one for one in IMPORTS if room_of(one[1]) == root and room_of(one[0]).startswith(f"{root}.")
     ] == []
+
+
+def test_only_the_encoders_know_the_libraries_of_image_text_models() -> None:
+    """All else sees an `ImageTextModel`, whatever family it is of; imports for type checkers count too."""
+    libraries = {"clip", "huggingface_hub", "open_clip", "timm", "tokenizers", "transformers"}
+    found = {
+        (name, alias.partition(".")[0])
+        for name, file in FILES.items()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
+        for alias in ([one.name for one in node.names] if isinstance(node, ast.Import) else [node.module])
+        if alias.partition(".")[0] in libraries
+    }
+    assert {name for name, _ in found if room_of(name) != "featx.encoders"} == set()
+    assert "clip" in {library for _, library in found}

@@ -44,6 +44,6 @@ def test_version(featx) -> None:
 
 
 def test_no_warning_of_a_library_reaches_the_user() -> None:
-    script = "from featx.clip.openai_text import openai_format; openai_format().tokenize('a star')"
+    script = "from featx.encoders.openai_text import openai_format; openai_format().tokenize('a star')"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == ""

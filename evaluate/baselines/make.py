@@ -81,7 +81,7 @@ def make_baseline(method: Method, run: Path, settings: BaselineSettings) -> tupl
     if method == "zero-shot":
         write_baseline(run, header, {})
     if settings.episodes is not None:
-        subject = BaselineRun(run / BASELINE_FILE, header, {})
+        subject = BaselineRun(run / BASELINE_FILE, header, {}, header.model_source)
         return score_episodes(subject, store, manifest, settings)
     notes: list[str] = []
     if videos is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.features.dataset import load_clip_of
+from featx.features.dataset import load_model_of
 from featx.files.atomic import write_atomically
 from featx.metrics.recognition import confusion_matrix, ranks, recognition_metrics
 from featx.scoring.results import write_results
@@ -125,11 +125,9 @@ def prompt_words(scored: ScoredVideos) -> Table | None:
     run = scored.setup.run
     if not isinstance(run, AdapterRun) or run.adapter.prompt_table is None:
         return None
-    embedding = load_clip_of(scored.setup.store, scored.settings.model).text.weights.words
-    found = nearest_words(run.header.config, run.adapter.prompt_table.detach().cpu(), embedding, WORDS)
-    note = (
-        f"nearest by cosine; a word of CLIP's vocabulary has a length of about {usual_length(embedding):.2f}"
-    )
+    encoder = load_model_of(scored.setup.store, scored.settings.model).text
+    found = nearest_words(run.header.config, run.adapter.prompt_table.detach().cpu(), encoder, WORDS)
+    note = f"nearest by cosine; a word of CLIP's vocabulary has a length of about {usual_length(encoder):.2f}"
     return Table(
         "Words nearest to each prompt vector",
         ["prompt", "length", "nearest words"],

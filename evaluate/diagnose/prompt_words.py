@@ -1,19 +1,16 @@
-"""The words of CLIP's vocabulary that learned prompt vectors lie nearest to, by cosine."""
+"""The words of the text encoder's vocabulary that learned prompt vectors lie nearest to, by cosine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from featx.clip.text_weights import TextEncoder
 from featx.errors import printable
 from featx.model.adapter_config import AdapterConfig
-
-WORD_END = "</w>"
-SPECIAL = 2  # the last two tokens of the vocabulary mark start and end
 
 
 @dataclass(frozen=True)
@@ -43,20 +40,18 @@ def names_of(config: AdapterConfig, rows: int) -> list[str]:
 
 @torch.no_grad()
 def nearest_words(
-    config: AdapterConfig, prompt_table: Tensor, token_embedding: Tensor, count: int
+    config: AdapterConfig, prompt_table: Tensor, encoder: TextEncoder, count: int
 ) -> list[PromptWords]:
     """Finds the nearest words of each prompt vector.
 
     Args:
         config: Of the adapter.
         prompt_table: (P, W) prompt vectors.
-        token_embedding: (49408, W) the vocabulary of CLIP's tokenizer.
+        encoder: The text encoder, whose vocabulary is searched.
         count: How many words.
     """
-    import clip
-
-    tokenizer = clip.clip._tokenizer
-    words = token_embedding[:-SPECIAL].float()
+    tokens = _words(encoder)
+    words = encoder.weights.words[tokens].float()
     cosines = normalize(prompt_table.float(), dim=-1) @ normalize(words, dim=-1).T  # (P, vocabulary)
     best = cosines.topk(count, dim=-1)
     return [
@@ -64,24 +59,23 @@ def nearest_words(
             name,
             float(vector.norm()),
             [
-                (_show(tokenizer, int(token)), float(value))
-                for token, value in zip(tokens, values, strict=True)
+                (printable(encoder.format.word(int(tokens[index]))), float(value))
+                for index, value in zip(nearest, values, strict=True)
             ],
         )
-        for name, vector, tokens, values in zip(
+        for name, vector, nearest, values in zip(
             names_of(config, len(prompt_table)), prompt_table, best.indices, best.values, strict=True
         )
     ]
 
 
-def usual_length(token_embedding: Tensor) -> float:
+def usual_length(encoder: TextEncoder) -> float:
     """Returns the median Euclidean length of the vocabulary's words."""
-    return float(token_embedding[:-SPECIAL].float().norm(dim=-1).median())
+    return float(encoder.weights.words[_words(encoder)].float().norm(dim=-1).median())
 
 
-def _show(tokenizer: Any, token: int) -> str:
-    word = tokenizer.decoder[token]
-    ends = word.endswith(WORD_END)
-    # the tokenizer writes every byte of UTF-8 as a character of its own
-    letters = bytes(tokenizer.byte_decoder[character] for character in word.removesuffix(WORD_END))
-    return printable(letters.decode("utf-8", "replace")) + ("" if ends else "-")
+def _words(encoder: TextEncoder) -> Tensor:
+    """Returns the tokens that are words, (vocabulary,) int64."""
+    is_word = torch.ones(len(encoder.weights.words), dtype=torch.bool)
+    is_word[list(encoder.format.not_words)] = False
+    return is_word.nonzero()[:, 0]

@@ -62,7 +62,7 @@ def predict(
 
     check_output(format)
     check_windows(settings)
-    run = open_run(settings.adapter, settings.trust_code)
+    run = open_run(settings.adapter, settings.trust_code, settings.model)
     check_task(run, settings)
     if settings.detector is not None and settings.window is not None:
         raise FeatxError("--window: leave it or --detector out")

@@ -68,7 +68,7 @@ def evaluate_retrieval(folder: Path, settings: RetrieveSettings) -> list[Results
 
 def prepare(folder: Path, settings: RetrieveSettings) -> RetrievalSetup:
     """Reads everything that scoring a run needs; see `evaluate_retrieval`."""
-    run = open_run(folder, settings.trust_code)
+    run = open_run(folder, settings.trust_code, settings.model)
     store = FeatureStore(settings.store or made_with(run, "store", folder))
     manifest = read_manifest(settings.manifest or made_with(run, "manifest", folder))
     check_fingerprint(run.header.fingerprint, store, run.file)

@@ -69,7 +69,7 @@ def open_setup(folder: Path, settings: EvalSettings) -> EvalSetup:
     Raises:
         FeatxError: If run, store, manifest and classes do not belong together.
     """
-    run = open_run(folder, settings.trust_code)
+    run = open_run(folder, settings.trust_code, settings.model)
     store_path = settings.store or made_with(run, "store", folder)
     manifest_path = settings.manifest or made_with(run, "manifest", folder)
     store, manifest = FeatureStore(store_path), read_manifest(manifest_path)

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextTower
 from featx.devices import choose_device
+from featx.encoders.load import load_text_format
+from featx.encoders.text import TextTower
 from featx.errors import FeatxError
 from featx.features.clips import ClipSampling
-from featx.features.dataset import LabelledVideos, StoredParts, load_clip_of
+from featx.features.dataset import LabelledVideos, StoredParts, load_model_of
 from featx.features.mean_features import mean_features
 from featx.features.sources import RowSpans, open_parts
 from featx.manifest.class_lists import as_read
@@ -91,11 +91,12 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class AdapterRun:
-    """A folder that `featx train` made."""
+    """A folder that `featx train` made; ``model`` is where its image-text model is."""
 
     file: Path
     adapter: Adapter
     header: AdapterHeader
+    model: str
     uses_clips: bool = True
 
     @property
@@ -144,7 +145,7 @@ class AdapterRun:
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many class texts are too long and are cut."""
-        return len(self.adapter.plan(openai_format(), list(classes.values())).truncated)
+        return len(self.adapter.plan(load_text_format(self.model), list(classes.values())).truncated)
 
     def clip_sampling(self, clips: int) -> ClipSampling:
         """Returns the clips that it was trained with, so many of each video."""
@@ -153,11 +154,12 @@ class AdapterRun:
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """A folder that `featx baseline` made."""
+    """A folder that `featx baseline` made; ``model`` is where its image-text model is."""
 
     file: Path
     header: BaselineHeader
     tensors: dict[str, np.ndarray]
+    model: str
 
     @property
     def task(self) -> str:
@@ -225,7 +227,7 @@ class BaselineRun:
 
     def truncated(self, classes: dict[str, str]) -> int:
         """Returns how many texts, class by template, are too long and are cut."""
-        return count_truncated(openai_format(), self.header.templates, list(classes.values()))
+        return count_truncated(load_text_format(self.model), self.header.templates, list(classes.values()))
 
     def clip_sampling(self, clips: int) -> ClipSampling:
         """Returns the clips that zero-shot was made with, so many of each video."""
@@ -248,23 +250,25 @@ class BaselineRun:
         return [own.index(there) for there in known.values() if there is not None]
 
 
-def open_run(run: Path, trust_code: bool = False) -> AdapterRun | BaselineRun:
+def open_run(run: Path, trust_code: bool = False, model: str | None = None) -> AdapterRun | BaselineRun:
     """Opens a run.
 
     Args:
         run: Its folder, or an adapter file.
         trust_code: Whether a temporal model that is not featx's may run without asking.
+        model: Where its image-text model is now, if not where the run says.
 
     Raises:
         FeatxError: If it holds neither an adapter nor a baseline, or its temporal model may not run.
     """
     file = _file_of(run)
     if file.name == BASELINE_FILE:
-        return BaselineRun(file, *read_baseline(file))
+        baseline, tensors = read_baseline(file)
+        return BaselineRun(file, baseline, tensors, model or baseline.model_source)
     adapter, header = load_adapter(file, trust_code)
     needed = {"strides": list, "stride_weights": list}
     check_settings(file, header.settings, needed, "make it again with featx train")
-    return AdapterRun(file, adapter.eval(), header)
+    return AdapterRun(file, adapter.eval(), header, model or header.model_source)
 
 
 def _file_of(run: Path) -> Path:
@@ -322,12 +326,12 @@ def _encoded_once(
     encode: Callable[[TextTower, list[str]], Tensor],
 ) -> Tensor:
     if settings.model:
-        load_clip_of(store, settings.model)  # a wrong --model is an error, whatever is cached
+        load_model_of(store, settings.model)  # a wrong --model is an error, whatever is cached
 
     texts = list(classes.values())
 
     def load_and_encode() -> Tensor:
-        tower = TextTower(load_clip_of(store, settings.model).text.to(device), settings.precision)
+        tower = TextTower(load_model_of(store, settings.model).text.to(device), settings.precision)
         parts = [texts[first : first + TEXTS_AT_ONCE] for first in range(0, len(texts), TEXTS_AT_ONCE)]
         with torch.no_grad():
             return torch.cat([encode(tower, part) for part in parts])

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from featx.clip.text import TextTower, plan_texts
 from featx.clip.text_format import TextFormat
+from featx.encoders.text import TextTower, plan_texts
 from featx.errors import FeatxError
 
 PLACE = "{}"

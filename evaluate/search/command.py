@@ -11,7 +11,7 @@ from torch import Tensor
 
 from featx.devices import choose_device
 from featx.errors import FeatxError
-from featx.features.dataset import check_fingerprint, load_clip_of
+from featx.features.dataset import check_fingerprint, load_model_of
 from featx.store.reader import FeatureStore
 from featx.store.writing.lock import is_being_written
 
@@ -118,7 +118,7 @@ def _check_settings(settings: SearchSettings) -> None:
 def _open_adapter(store: FeatureStore, settings: SearchSettings) -> AdapterRun | None:
     if settings.adapter is None:
         return None
-    run = open_run(settings.adapter, settings.trust_code)
+    run = open_run(settings.adapter, settings.trust_code, settings.model)
     if not isinstance(run, AdapterRun):
         raise FeatxError(
             f"--adapter {settings.adapter}: a baseline; take a run of featx train, or leave it out"
@@ -134,7 +134,7 @@ def _encode(queries: Queries, setup: SearchSetup) -> tuple[Tensor, list[str]]:
         FeatxError: If a picture cannot be read, CLIP is not the one of the store, or a feature is not finite.
     """
     store, run, settings, device = setup.store, setup.run, setup.settings, setup.device
-    loaded = load_clip_of(store, settings.model)
+    loaded = load_model_of(store, settings.model)
     features: list[Tensor] = []
     truncated: list[str] = []
     if queries.texts:

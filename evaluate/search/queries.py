@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from featx.clip.load import LoadedClip
-from featx.clip.text import TextTower, encode_sentences
+from featx.encoders.model import ImageTextModel
+from featx.encoders.text import TextTower, encode_sentences
 from featx.errors import FeatxError
 from featx.files.atomic import read_list
 from featx.model.adapter import Adapter
@@ -69,7 +69,7 @@ def gather_queries(text: str | None, file: Path | None, images: list[Path]) -> Q
 
 @torch.no_grad()
 def encode_texts(
-    texts: list[str], loaded: LoadedClip, adapter: Adapter | None, device: str
+    texts: list[str], loaded: ImageTextModel, adapter: Adapter | None, device: str
 ) -> tuple[Tensor, list[str]]:
     """Returns (Q, D) features of unit length, and those of the texts that are too long for CLIP and were cut.
 
@@ -91,7 +91,7 @@ def encode_texts(
 
 
 def encode_images(
-    images: list[Path | np.ndarray], loaded: LoadedClip, fingerprint: Fingerprint, device: str
+    images: list[Path | np.ndarray], loaded: ImageTextModel, fingerprint: Fingerprint, device: str
 ) -> Tensor:
     """Returns (Q, D) features of unit length of pictures, made as the store's frames were.
 
@@ -101,8 +101,8 @@ def encode_images(
     Raises:
         FeatxError: If a file is not a picture.
     """
-    from featx.clip.images import DTYPES, ImageEncoder
     from featx.clip.preprocess import scale_and_crop
+    from featx.encoders.images import DTYPES, ImageEncoder
 
     pixels = []
     for image in images:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from featx.clip.images import choose_precision
-from featx.clip.load import LoadedClip
+from featx.encoders.images import choose_precision
+from featx.encoders.model import ImageTextModel
 from featx.store.schema import Fingerprint
 
 from ..decoding.ffmpeg_args import DecodeOptions
@@ -19,7 +19,7 @@ def sampling_of(settings: ExtractSettings) -> Sampling:
     return choose_sampling(settings.fps, settings.every, settings.frames, settings.keyframes)
 
 
-def fingerprint_of(settings: ExtractSettings, loaded: LoadedClip, device: str) -> Fingerprint:
+def fingerprint_of(settings: ExtractSettings, loaded: ImageTextModel, device: str) -> Fingerprint:
     """Returns what decides the features' values."""
     return Fingerprint(
         model=loaded.name,

@@ -20,9 +20,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from featx.clip.images import ImageEncoder
-from featx.clip.load import load_clip
 from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
+from featx.encoders.images import ImageEncoder
+from featx.encoders.load import load_model
 from featx.errors import FeatxError
 
 from ..decoding.hwaccel import check_hwaccel, device_of
@@ -84,7 +84,7 @@ def _work(run: RunConnection, config: WorkerConfig) -> None:
         run.send(WorkerStarting("tries --decode-hwaccel", START_SECONDS))
         check_hwaccel(settings.decode_hwaccel, device_of(settings.decode_hwaccel, device))
     run.send(WorkerStarting("loads CLIP", None))  # a download takes what it takes
-    loaded = load_clip(settings.model)
+    loaded = load_model(settings.model)
     fingerprint = fingerprint_of(settings, loaded, device)
     run.send(WorkerStarting("puts CLIP on its device", START_SECONDS))
     encoder = ImageEncoder(

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from featx.clip.load import LoadedClip
-from featx.clip.openai_text import CONTEXT_LENGTH
+from featx.encoders.model import ImageTextModel
+from featx.encoders.openai_text import CONTEXT_LENGTH
 from featx.errors import FeatxError
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import AdapterConfig
@@ -67,7 +67,7 @@ class Released:
     names_clip: bool
 
 
-def read_released(file: Path, clip: LoadedClip, how: HowTrained) -> Released:
+def read_released(file: Path, clip: ImageTextModel, how: HowTrained) -> Released:
     """Reads a checkpoint of the authors' released code.
 
     Args:
@@ -169,7 +169,7 @@ def _check(file: Path, state: dict[str, Tensor], name: str, shape: tuple[int | N
         raise FeatxError(f"{file}: '{name}' has shape {found}, not {expected}, which --model needs")
 
 
-def _check_clip(file: Path, frozen: dict[str, Tensor], clip: LoadedClip) -> None:
+def _check_clip(file: Path, frozen: dict[str, Tensor], clip: ImageTextModel) -> None:
     own = clip.model.state_dict()
     for name, value in frozen.items():
         if name in own and not (value.shape == own[name].shape and torch.equal(value.float(), own[name])):

@@ -161,8 +161,8 @@ def import_(
         featx adapter import model.pth.tar --model ViT-B/16 --prompts 16 --temporal --heads 8 --to runs/theirs
     """
     from featx.adapter_files.authors_checkpoint import STRIDE_WEIGHTS, STRIDES, HowTrained, read_released
-    from featx.clip.load import load_clip
-    from featx.features.dataset import load_clip_of
+    from featx.encoders.load import load_model
+    from featx.features.dataset import load_model_of
     from featx.model.adapter import ADAPTER_FILE, AdapterHeader, save_adapter
     from featx.store.reader import FeatureStore
     from featx.store.schema import Fingerprint
@@ -186,9 +186,9 @@ def import_(
     texts = _read_classes(classes) if classes else {}
     if store:
         opened = FeatureStore(store)
-        clip, fingerprint = load_clip_of(opened, model), opened.header.fingerprint
+        clip, fingerprint = load_model_of(opened, model), opened.header.fingerprint
     else:
-        clip = load_clip(model or MODEL)
+        clip = load_model(model or MODEL)
         fingerprint = Fingerprint(
             model=clip.name,
             weights_sha256=clip.weights_sha256,

@@ -1,6 +1,4 @@
-"""OpenAI CLIP: loading, preprocessing, and its two frozen towers."""
+"""What frozen image-text models are computed with, whatever library their weights come from.
 
-import warnings
-
-# OpenAI's clip, which is imported inside the functions that need it, imports pkg_resources, which warns about itself.
-warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+Preprocessing of pictures, the exact text Transformer with prompts, and the image encoder as a CUDA graph.
+"""

@@ -27,6 +27,7 @@ class TextFormat:
         positions: How many there are.
         mask: What a position sees.
         feature_at: Where the feature is taken.
+        not_words: Tokens that stand in no text, such as marks.
     """
 
     tokenize: Callable[[str], list[int]]
@@ -37,6 +38,7 @@ class TextFormat:
     positions: int
     mask: Mask
     feature_at: FeatureAt
+    not_words: tuple[int, ...] = ()
 
     def room(self, prompts: int, suffix: bool = True) -> int:
         """Returns how many tokens of a text fit between its prompts; negative if not even those do.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from pathlib import Path
 
 from featx.doctor.check import Check, State
+from featx.encoders.openai import cached_file, published
 
 DEFAULT = "ViT-B/16"
-FOLDER = "~/.cache/clip"
 
 
 def check_weights(folder: Path | None = None) -> list[Check]:
@@ -19,13 +18,9 @@ def check_weights(folder: Path | None = None) -> list[Check]:
     Args:
         folder: The cache; that of OpenAI's `clip` if not given.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import clip
-
-    folder = folder or Path(FOLDER).expanduser()
-    addresses: dict[str, str] = clip.clip._MODELS
-    here = {name: folder / url.rsplit("/", 1)[1] for name, url in addresses.items()}
+    addresses = published()
+    here = {name: cached_file(name, folder) for name in addresses}
+    folder = here[DEFAULT].parent
     here = {name: file for name, file in here.items() if file.is_file()}
     checks = [_check_file(name, file, addresses[name].split("/")[-2]) for name, file in here.items()]
     if DEFAULT not in here:

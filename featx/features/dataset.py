@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featx.clip.load import LoadedClip, load_clip
+from featx.encoders.load import load_model
+from featx.encoders.model import ImageTextModel
 from featx.errors import FeatxError
 from featx.manifest.videos import Manifest, Video
 from featx.store.reader import FeatureStore
@@ -316,7 +317,7 @@ def list_captioned(store: FeatureStore, manifest: Manifest, split: str) -> Capti
     )
 
 
-def load_clip_of(store: FeatureStore, source: str | None) -> LoadedClip:
+def load_model_of(store: FeatureStore, source: str | None) -> ImageTextModel:
     """Loads the CLIP that a store's features were made with.
 
     Args:
@@ -327,7 +328,7 @@ def load_clip_of(store: FeatureStore, source: str | None) -> LoadedClip:
         FeatxError: If the weights are not those that made the features.
     """
     # a store's features were made with QuickGELU, whatever its file says: the same weights are computed alike
-    loaded = load_clip(source or store.header.model_source, is_openai=True)
+    loaded = load_model(source or store.header.model_source, is_openai=True)
     made_with = store.header.fingerprint
     if loaded.weights_sha256 != made_with.weights_sha256:
         raise FeatxError(

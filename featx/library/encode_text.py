@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from featx.clip.load import LoadedClip, load_clip
-from featx.clip.text import encode_sentences
 from featx.devices import choose_device
+from featx.encoders.load import load_model
+from featx.encoders.model import ImageTextModel
+from featx.encoders.text import encode_sentences
 from featx.errors import FeatxError
-from featx.features.dataset import load_clip_of
+from featx.features.dataset import load_model_of
 from featx.library.calls import PathLike
 from featx.output.console import warn
 from featx.output.library_function import library_function
@@ -56,9 +57,9 @@ def encode_text(
     return features
 
 
-def _clip_of(given: FeatureStore | PathLike, model: PathLike | None) -> LoadedClip:
+def _clip_of(given: FeatureStore | PathLike, model: PathLike | None) -> ImageTextModel:
     if not isinstance(given, FeatureStore):
         if not (Path(given) / STORE_FILE).is_file():
-            return load_clip(str(given))
+            return load_model(str(given))
         given = FeatureStore(Path(given))
-    return load_clip_of(given, None if model is None else str(model))
+    return load_model_of(given, None if model is None else str(model))

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from torch import Tensor, nn
 
 from featx.clip.choices import Precision
-from featx.clip.text import REDUCED, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.clip.text_format import TextFormat
+from featx.encoders.text import REDUCED, TextPlan, TextTower, plan_texts, prompt_table_rows
 from featx.errors import FeatxError
 from featx.model.adapter_config import AdapterConfig
 from featx.model.code.own_temporal import OwnModel, OwnTemporal, open_own, own_rows

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from featx.clip.load import load_clip
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextTower
+from featx.encoders.load import load_model
+from featx.encoders.openai_text import openai_format
+from featx.encoders.text import TextTower
 from featx.model.adapter import Adapter, AdapterHeader, load_adapter, read_header, save_adapter
 from featx.model.adapter_config import AdapterConfig
 from featx.store.schema import Fingerprint
@@ -85,7 +85,7 @@ class ReleasedModel(nn.Module):
 def checkpoint(
     file: Path, options: Options, wrapped: bool = True, parallel: bool = False, with_clip: bool = True
 ) -> ReleasedModel:
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     torch.manual_seed(options.tfm_layers)
     model = ReleasedModel(tiny.text_width, tiny.width, options)
     frozen = tiny.model.state_dict() if with_clip else {}
@@ -129,7 +129,7 @@ def test_an_imported_checkpoint_gives_the_authors_outputs(number: int, tmp_path:
     assert header.config.positions == bool(options.temporal)
     assert list(header.classes.values()) == NAMES and header.fingerprint.channel_order == "bgr"
 
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     clips = torch.randn(5, FRAMES, tiny.width)
     video = nn.functional.normalize(theirs.video(clips), dim=-1)
     torch.testing.assert_close(adapter.encode_clips(clips), video, rtol=1e-4, atol=1e-6)
@@ -176,7 +176,7 @@ def test_an_imported_adapter_is_evaluated_like_any_other(order_data: Path, tmp_p
 
 def test_what_is_not_the_authors_layout_is_one_line(tmp_path: Path, featx) -> None:
     file = tmp_path / "a.pth.tar"
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     options = Options(tfm_layers=1)
     words = ["adapter", "import", file, "--model", "tiny", *options.ours(), "--to", tmp_path / "run"]
 

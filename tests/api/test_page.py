@@ -67,10 +67,10 @@ def test_text_is_that_of_clip(page: dict[str, Any]) -> None:
     import clip
     import torch
 
-    from featx.clip.load import load_clip
+    from featx.encoders.load import load_model
 
     with torch.no_grad():
-        plain = load_clip("tiny").model.encode_text(clip.tokenize(["a person opens a door", "a dog"]))
+        plain = load_model("tiny").model.encode_text(clip.tokenize(["a person opens a door", "a dog"]))
     plain = plain / plain.norm(dim=-1, keepdim=True)
     text = featx.encode_text(page["store"], ["a person opens a door", "a dog"])
     assert text.dtype == torch.float32 and not text.requires_grad

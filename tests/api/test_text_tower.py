@@ -6,14 +6,14 @@ import torch
 from clip.model import CLIP
 
 import featx
-from featx.clip.load import load_clip
+from featx.encoders.load import load_model
 
 NAMES = ["star growing", "red circle", "a very long name of a thing that moves about", "star"]
 
 
 def double_clip() -> CLIP:
     """The tiny CLIP in float64, with a LayerNorm that leaves it at that: CLIP's own rounds to float32."""
-    model = load_clip("tiny").model.double()
+    model = load_model("tiny").model.double()
     for module in model.modules():
         if isinstance(module, clip.model.LayerNorm):
             module.__class__ = torch.nn.LayerNorm

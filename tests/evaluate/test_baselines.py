@@ -68,7 +68,7 @@ def test_templates_are_averaged_as_by_clips_authors(class_data: Path, tmp_path: 
 
 
 def clip_file() -> Path:
-    from featx.clip.load import TINY_FILE
+    from featx.encoders.openai import TINY_FILE
 
     return TINY_FILE
 

@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
+from featx.clip.text_weights import TextEncoder, TextWeights
+from featx.encoders.openai_text import openai_format
 from featx.evaluate.diagnose.prompt_words import names_of, nearest_words
 from featx.evaluate.report.confusion_picture import DARK, confusion_picture
 from featx.model.adapter_config import AdapterConfig
@@ -81,9 +83,11 @@ def test_nearest_words_are_those_that_the_vectors_were_made_of() -> None:
     torch.manual_seed(0)
     vocabulary = torch.randn(49408, 32)
     tokens = [clip.clip._tokenizer.encoder[word] for word in ("running</w>", "run", "dog</w>", "the</w>")]
+    weights = TextWeights(vocabulary, torch.zeros(77, 32), (), torch.eye(32), 1, "quickgelu")
+    encoder = TextEncoder(openai_format(), weights)
     table = 3.0 * vocabulary[tokens]  # cosine does not look at length
     table = torch.cat([table[:2], -table[2:]])
-    found = nearest_words(AdapterConfig(prompts=2), table, vocabulary, 3)
+    found = nearest_words(AdapterConfig(prompts=2), table, encoder, 3)
     assert [one.name for one in found] == ["before 1", "before 2", "after 1", "after 2"]
     assert found[0].words[0] == ("running", pytest.approx(1)) and found[1].words[0] == (
         "run-",

@@ -178,16 +178,16 @@ def test_a_video_of_one_frame_is_one_window() -> None:
 )  # fmt: skip
 def test_options_make_the_features_that_they_are_read_from(words: list[str]) -> None:
     """What `featx extract` would write into the store for these options is what they were derived from."""
-    from featx.clip.load import load_clip
+    from featx.encoders.load import load_model
     from featx.extract.cli import app
     from featx.extract.plan.settings import ExtractSettings
     from featx.extract.workers.options import fingerprint_of
 
     assert app is not None
     given = settings_of(ExtractSettings, words)
-    fingerprint = fingerprint_of(given, load_clip("tiny"), "cpu")
+    fingerprint = fingerprint_of(given, load_model("tiny"), "cpu")
     again = settings_of(ExtractSettings, options_of(fingerprint))
-    assert fingerprint_of(again, load_clip("tiny"), "cpu") == fingerprint
+    assert fingerprint_of(again, load_model("tiny"), "cpu") == fingerprint
 
 
 def settings_of(model, words: list[str]):

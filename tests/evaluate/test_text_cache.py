@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from featx.clip.text import TextTower
+from featx.encoders.text import TextTower
 from featx.evaluate.run.text_cache import FOLDER, cached_text, text_key
 
 

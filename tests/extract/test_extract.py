@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from featx.clip.load import TINY_FILE
+from featx.encoders.openai import TINY_FILE
 from featx.store.reader import FeatureStore
 from featx.video.ffmpeg import ffmpeg_path
 

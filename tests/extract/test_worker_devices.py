@@ -25,9 +25,9 @@ def report(connection: Connection) -> None:
     preloaded = [name for name in ("torch", "torchvision", "clip") if name in sys.modules]
     import torch
 
-    from featx.clip.load import load_clip
+    from featx.encoders.load import load_model
 
-    load_clip("tiny")
+    load_model("tiny")
     connection.send((preloaded, torch._C._cuda_isInBadFork()))  # type: ignore[attr-defined]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from stores import fingerprint
 
-from featx.clip.load import load_clip
-from featx.clip.text import TextTower
+from featx.encoders.load import load_model
+from featx.encoders.text import TextTower
 from featx.manifest.episodes import Episode, Episodes, EpisodesHeader, write_episodes
 from featx.manifest.videos import Header, Manifest, Segment, Span, Video, write_manifest
 from featx.store.schema import Fingerprint, VideoFeatures, VideoInfo
@@ -19,7 +19,7 @@ ORDER_PER_CLASS = {"train": 24, "test": 20}
 
 
 def tiny_fingerprint(**changes: str) -> Fingerprint:
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     shape = {"input_size": tiny.input_size, "width": tiny.width}
     return Fingerprint(model=tiny.name, weights_sha256=tiny.weights_sha256, **shape, **changes)
 
@@ -57,7 +57,7 @@ FRAMES_A_SECOND = 25
 
 
 def text_features(texts: list[str]) -> np.ndarray:
-    tower = TextTower(load_clip("tiny").model)
+    tower = TextTower(load_model("tiny").model)
     with torch.no_grad():
         return tower.encode(tower.plan(texts)).numpy()
 

@@ -14,9 +14,9 @@ from clip.model import CLIP
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextTower
 from featx.clip.text_plan import PackedTexts, TextPlan
+from featx.encoders.openai_text import openai_format
+from featx.encoders.text import TextTower
 from featx.features.clips import ClipSampling
 from featx.features.sources import RowSpans
 from featx.localisation.detector import Detector

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from featx.clip.load import load_clip
-from featx.clip.text import TextPlan, TextTower
+from featx.encoders.load import load_model
+from featx.encoders.text import TextPlan, TextTower
 from featx.features.clips import ClipSampling
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import AdapterConfig
@@ -35,7 +35,7 @@ class CountingTower(TextTower):
 
 
 def make(prompts: int, seed: int = 0, layers: int = 1) -> tuple[Adapter, CountingTower]:
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     torch.manual_seed(seed)
     adapter = Adapter(
         AdapterConfig(prompts=prompts, layers=layers, clip_frames=FRAMES), tiny.text_width, tiny.width
@@ -74,7 +74,7 @@ def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, ac
     drawn, clips = draw(texts)
     # In float64, where the order in which this machine adds makes no difference that could hide a real one.
     adapter, clips = adapter.double(), clips.double()
-    tower = CountingTower(copy.deepcopy(load_clip("tiny").model).double())
+    tower = CountingTower(copy.deepcopy(load_model("tiny").model).double())
     expected_loss = plain_loss(adapter, tower, drawn, clips, symmetric)
     expected = torch.autograd.grad(expected_loss, list(adapter.parameters()))
     tower.encoded = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from featx.clip.text import TextPlan
+from featx.encoders.text import TextPlan
 from featx.model.adapter import Adapter
 
 FLOAT_BYTES = 4

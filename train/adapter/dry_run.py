@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from featx.clip.load import OPENAI, TINY, load_clip
-from featx.clip.openai_text import openai_format
-from featx.clip.text import plan_texts
+from featx.clip.text_format import TextFormat
+from featx.encoders.load import load_model, load_text_format
+from featx.encoders.openai import OPENAI, TINY, cached_file
+from featx.encoders.text import plan_texts
 from featx.errors import FeatxError
 from featx.manifest.episodes import read_episodes
 from featx.manifest.videos import Manifest, read_manifest
@@ -48,6 +49,15 @@ class DryRunReport:
             return None
 
 
+@dataclass(frozen=True)
+class PlannedEncoder:
+    """The text encoder that a run would take: its name, sizes, and how it takes texts."""
+
+    name: str
+    size: TextSize
+    format: TextFormat
+
+
 def dry_run(settings: TrainSettings) -> DryRunReport:
     """Says what a run with these settings would be. Nothing is learned or written, and no weights are downloaded."""
     report = DryRunReport()
@@ -56,7 +66,7 @@ def dry_run(settings: TrainSettings) -> DryRunReport:
     store = report.attempt(lambda: FeatureStore(settings.store))
     whole = report.attempt(lambda: read_manifest(settings.manifest))
     manifest = report.attempt(lambda: choose_seen(whole, settings)) if whole else None
-    model, size = _size(settings, store, report)
+    encoder = _encoder(settings, store, report)
     texts = (
         list(manifest.header.classes.values())
         if manifest
@@ -72,12 +82,14 @@ def dry_run(settings: TrainSettings) -> DryRunReport:
         )
         report.lines.append(f"# without the manifest the cost is that of {stand_in}")
     if settings.task == "retrieval":
-        texts = _sentences(settings, manifest, report)
-    _cost(settings, model, size, texts[: settings.class_limit], report)
+        texts = _sentences(settings, manifest, encoder, report)
+    _cost(settings, encoder, texts[: settings.class_limit], report)
     return report
 
 
-def _sentences(settings: TrainSettings, manifest: Manifest | None, report: DryRunReport) -> list[str]:
+def _sentences(
+    settings: TrainSettings, manifest: Manifest | None, encoder: PlannedEncoder, report: DryRunReport
+) -> list[str]:
     """Returns as many sentences as a step has, evenly taken from the training split; notes how many are too long."""
     if manifest is None:
         return [f"{STAND_IN_SENTENCE} {number}" for number in range(settings.batch_size)]
@@ -86,34 +98,31 @@ def _sentences(settings: TrainSettings, manifest: Manifest | None, report: DryRu
     if not texts:
         report.problems.append(f"{manifest.file}: no video of split '{settings.train_split}' has captions")
         return [STAND_IN_SENTENCE]
-    cut = len(
-        plan_texts(openai_format(), texts, settings.prompts, settings.layout, settings.suffix).truncated
-    )
+    plan = plan_texts(encoder.format, texts, settings.prompts, settings.layout, settings.suffix)
     report.lines.append(
-        f"# {cut} of {len(texts)} sentences cut; the cost is that of {settings.batch_size} sentences of a batch"
+        f"# {len(plan.truncated)} of {len(texts)} sentences cut; the cost is that of {settings.batch_size} sentences of a batch"
     )
     return texts[:: max(len(texts) // settings.batch_size, 1)][: settings.batch_size]
 
 
-def _size(settings: TrainSettings, store: FeatureStore | None, report: DryRunReport) -> tuple[str, TextSize]:
-    """Returns the CLIP's name and sizes: of a file or the tiny one from the weights, of OpenAI's from the table."""
+def _encoder(settings: TrainSettings, store: FeatureStore | None, report: DryRunReport) -> PlannedEncoder:
+    """Returns the text encoder's name, sizes and format: of a file or the tiny one from the weights, of OpenAI's from the table."""
     source = settings.model or (store.header.model_source if store else USUAL)
     name = store.header.fingerprint.model if store else source
     file = Path(source.removeprefix(OPENAI)).expanduser()
     if source not in SIZES and (source == TINY or file.is_file()):
-        loaded = report.attempt(lambda: load_clip(source, is_openai=store is not None))
+        loaded = report.attempt(lambda: load_model(source, is_openai=store is not None))
         if loaded:
             blocks = len(loaded.text.weights.blocks)
-            return source, TextSize(loaded.text_width, loaded.width, blocks)
+            size = TextSize(loaded.text_width, loaded.width, blocks)
+            return PlannedEncoder(source, size, loaded.text.format)
     elif source not in SIZES:
         report.problems.append(f"--model {source}: not there; say with --model where CLIP's weights are")
     else:
-        import clip
-
-        file = Path("~/.cache/clip").expanduser() / clip.clip._MODELS[source].rsplit("/", 1)[1]
+        file = cached_file(source)
         if not file.is_file():
             report.lines.append(f"# CLIP's weights are not here yet: the run downloads {source} to {file}")
-    return name, SIZES.get(name, SIZES[USUAL])
+    return PlannedEncoder(name, SIZES.get(name, SIZES[USUAL]), load_text_format(USUAL))
 
 
 def _check_videos(
@@ -145,10 +154,8 @@ def _check_videos(
     return texts
 
 
-def _cost(
-    settings: TrainSettings, model: str, size: TextSize, texts: list[str], report: DryRunReport
-) -> None:
-    known = len(report.problems)
+def _cost(settings: TrainSettings, encoder: PlannedEncoder, texts: list[str], report: DryRunReport) -> None:
+    known, size = len(report.problems), encoder.size
     own = report.attempt(lambda: open_own_model(settings, size.feature_width))
     if len(report.problems) > known:
         return
@@ -156,13 +163,13 @@ def _cost(
     adapter = report.attempt(lambda: Adapter(config, size.width, size.feature_width, own))
     if adapter is None:
         return
-    plan, learned = adapter.plan(openai_format(), texts), adapter.parameter_count()
+    plan, learned = adapter.plan(encoder.format, texts), adapter.parameter_count()
     text = text_flops(plan, size) if settings.prompts else 0
     temporal = temporal_flops(settings.batch_size, settings.clip_frames, size.feature_width, settings.layers)
     clips = -(-settings.batch_size // settings.accumulate)
     memory = memory_bytes(adapter, plan, size, clips)
     report.lines += [
-        f"# {model}: W = {size.width}, D = {size.feature_width}; {len(texts)} texts, {len(plan.packed.inputs)} rows "
+        f"# {encoder.name}: W = {size.width}, D = {size.feature_width}; {len(texts)} texts, {len(plan.packed.inputs)} rows "
         f"in the text encoder, {len(plan.truncated)} texts cut",
         f"# {learned:,} learned parameters",
         *_of_own(adapter),

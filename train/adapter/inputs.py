@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from featx.clip.choices import Precision
-from featx.clip.load import LoadedClip
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextPlan, TextTower
 from featx.clip.text_format import TextFormat
+from featx.encoders.load import load_text_format
+from featx.encoders.model import ImageTextModel
+from featx.encoders.text import TextPlan, TextTower
 from featx.errors import FeatxError
 from featx.features.dataset import (
     CaptionedVideos,
@@ -22,7 +22,7 @@ from featx.features.dataset import (
     StoredParts,
     list_captioned,
     list_labelled,
-    load_clip_of,
+    load_model_of,
 )
 from featx.features.sources import PartSource, Source, open_source
 from featx.manifest.class_lists import named_class_split, read_labels
@@ -74,14 +74,14 @@ class SharedResources:
         return other
 
     @cached_property
-    def loaded(self) -> LoadedClip:
+    def loaded(self) -> ImageTextModel:
         """The CLIP of the store's features."""
-        return load_clip_of(self.store, self._model)
+        return load_model_of(self.store, self._model)
 
     @property
     def text_format(self) -> TextFormat:
         """How its text encoder takes texts."""
-        return openai_format()
+        return load_text_format(self._model or self.store.header.model_source)
 
     def tower(
         self, device: str, precision: Precision = "fp32", compile: bool = False, recompute: bool = False

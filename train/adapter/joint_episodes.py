@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from featx.clip.text import TextPlan, TextTower, group_plans
+from featx.encoders.text import TextPlan, TextTower, group_plans
 from featx.model.adapter import TEMPERATURE, Adapter
 from featx.model.temporal import TemporalTransformer
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from featx.clip.text import TextPlan, TextTower
+from featx.encoders.text import TextPlan, TextTower
 from featx.model.adapter import Adapter
 
 from ..engine.ranks import Ranks

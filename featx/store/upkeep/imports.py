@@ -215,9 +215,9 @@ def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str
     """
     name, sha256, size = settings.model, settings.weights_sha256, settings.input_size
     if sha256 is None or size is None:
-        from featx.clip.load import load_clip
+        from featx.encoders.load import load_model
 
-        loaded = load_clip(settings.model)
+        loaded = load_model(settings.model)
         name, sha256, size = loaded.name, sha256 or loaded.weights_sha256, size or loaded.input_size
         if loaded.width != width:
             raise FeatxError(

@@ -129,11 +129,11 @@ def test_an_adapter_scores_as_in_evaluation(class_data: Path, made_run, featx) -
         with torch.no_grad():
             return float((adapter.eval().encode_clips(clips) @ text).mean())
 
-    from featx.clip.load import load_clip
-    from featx.clip.text import TextTower
+    from featx.encoders.load import load_model
+    from featx.encoders.text import TextTower
 
     with torch.no_grad():
-        tower = TextTower(load_clip("tiny").model)
+        tower = TextTower(load_model("tiny").model)
         text = adapter.encode_texts(tower, adapter.plan(tower.format, ["red star"]))[0]
     base = ["search", store.path, "red star", "--adapter", run, "--format", "json"]
     every = [(one, 0, store.rows(one)) for one in store]

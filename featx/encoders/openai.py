@@ -1,56 +1,27 @@
-"""Loading CLIP: the bundled tiny one, OpenAI's by name, or a checkpoint file; and its fingerprint."""
+"""OpenAI's CLIP: the bundled tiny one, a model by name, or a checkpoint file in the same layout."""
 
 from __future__ import annotations
 
-import hashlib
 import urllib.error
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featx.clip.checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
-from featx.clip.openai_text import openai_text
-from featx.clip.text_weights import TextEncoder
+from featx.encoders.model import ImageTextModel, frozen, weights_digest
+from featx.encoders.openai_checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
+from featx.encoders.openai_text import openai_text
 from featx.errors import FeatxError, nearest
 
 if TYPE_CHECKING:
     from clip.model import CLIP
 
 TINY = "tiny"
-TINY_FILE = Path(__file__).with_name("tiny.pt")
+TINY_FILE = Path(__file__).parents[1] / "clip" / "tiny.pt"
+CACHE = "~/.cache/clip"  # where OpenAI's `clip` downloads to
 OPENAI = "openai:"  # before a file: it is OpenAI's or was fine-tuned from one, and computes QuickGELU
 
 
-@dataclass(frozen=True)
-class LoadedClip:
-    """A frozen CLIP in float32 on the CPU.
-
-    Attributes:
-        model: OpenAI's module; no parameter takes a gradient.
-        source: What the user asked for (`tiny`, a name, or a path).
-        name: What it is called in fingerprints.
-        weights_sha256: Of the weights' values, so equal for every file format that they come in.
-        input_size: Side of its square input in pixels.
-        width: D, the width of image and text features.
-        text_width: W, the width of the text encoder, which is that of a prompt vector.
-    """
-
-    model: CLIP
-    source: str
-    name: str
-    weights_sha256: str
-    input_size: int
-    width: int
-    text_width: int
-
-    @property
-    def text(self) -> TextEncoder:
-        """The text encoder, whose tensors are the module's own."""
-        return openai_text(self.model)
-
-
-def load_clip(source: str, is_openai: bool = False) -> LoadedClip:
+def load_openai(source: str, is_openai: bool = False) -> ImageTextModel:
     """Loads CLIP as `clip.load(source, device="cpu", jit=False)` does.
 
     Args:
@@ -65,7 +36,6 @@ def load_clip(source: str, is_openai: bool = False) -> LoadedClip:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # clip imports pkg_resources, which warns about itself
         import clip
-        import torch
         from clip.model import build_model
     names = clip.available_models()
     wanted, said = source.removeprefix(OPENAI), f"--model {source}"
@@ -82,20 +52,48 @@ def load_clip(source: str, is_openai: bool = False) -> LoadedClip:
         model = build_model(checkpoint.state)
     except (RuntimeError, KeyError, AttributeError, TypeError, ZeroDivisionError) as error:
         raise FeatxError(not_a_checkpoint(said, error)) from error
-    model = model.float().eval().requires_grad_(False)
-    digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(f"{key} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().to(torch.float32).contiguous().numpy().tobytes())
-    return LoadedClip(
-        model=model,
+    name = wanted if wanted == TINY or wanted in names else file.stem
+    return of_module(model, source, name, weights_digest(frozen(model)))
+
+
+def of_module(model: CLIP, source: str = "", name: str = "", weights_sha256: str = "") -> ImageTextModel:
+    """Returns a module of OpenAI's `clip` as featx sees it.
+
+    Args:
+        model: The module; it is frozen from here on.
+        source: What the user asked for.
+        name: What it is called in fingerprints.
+        weights_sha256: Of its weights, where a store is to be compared with.
+    """
+    frozen(model)
+    return ImageTextModel(
+        family="openai",
         source=source,
-        name=wanted if wanted == TINY or wanted in names else file.stem,
-        weights_sha256=digest.hexdigest(),
+        name=name,
+        weights_sha256=weights_sha256,
+        model=model,
+        visual=model.visual,
+        text=openai_text(model),
         input_size=int(model.visual.input_resolution),
-        width=int(model.text_projection.shape[1]),
-        text_width=int(model.text_projection.shape[0]),
+        logit_scale=float(model.logit_scale.exp()),
     )
+
+
+def published() -> dict[str, str]:
+    """Returns the names of OpenAI's models and where they are published; the last folder is the file's SHA-256."""
+    import clip
+
+    return dict(clip.clip._MODELS)
+
+
+def cached_file(name: str, folder: Path | None = None) -> Path:
+    """Returns where the file of one of OpenAI's models is, or is downloaded to.
+
+    Args:
+        name: The model.
+        folder: The cache; that of OpenAI's `clip` if not given.
+    """
+    return (folder or Path(CACHE).expanduser()) / published()[name].rsplit("/", 1)[1]
 
 
 def _downloaded(name: str, said: str) -> Path:
@@ -106,15 +104,15 @@ def _downloaded(name: str, said: str) -> Path:
     """
     import clip
 
-    url, folder = clip.clip._MODELS[name], Path("~/.cache/clip").expanduser()
+    url, file = published()[name], cached_file(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Path(clip.clip._download(url, str(folder)))
+            return Path(clip.clip._download(url, str(file.parent)))
     except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
         raise FeatxError(
-            f"{said}: the weights could not be downloaded ({error}); download {url} elsewhere and put it at "
-            f"{folder / url.rsplit('/', 1)[1]}, or give its path as --model"
+            f"{said}: the weights could not be downloaded ({error}); download {url} elsewhere and put it at {file}, or "
+            "give its path as --model"
         ) from error
     except RuntimeError as error:  # not the file that OpenAI's address names by its hash
         raise FeatxError(f"{said}: {error}; delete it and try again") from error

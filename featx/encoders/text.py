@@ -18,8 +18,6 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from featx.clip.choices import Layout, Precision
 from featx.clip.frozen_block import FrozenBlock, gather_rows
-from featx.clip.load import load_clip
-from featx.clip.openai_text import openai_text
 from featx.clip.text_plan import (
     NOT_A_PROMPT,
     PackedTexts,
@@ -30,6 +28,8 @@ from featx.clip.text_plan import (
 )
 from featx.clip.text_weights import TextEncoder
 from featx.devices import choose_device
+from featx.encoders.load import load_model
+from featx.encoders.openai_text import openai_text
 from featx.output.library_function import library_function
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class TextTower:
         Raises:
             FeatxError: If the CLIP cannot be loaded, or the device is not there.
         """
-        return cls(load_clip(str(model)).text.to(choose_device(device)), precision)
+        return cls(load_model(str(model)).text.to(choose_device(device)), precision)
 
     @property
     def device(self) -> torch.device:

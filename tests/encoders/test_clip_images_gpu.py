@@ -12,8 +12,9 @@ from clip.model import CLIP
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from featx.clip.images import DTYPES, ImageEncoder, cast_weights
-from featx.clip.load import LoadedClip
+from featx.encoders.images import DTYPES, ImageEncoder, cast_weights
+from featx.encoders.model import ImageTextModel
+from featx.encoders.openai import of_module
 
 VIT = (32, 2, 64, 16)
 PRODUCTS = {"linear", "matmul", "conv2d", "scaled_dot_product_attention"}
@@ -73,7 +74,7 @@ def fake_encoder(tower: tuple, precision: str, batch_size: int) -> ImageEncoder:
     with torch.device("cuda"):
         model = CLIP(32, side, layers, width, patch, 77, 99, 64, 1, 1).eval().requires_grad_(False)
     model.visual.to = lambda device: model.visual  # it is there; `Module.to` cannot move such tensors
-    loaded = LoadedClip(model, "", "", "", side, 32, 64)
+    loaded = ImageTextModel("openai", "", "", "", model, model.visual, None, side)
     return ImageEncoder(loaded, "cuda", precision, batch_size=batch_size)  # type: ignore[arg-type]
 
 
@@ -100,7 +101,7 @@ def test_a_batch_is_one_copy_there_and_one_back_and_nothing_is_waited_for(
 def test_fp32_is_full_fp32() -> None:
     """TF32 has 10 bits of mantissa; a GPU would take it for convolutions, in NVIDIA's containers for all products."""
     before = torch.get_float32_matmul_precision()
-    loaded = LoadedClip(CLIP(32, 32, 1, 64, 16, 77, 99, 64, 1, 1).float(), "", "", "", 32, 32, 64)
+    loaded = of_module(CLIP(32, 32, 1, 64, 16, 77, 99, 64, 1, 1).float())
     try:
         torch.backends.cudnn.allow_tf32 = True
         torch.set_float32_matmul_precision("high")

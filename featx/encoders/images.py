@@ -10,9 +10,9 @@ from torch import nn
 
 from featx.clip.choices import Precision
 from featx.clip.encoder_graph import EncoderGraph
-from featx.clip.load import LoadedClip
 from featx.clip.preprocess import mean_and_deviation, normalise
 from featx.devices import full_fp32
+from featx.encoders.model import ImageTextModel
 
 # A CPU's matrix products treat the last few rows of a small matrix in another way and round otherwise: then a frame's
 # features would depend on how many others were at hand. With multiples of 16 they are equal to the bit (measured for
@@ -40,14 +40,14 @@ def cast_weights(visual: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class ImageEncoder:
-    """CLIP's image encoder on one device.
+    """A frozen image encoder on one device.
 
     With ``fp32`` all float32 of this process is computed in full from then on, see `featx.devices.full_fp32`.
     """
 
     def __init__(
         self,
-        loaded: LoadedClip,
+        loaded: ImageTextModel,
         device: str = "cpu",
         precision: Precision = "fp32",
         compile: bool = False,
@@ -57,7 +57,7 @@ class ImageEncoder:
         """Puts the encoder on its device.
 
         Args:
-            loaded: CLIP; its image tower belongs to this encoder from now on.
+            loaded: The model; its image tower belongs to this encoder from now on.
             device: Where to compute.
             precision: What to compute in; features come out as float32.
             compile: Whether to let torch.compile fuse it, which takes a minute at the first batch.
@@ -72,7 +72,7 @@ class ImageEncoder:
         self._mean_std = mean_and_deviation(self.device)
         if precision == "fp32":
             full_fp32()
-        visual = cast_weights(loaded.model.visual.to(self.device), self._dtype)
+        visual = cast_weights(loaded.visual.to(self.device), self._dtype)
         self._visual = torch.compile(visual) if compile else visual
         self._wants_graph = graph and self.device.type == "cuda" and not compile
         self._graph: EncoderGraph | None = None

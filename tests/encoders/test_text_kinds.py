@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from featx.clip.text import TextTower
 from featx.clip.text_format import SAVINGS, FeatureAt, Mask, TextFormat
 from featx.clip.text_plan import plan_texts, prompt_table_rows
 from featx.clip.text_weights import Activation, Affine, BlockWeights, Norm, TextEncoder, TextWeights
+from featx.encoders.text import TextTower
 from featx.errors import FeatxError
 
 WIDTH, POSITIONS, VOCABULARY, HEADS = 16, 50, 30, 2

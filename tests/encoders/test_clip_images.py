@@ -9,15 +9,16 @@ import torch
 from clip.model import CLIP
 from PIL import Image
 
-from featx.clip.images import ImageEncoder
-from featx.clip.load import LoadedClip, load_clip
 from featx.clip.preprocess import scale_and_crop
+from featx.encoders.images import ImageEncoder
+from featx.encoders.load import load_model
+from featx.encoders.openai import of_module
 
 
 def test_vit_b_16_at_full_size_with_random_weights() -> None:
     torch.manual_seed(0)
     model = CLIP(512, 224, 12, 768, 16, 77, 49408, 512, 8, 12).float().eval()
-    loaded = LoadedClip(model, "random", "random", "", 224, 512, 512)
+    loaded = of_module(model)
     frames = np.random.default_rng(0).integers(0, 256, (2, 300, 400, 3), dtype=np.uint8)
     preprocess = clip.clip._transform(224)
     with torch.inference_mode():
@@ -29,12 +30,12 @@ def test_vit_b_16_at_full_size_with_random_weights() -> None:
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_a_jit_archive_is_the_same_clip_as_its_state_dict(tmp_path: Path) -> None:
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     traced = torch.jit.trace(
         tiny.model, (torch.zeros(1, 3, 64, 64), torch.zeros(1, 77, dtype=torch.long)), check_trace=False
     )
     traced.save(tmp_path / "archive.pt")
-    loaded = load_clip(str(tmp_path / "archive.pt"))
+    loaded = load_model(str(tmp_path / "archive.pt"))
     assert loaded.weights_sha256 == tiny.weights_sha256
     assert (loaded.name, loaded.input_size, loaded.width) == ("archive", 64, 128)
 
@@ -44,7 +45,7 @@ def test_a_frames_features_do_not_depend_on_its_batch(threads: int) -> None:
     """To the bit, at ViT-B/16's width: otherwise interrupted and resumed runs would differ."""
     torch.manual_seed(0)
     model = CLIP(512, 224, 2, 768, 16, 77, 49408, 512, 8, 1).float().eval()
-    encoder = ImageEncoder(LoadedClip(model, "random", "random", "", 224, 512, 512))
+    encoder = ImageEncoder(of_module(model))
     frames = np.random.default_rng(0).integers(0, 256, (40, 224, 224, 3), dtype=np.uint8)
     before = torch.get_num_threads()
     try:
@@ -62,13 +63,13 @@ def test_a_picture_that_is_looked_for_is_made_in_the_stores_precision(tmp_path: 
 
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    tiny = load_clip("tiny")
+    tiny = load_model("tiny")
     same = {"model": "tiny", "weights_sha256": tiny.weights_sha256, "input_size": 64, "width": 128}
     made = {}
     for precision in ("fp32", "bf16", "fp16", "unknown"):
         fingerprint = Fingerprint(**same, precision=precision)
-        made[precision] = encode_images([tmp_path / "a.png"], load_clip("tiny"), fingerprint, "cpu").numpy()
-    rows = ImageEncoder(load_clip("tiny"), "cpu", "bf16").encode(pixels[None])
+        made[precision] = encode_images([tmp_path / "a.png"], load_model("tiny"), fingerprint, "cpu").numpy()
+    rows = ImageEncoder(load_model("tiny"), "cpu", "bf16").encode(pixels[None])
     np.testing.assert_allclose(made["bf16"], rows / np.linalg.norm(rows), atol=1e-7)
     assert np.abs(made["bf16"] - made["fp32"]).max() > 1e-4
     for other in ("fp16", "unknown"):  # on a CPU fp32 stands in for fp16

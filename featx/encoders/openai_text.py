@@ -30,7 +30,7 @@ def openai_format() -> TextFormat:
         return letters.decode("utf-8", "replace") + ("" if name.endswith(WORD_END) else "-")
 
     sot, eot = tokenizer.encoder["<|startoftext|>"], tokenizer.encoder["<|endoftext|>"]
-    return TextFormat(tokenizer.encode, word, (sot,), (eot,), 0, CONTEXT_LENGTH, "causal", "end")
+    return TextFormat(tokenizer.encode, word, (sot,), (eot,), 0, CONTEXT_LENGTH, "causal", "end", (sot, eot))
 
 
 def openai_text(model: CLIP) -> TextEncoder:

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.clip.load import load_clip
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextTower
 from featx.clip.text_plan import BUCKETS, NOT_A_PROMPT, plan_texts, prompt_table_rows
+from featx.encoders.load import load_model
+from featx.encoders.openai_text import openai_format
+from featx.encoders.text import TextTower
 
 
 def test_text_that_is_too_long_is_cut_before_eot_and_listed() -> None:
@@ -74,7 +74,7 @@ def test_sizes_in_buckets_change_nothing(lengths: list[int], prompts: tuple[int,
     most = len(packed.feature_rows) * len(packed.mask) + packed.mask.shape[1] - len(packed.mask)
     assert len(packed.inputs) % BUCKETS["rows"] == 0 or len(packed.inputs) == most
     assert len(set(packed.slots.tolist())) == len(packed.slots)
-    tower = TextTower(load_clip("tiny").model)
+    tower = TextTower(load_model("tiny").model)
     rows = prompt_table_rows(prompts[0], "sequence", prompts[1])
     table = (
         torch.randn(rows, 64, generator=torch.Generator().manual_seed(seed)).requires_grad_()

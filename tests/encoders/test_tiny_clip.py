@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from featx.clip.load import TINY_FILE, load_clip
 from featx.clip.preprocess import normalise
 from featx.data_manifests.moving_shapes.stills import PARTS, draw_stills
+from featx.encoders.load import load_model
+from featx.encoders.openai import TINY_FILE
 
 HELD_OUT_SEED = 987_654  # training draws its stills with seeds below 1,000
 
@@ -15,7 +16,7 @@ HELD_OUT_SEED = 987_654  # training draws its stills with seeds below 1,000
 def test_openais_loader_reads_the_file() -> None:
     model, _ = clip.load(str(TINY_FILE), device="cpu", jit=False)
     assert TINY_FILE.stat().st_size <= 8_000_000
-    loaded = load_clip("tiny")
+    loaded = load_model("tiny")
     assert (loaded.input_size, loaded.width, loaded.text_width) == (64, 128, 64)
     assert all(
         torch.equal(value.float(), loaded.model.state_dict()[key])
@@ -26,7 +27,7 @@ def test_openais_loader_reads_the_file() -> None:
 
 @pytest.fixture(scope="module")
 def held_out():
-    model = load_clip("tiny").model
+    model = load_model("tiny").model
     stills = draw_stills(HELD_OUT_SEED, 1500, 64)
     with torch.inference_mode():
         images = model.encode_image(normalise(torch.from_numpy(stills.pixels)))

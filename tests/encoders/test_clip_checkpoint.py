@@ -9,7 +9,7 @@ import torch
 from clip.model import CLIP, QuickGELU
 from torch import nn
 
-from featx.clip.load import load_clip
+from featx.encoders.load import load_model
 from featx.errors import FeatxError
 
 
@@ -38,14 +38,14 @@ def test_a_state_dict_that_does_not_say_is_refused_with_the_choices(model: CLIP,
     file = tmp_path / "weights.pt"
     torch.save(with_gelu(model).state_dict(), file)
     with pytest.raises(FeatxError, match=re.escape(f"--model openai:{file}")) as refused:
-        load_clip(str(file))
+        load_model(str(file))
     assert "GELU" in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_who_says_that_it_is_openais_gets_what_clip_computes(model: CLIP, tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     torch.save(model.state_dict(), file)
-    loaded = load_clip(f"openai:{file}")
+    loaded = load_model(f"openai:{file}")
     assert (loaded.name, loaded.source) == ("weights", f"openai:{file}")
     theirs, _ = clip.load(str(file), device="cpu", jit=False)
     state = loaded.model.state_dict()
@@ -56,23 +56,23 @@ def test_who_says_that_it_is_openais_gets_what_clip_computes(model: CLIP, tmp_pa
 def test_what_openais_own_state_dicts_hold_is_believed(model: CLIP, tmp_path: Path) -> None:
     marks = {"input_resolution": torch.tensor(32), "context_length": torch.tensor(77)}
     torch.save(model.state_dict() | marks | {"vocab_size": torch.tensor(49408)}, tmp_path / "weights.pt")
-    assert load_clip(str(tmp_path / "weights.pt")).width == 32
+    assert load_model(str(tmp_path / "weights.pt")).width == 32
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_an_archive_says_what_it_computes(model: CLIP, tmp_path: Path) -> None:
-    assert load_clip(str(archive(model, tmp_path / "quick.pt"))).width == 32
+    assert load_model(str(archive(model, tmp_path / "quick.pt"))).width == 32
     other = archive(with_gelu(model), tmp_path / "gelu.pt")
     for source in (str(other), f"openai:{other}"):
         with pytest.raises(FeatxError, match="trained with GELU"):
-            load_clip(source)
+            load_model(source)
 
 
 def test_a_store_says_how_its_features_were_made(model: CLIP, tmp_path: Path) -> None:
     """Stores of before were computed with QuickGELU from files that do not say so."""
     torch.save(model.state_dict(), tmp_path / "weights.pt")
-    plain = load_clip(str(tmp_path / "weights.pt"), is_openai=True)
-    assert plain.weights_sha256 == load_clip(f"openai:{tmp_path / 'weights.pt'}").weights_sha256
+    plain = load_model(str(tmp_path / "weights.pt"), is_openai=True)
+    assert plain.weights_sha256 == load_model(f"openai:{tmp_path / 'weights.pt'}").weights_sha256
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_a_store_says_how_its_features_were_made(model: CLIP, tmp_path: Path) ->
 def test_other_files_are_named(content: object, message: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(FeatxError, match=message):
-        load_clip(str(tmp_path / "other.pt"))
+        load_model(str(tmp_path / "other.pt"))

@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from featx.clip.frozen_block import attention
-from featx.clip.openai_text import openai_format
-from featx.clip.text import TextTower, group_plans, plan_texts, prompt_table_rows
+from featx.encoders.openai_text import openai_format
+from featx.encoders.text import TextTower, group_plans, plan_texts, prompt_table_rows
 
 WORDS = [
     "run",
