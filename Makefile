@@ -38,7 +38,7 @@ unit: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 # What needs no extraction, for a second Python: make test-short PYTHON=python3.12 VENV=.venv-3.12
-SHORT := tests/adapter_files tests/clip tests/features tests/files tests/localisation tests/manifest tests/metrics \
+SHORT := tests/adapter_files tests/clip tests/encoders tests/features tests/files tests/localisation tests/manifest tests/metrics \
 	tests/model tests/store tests/train tests/test_*.py
 test-short: lint
 	$(BIN)/python -m pytest $(SHORT) --deselect tests/test_wheel.py --deselect tests/test_signals.py
