@@ -27,7 +27,7 @@ import numpy as np
 from bench_small_files import bench_small_files
 from bench_store import bench_index, bench_windows
 
-from featx.clip.preprocess import fast_filter
+from featx.clip.preprocess import Preprocessing, fast_filter
 from featx.encoders.openai_checkpoint import OPENAI_MARKS
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.plan.settings import ExtractSettings
@@ -72,9 +72,9 @@ def extract(
     videos: list[Path], encoder: object, batch: int, fast: bool, size: int = INPUT_SIZE
 ) -> FrameCounts:
     """Runs featx's pipeline on videos, without a store."""
-    decode = DecodeOptions(fast_size=size if fast else None)
+    decode = DecodeOptions(fast=Preprocessing(size) if fast else None)
     sources = iter([SourceVideo(str(index), path) for index, path in enumerate(videos)])
-    pool = DecoderPool(sources, CORES, PictureOptions(size, decode))
+    pool = DecoderPool(sources, CORES, PictureOptions(Preprocessing(size), decode))
     return encode_videos(iter(pool), encoder, batch, "float16", NoSink(), lambda _: None)  # type: ignore[arg-type]
 
 
@@ -92,7 +92,16 @@ def ffmpeg_alone(path: Path) -> None:
         "-i",
         str(path),
     ]
-    command += ["-an", "-vf", fast_filter(INPUT_SIZE), "-fps_mode", "passthrough", "-f", "rawvideo", "pipe:1"]
+    command += [
+        "-an",
+        "-vf",
+        fast_filter(Preprocessing(INPUT_SIZE)),
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "rawvideo",
+        "pipe:1",
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

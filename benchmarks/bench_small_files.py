@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from featx.clip.preprocess import Preprocessing
 from featx.extract.decoding.batch import BATCH
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.decoder_pool import PictureOptions, decode_small_videos, decode_video
@@ -39,7 +40,7 @@ def bench_small_files(folder: Path) -> list[dict]:
     subprocess.run([ffmpeg_path(), "-v", "error", *source, "-c:v", "libx264", str(first)], check=True)
     files = [Path(shutil.copy(first, folder / f"small-{number}.mp4")) for number in range(FILES)]
     videos = [SourceVideo(path.name, path) for path in files]
-    options = PictureOptions(64)
+    options = PictureOptions(Preprocessing(64))
 
     def alone() -> None:
         for video in videos:

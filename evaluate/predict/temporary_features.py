@@ -15,13 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.clip.preprocess import way_of
 from featx.errors import FeatxError, Interrupted, PartialFailure
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.store.reader import FeatureStore
 from featx.store.schema import FAILURES_FILE, Fingerprint
 from featx.video.folder import reason_to_refuse, search_folder
 
-PREPROCESS = {"clip-exact": "exact", "ffmpeg-fast": "fast"}
 SAMPLINGS: dict[str, list[str]] = {"every frame": [], "keyframes": ["--keyframes"]}
 
 
@@ -134,7 +134,7 @@ def options_of(fingerprint: Fingerprint) -> list[str]:
     sampling = SAMPLINGS.get(fingerprint.sampling)
     if sampling is None and kind in ("fps", "every", "frames"):
         sampling = [f"--{kind}", value]
-    preprocess = PREPROCESS.get(fingerprint.preprocess)
+    preprocess = way_of(fingerprint.preprocess)
     decoding = _decoding_options(fingerprint.decoding)
     if sampling is None or preprocess is None or decoding is None:
         raise FeatxError(

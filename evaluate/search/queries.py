@@ -106,7 +106,7 @@ def encode_images(
 
     pixels = []
     for image in images:
-        cropped = scale_and_crop(_pixels_of(image), loaded.input_size)
+        cropped = scale_and_crop(_pixels_of(image), loaded.preprocessing)
         pixels.append(cropped[..., ::-1] if fingerprint.channel_order == "bgr" else cropped)
     known = fingerprint.precision in DTYPES  # imported features may not say
     slow = fingerprint.precision == "fp16" and device == "cpu"

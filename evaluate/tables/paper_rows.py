@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from featx.encoders.families import OPENAI_FAMILY
 from featx.localisation.detection_scores import default_thresholds
 from featx.localisation.proposals_file import GROUND_TRUTH
 from featx.scoring.results import Localisation, Results
@@ -18,7 +19,8 @@ def same_settings(results: Results) -> bool:
     paper = paper_settings()
     learned = results.trained_on
     config = results.config
-    if results.data_set not in paper.split or results.fingerprint.get("model") != paper.clip:
+    made_by = results.fingerprint.get("family", OPENAI_FAMILY), results.fingerprint.get("model")
+    if results.data_set not in paper.split or made_by != (OPENAI_FAMILY, paper.clip):
         return False
     if learned and learned.data_set != results.data_set:
         return False

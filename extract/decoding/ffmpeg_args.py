@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.clip.preprocess import fast_filter
+from featx.clip.preprocess import Preprocessing, fast_filter
 from featx.video.ffmpeg import DEMUXERS, PROTOCOLS, ffmpeg_path
 
 from ..plan.settings import MAX_PIXELS
@@ -24,7 +24,7 @@ class DecodeOptions:
 
     Attributes:
         sampling: Which frames become pictures.
-        fast_size: Side of the pictures when ffmpeg scales and crops them; None for whole frames.
+        fast: How ffmpeg scales and crops frames; None for whole frames.
         stream: Number of the stream in the file, as ffmpeg counts; None lets `featx.extract.decoding.streams` choose.
         square_pixels: Stretch frames whose pixels are not square to the width that they are shown with.
         deinterlace: Make whole frames of those that are marked as two fields.
@@ -39,7 +39,7 @@ class DecodeOptions:
     """
 
     sampling: Sampling = field(default_factory=Sampling)
-    fast_size: int | None = None
+    fast: Preprocessing | None = None
     stream: int | None = None
     square_pixels: bool = False
     deinterlace: bool = False
@@ -55,7 +55,7 @@ class DecodeOptions:
     @property
     def keeps_planes(self) -> bool:
         """Whether nothing that is asked for needs RGB."""
-        changed = self.fast_size or self.square_pixels or self.deinterlace or self.hwaccel
+        changed = self.fast or self.square_pixels or self.deinterlace or self.hwaccel
         return self.planes and not changed
 
     def picture_size(self, frame_size: tuple[int, int], aspect: tuple[int, int]) -> tuple[int, int]:
@@ -66,8 +66,8 @@ class DecodeOptions:
             aspect: Width to height of its pixels, such as (4, 3); (0, 1) if not known.
         """
         width, height = frame_size
-        if self.fast_size:
-            return (self.fast_size, self.fast_size) if width else (0, 0)
+        if self.fast:
+            return (self.fast.size, self.fast.size) if width else (0, 0)
         upper, lower = aspect
         if self.square_pixels and upper:
             width = int(width * (upper / lower) + 0.5)
@@ -201,8 +201,8 @@ def _size(options: DecodeOptions) -> list[str]:
     filters = []
     if options.square_pixels:
         filters.append("scale=w=if(sar\\,round(iw*sar)\\,iw):h=ih:flags=bicubic,setsar=1")
-    if options.fast_size:
-        filters.append(fast_filter(options.fast_size))
+    if options.fast:
+        filters.append(fast_filter(options.fast))
     return filters
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from featx.clip.exact_pictures import FrameLayout
-from featx.clip.preprocess import scale_and_crop
+from featx.clip.preprocess import Preprocessing, scale_and_crop
 from featx.store.failures import Failure
 from featx.store.schema import VideoInfo
 from featx.store.source_files import FileState, content_sha256, state_of
@@ -42,7 +42,7 @@ class PictureOptions:
     """From a video to the encoder's input.
 
     Attributes:
-        input_size: n, side of the encoder's input.
+        preprocessing: How a frame becomes the encoder's input.
         decode: How frames come out of ffmpeg.
         channel_order: `rgb`, or `bgr` to reproduce features that were made with swapped colours.
         on_damage: `keep` stores the good first part of a damaged video, `drop` nothing of it.
@@ -50,7 +50,7 @@ class PictureOptions:
         maker: Makes pictures of frames as decoded, with ``decode.planes``.
     """
 
-    input_size: int
+    preprocessing: Preprocessing
     decode: DecodeOptions = field(default_factory=DecodeOptions)
     channel_order: Literal["rgb", "bgr"] = "rgb"
     on_damage: Literal["keep", "drop"] = "drop"
@@ -193,8 +193,8 @@ def _even_frames(video: SourceVideo, options: PictureOptions) -> Generator[Chunk
 
 
 def _crop(picture: np.ndarray, options: PictureOptions) -> np.ndarray:
-    if options.decode.fast_size is None:
-        picture = scale_and_crop(picture, options.input_size)
+    if options.decode.fast is None:
+        picture = scale_and_crop(picture, options.preprocessing)
     return picture[..., ::-1] if options.channel_order == "bgr" else picture
 
 

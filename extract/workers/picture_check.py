@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from featx.clip.exact_pictures import MATRICES, FrameLayout, layout_of
-from featx.clip.preprocess import scale_and_crop
+from featx.clip.preprocess import Preprocessing, scale_and_crop
 from featx.video.ffmpeg import ffmpeg_path
 
 # (width, height): scaled down and up, lying and upright, an odd width, the tallest
@@ -44,7 +44,9 @@ def first_difference(
             return f"ffmpeg does not convert frames to compare with ({error})"
         for space, layout in layouts.items():
             assert layout is not None
-            if not np.array_equal(make([frame], layout)[0], scale_and_crop(converted[space], input_size)):
+            if not np.array_equal(
+                make([frame], layout)[0], scale_and_crop(converted[space], Preprocessing(input_size))
+            ):
                 return (
                     f"colours of {space} at {width}x{height} differ from those of {ffmpeg_path()} and Pillow"
                 )

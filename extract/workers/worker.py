@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from featx.clip.preprocess import Preprocessing
 from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
 from featx.encoders.images import ImageEncoder
 from featx.encoders.load import load_model
@@ -98,7 +99,7 @@ def _work(run: RunConnection, config: WorkerConfig) -> None:
     if encoder.device.type == "cuda":
         # now, not at the first video, it shows whether a batch fits and whether this torch has kernels for this GPU
         encoder.encode(np.zeros((1, loaded.input_size, loaded.input_size, 3), np.uint8))
-    options, remark = _picture_options(settings, loaded.input_size, device)
+    options, remark = _picture_options(settings, loaded.preprocessing, device)
     run.send(WorkerReady(fingerprint, loaded.source, remark))
     pool = DecoderPool(run.videos(), config.decoders, options)
     with contextlib.closing(iter(pool)) as items:
@@ -106,13 +107,15 @@ def _work(run: RunConnection, config: WorkerConfig) -> None:
     run.send(WorkerProgress(counts))
 
 
-def _picture_options(settings: ExtractSettings, input_size: int, device: str) -> tuple[PictureOptions, str]:
+def _picture_options(
+    settings: ExtractSettings, preprocessing: Preprocessing, device: str
+) -> tuple[PictureOptions, str]:
     """Returns how videos become pictures on a device, after a trial, and what to say of it.
 
     Raises:
         FeatxError: If `--scale-on device` was given and the trial fails.
     """
-    options = picture_options(settings, input_size, device)
+    options = picture_options(settings, preprocessing, device)
     if options.maker is None or (problem := options.maker.problem()) is None:
         return options, ""
     if settings.scale_on == "device":

@@ -190,7 +190,9 @@ def import_(
     else:
         clip = load_model(model or MODEL)
         fingerprint = Fingerprint(
+            family=clip.family,
             model=clip.name,
+            activation=clip.activation,
             weights_sha256=clip.weights_sha256,
             input_size=clip.input_size,
             width=clip.width,

@@ -69,7 +69,7 @@ class ImageEncoder:
         self.device = torch.device(device)
         self._multiple = batch_size if compile or self.device.type == "cuda" else MULTIPLE_ON_CPU
         self._dtype = DTYPES[precision]
-        self._mean_std = mean_and_deviation(self.device)
+        self._mean_std = mean_and_deviation(loaded.preprocessing, self.device)
         if precision == "fp32":
             full_fp32()
         visual = cast_weights(loaded.visual.to(self.device), self._dtype)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from featx.clip.preprocess import Preprocessing
 from featx.clip.text_weights import TextEncoder
 
 
@@ -23,7 +24,7 @@ class ImageTextModel:
         model: The library's own module; no parameter takes a gradient.
         visual: Turns normalised (B, 3, n, n) pictures into (B, D) features, not normalised.
         text: The text encoder; its tensors are the module's own.
-        input_size: n, the side of its square input in pixels.
+        preprocessing: How a frame becomes its input.
         logit_scale: What cosines were multiplied with when it was trained.
         logit_bias: What was added to that.
     """
@@ -35,9 +36,19 @@ class ImageTextModel:
     model: nn.Module
     visual: nn.Module
     text: TextEncoder
-    input_size: int
+    preprocessing: Preprocessing
     logit_scale: float = 100.0
     logit_bias: float = 0.0
+
+    @property
+    def activation(self) -> str:
+        """What stands between the two products of its MLPs, in the text encoder."""
+        return self.text.weights.activation
+
+    @property
+    def input_size(self) -> int:
+        """n, the side of its square input in pixels."""
+        return self.preprocessing.size
 
     @property
     def width(self) -> int:

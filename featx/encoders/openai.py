@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featx.clip.preprocess import Preprocessing
 from featx.encoders.model import ImageTextModel, frozen, weights_digest
 from featx.encoders.openai_checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
 from featx.encoders.openai_text import openai_text
@@ -74,7 +75,7 @@ def of_module(model: CLIP, source: str = "", name: str = "", weights_sha256: str
         model=model,
         visual=model.visual,
         text=openai_text(model),
-        input_size=int(model.visual.input_resolution),
+        preprocessing=Preprocessing(int(model.visual.input_resolution)),
         logit_scale=float(model.logit_scale.exp()),
     )
 

@@ -36,13 +36,16 @@ ENDINGS = {"zarr": ".zarr", "hdf5": ".h5"}
 class Fingerprint(BaseModel):
     """Everything that decides a feature's value: two stores with equal ones hold comparable features.
 
-    ``decoding`` says what was asked of the decoder beside plain pictures, such as ``square pixels``; while it is empty
-    it is not written, so that fingerprints of before it was known stay equal to the letter.
+    ``family`` and ``activation`` say what computes the weights, ``decoding`` what was asked of the decoder beside plain
+    pictures, such as ``square pixels``. Where they are what they were before they were known, they are not written, so
+    that old fingerprints stay equal to the letter.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    family: str = "openai"
     model: str
+    activation: str = "quickgelu"
     weights_sha256: str
     input_size: int
     width: int
@@ -56,8 +59,9 @@ class Fingerprint(BaseModel):
     @model_serializer(mode="wrap")
     def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
-        if not self.decoding:
-            content.pop("decoding", None)
+        for name in ("family", "activation", "decoding"):
+            if content.get(name) == type(self).model_fields[name].default:
+                del content[name]
         return content
 
     def differences(self, other: Fingerprint) -> list[str]:

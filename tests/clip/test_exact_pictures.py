@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.clip.exact_pictures import MATRICES, ExactPictures, layout_of
-from featx.clip.preprocess import scale_and_crop
+from featx.clip.preprocess import Preprocessing, scale_and_crop
 from featx.video.ffmpeg import ffmpeg_path
 
 
@@ -50,7 +50,7 @@ def test_bit_equal_to_ffmpeg_and_pillow(
         return
     assert layout is not None
     ours = ExactPictures(layout, input_size)(torch.from_numpy(frame)[None])
-    expected = scale_and_crop(rgb_of_ffmpeg(frame, width, height, space), input_size)
+    expected = scale_and_crop(rgb_of_ffmpeg(frame, width, height, space), Preprocessing(input_size))
     assert np.array_equal(ours[0].numpy(), expected)
 
 

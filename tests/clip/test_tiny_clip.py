@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from featx.clip.preprocess import normalise
+from featx.clip.preprocess import Preprocessing, mean_and_deviation, normalise
 from featx.data_manifests.moving_shapes.stills import PARTS, draw_stills
 from featx.encoders.load import load_model
 from featx.encoders.openai import TINY_FILE
@@ -30,7 +30,9 @@ def held_out():
     model = load_model("tiny").model
     stills = draw_stills(HELD_OUT_SEED, 1500, 64)
     with torch.inference_mode():
-        images = model.encode_image(normalise(torch.from_numpy(stills.pixels)))
+        images = model.encode_image(
+            normalise(torch.from_numpy(stills.pixels), mean_and_deviation(Preprocessing(64)))
+        )
     return model, torch.nn.functional.normalize(images, dim=1), stills.facts
 
 

@@ -9,7 +9,7 @@ import torch
 from clip.model import CLIP
 from PIL import Image
 
-from featx.clip.preprocess import scale_and_crop
+from featx.clip.preprocess import Preprocessing, scale_and_crop
 from featx.encoders.images import ImageEncoder
 from featx.encoders.load import load_model
 from featx.encoders.openai import of_module
@@ -23,7 +23,9 @@ def test_vit_b_16_at_full_size_with_random_weights() -> None:
     preprocess = clip.clip._transform(224)
     with torch.inference_mode():
         expected = model.encode_image(torch.stack([preprocess(Image.fromarray(frame)) for frame in frames]))
-    ours = ImageEncoder(loaded).encode(np.stack([scale_and_crop(frame, 224) for frame in frames]))
+    ours = ImageEncoder(loaded).encode(
+        np.stack([scale_and_crop(frame, Preprocessing(224)) for frame in frames])
+    )
     assert ours.shape == (2, 512) and ours.std() > 0.01
     np.testing.assert_allclose(ours, expected.numpy(), atol=1e-5)
 

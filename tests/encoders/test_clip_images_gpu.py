@@ -12,6 +12,7 @@ from clip.model import CLIP
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from featx.clip.preprocess import Preprocessing
 from featx.encoders.images import DTYPES, ImageEncoder, cast_weights
 from featx.encoders.model import ImageTextModel
 from featx.encoders.openai import of_module
@@ -74,7 +75,7 @@ def fake_encoder(tower: tuple, precision: str, batch_size: int) -> ImageEncoder:
     with torch.device("cuda"):
         model = CLIP(32, side, layers, width, patch, 77, 99, 64, 1, 1).eval().requires_grad_(False)
     model.visual.to = lambda device: model.visual  # it is there; `Module.to` cannot move such tensors
-    loaded = ImageTextModel("openai", "", "", "", model, model.visual, None, side)
+    loaded = ImageTextModel("openai", "", "", "", model, model.visual, None, Preprocessing(side))
     return ImageEncoder(loaded, "cuda", precision, batch_size=batch_size)  # type: ignore[arg-type]
 
 

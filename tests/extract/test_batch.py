@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.clip.preprocess import Preprocessing
 from featx.extract.decoding import batch
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.decoding.sampling import choose_sampling
@@ -56,9 +57,9 @@ def by_video(items: list[Chunk | VideoEnd]) -> dict[str, tuple[np.ndarray, Video
 @pytest.mark.parametrize("mode", [{}, {"fps": "7"}, {"every": 4}], ids=str)
 def test_together_as_alone(small: list[SourceVideo], mode: dict, fast: bool) -> None:
     decode = DecodeOptions(
-        sampling=choose_sampling(**mode), fast_size=32 if fast else None, square_pixels=fast
+        sampling=choose_sampling(**mode), fast=Preprocessing(32) if fast else None, square_pixels=fast
     )
-    options = PictureOptions(32, decode)
+    options = PictureOptions(Preprocessing(32), decode)
     paths = [video.path for video in small]
     # A line of the log that another thread has written into is a doubt too, and now and then there is one.
     assert any(batch.decode_batch(paths, decode) is not None for _ in range(10))
@@ -82,7 +83,7 @@ def test_a_bad_one_costs_the_others_nothing(small: list[SourceVideo], tmp_path: 
         bad.write_bytes(content)
         videos = [small[0], SourceVideo(name, bad), *small[1:]]
         assert batch.decode_batch([video.path for video in videos], DecodeOptions()) is None
-        found = by_video(list(decode_small_videos(videos, PictureOptions(32))))
+        found = by_video(list(decode_small_videos(videos, PictureOptions(Preprocessing(32)))))
         assert {key for key, (_, end) in found.items() if end.failure} == {name}
         assert all(end.rows is not None for key, (_, end) in found.items() if key != name)
 

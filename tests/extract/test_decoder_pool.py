@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.clip.preprocess import Preprocessing
 from featx.extract.decoding.decode import Decoding
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.decoding.sampling import choose_sampling
@@ -31,7 +32,7 @@ def ffmpeg_children() -> list[int]:
 def test_a_killed_decoder_costs_one_attempt(shape_videos: Path) -> None:
     """The pictures of the killed attempt are to be forgotten, and the second attempt is whole."""
     video = SourceVideo("v", shape_videos / "growing" / "0.mp4")
-    options = PictureOptions(64)
+    options = PictureOptions(Preprocessing(64))
     undisturbed = list(decode_video(video, options))
     items = decode_video(video, options)
     first = next(items)
@@ -60,7 +61,11 @@ def test_a_decoder_that_always_dies_is_a_failure(shape_videos: Path) -> None:
     killer.start()
     try:
         # a long source, so that each attempt is killed before its end
-        items = list(decode_video(SourceVideo("v", shape_videos / "growing" / "0.mp4"), PictureOptions(1024)))
+        items = list(
+            decode_video(
+                SourceVideo("v", shape_videos / "growing" / "0.mp4"), PictureOptions(Preprocessing(1024))
+            )
+        )
     finally:
         stop.set()
         killer.join()
@@ -92,7 +97,7 @@ def test_time_spent_elsewhere_is_no_timeout(shape_videos: Path) -> None:
 @pytest.mark.parametrize("on_damage", ["drop", "keep"])
 def test_what_becomes_of_a_damaged_video(real_videos: Path, on_damage: str) -> None:
     """28 frames come before the first damaged packet; one more, decoded before it, is shown after."""
-    options = PictureOptions(64, on_damage=on_damage)
+    options = PictureOptions(Preprocessing(64), on_damage=on_damage)
     items = list(decode_video(SourceVideo("d", real_videos / "dc_corrupted.mp4"), options))
     again = next(number for number, item in enumerate(items) if isinstance(item, VideoEnd) and item.restart)
     *chunks, end = items[again + 1 :]
@@ -110,7 +115,9 @@ def test_what_becomes_of_a_damaged_video(real_videos: Path, on_damage: str) -> N
 
 
 def test_abandoned_decoders_leave_no_process(shape_videos: Path) -> None:
-    items = decode_video(SourceVideo("v", shape_videos / "growing" / "0.mp4"), PictureOptions(64))
+    items = decode_video(
+        SourceVideo("v", shape_videos / "growing" / "0.mp4"), PictureOptions(Preprocessing(64))
+    )
     assert isinstance(items, Generator)
     next(items)
     assert ffmpeg_children()
@@ -121,7 +128,7 @@ def test_abandoned_decoders_leave_no_process(shape_videos: Path) -> None:
 def test_the_number_of_packets_may_be_wrong(shape_videos: Path, monkeypatch) -> None:
     """Then the middle frames are chosen again, among the frames that really came out."""
     video = SourceVideo("v", shape_videos / "growing" / "0.mp4")
-    options = PictureOptions(64, DecodeOptions(sampling=choose_sampling(frames=5)))
+    options = PictureOptions(Preprocessing(64), DecodeOptions(sampling=choose_sampling(frames=5)))
     right = list(decode_video(video, options))
     monkeypatch.setattr("featx.extract.workers.decoder_pool.count_packets", lambda *_: 400)
     wrong = list(decode_video(video, options))

@@ -64,11 +64,12 @@ def test_a_bomb_takes_little_memory(cases: Path) -> None:
     """The decoder's peak stays far below the 3 GB of one of the pictures that the file promises four of."""
     program = (
         "import resource, sys; from pathlib import Path\n"
+        "from featx.clip.preprocess import Preprocessing\n"
         "from featx.extract.workers.decoder_pool import PictureOptions, decode_video\n"
         "from featx.extract.plan.videos import SourceVideo\n"
         "def own(): return int(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])\n"
         "imported = own()\n"
-        "end = list(decode_video(SourceVideo('b', Path(sys.argv[1])), PictureOptions(64)))[-1]\n"
+        "end = list(decode_video(SourceVideo('b', Path(sys.argv[1])), PictureOptions(Preprocessing(64))))[-1]\n"
         "assert end.failure is not None\n"
         "children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
         "print((max(own(), children) - imported) // 1024)"  # a child's peak begins with that of its parent

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from living_folder import FINGERPRINT, QuickWorkerPool, make_clips
 
+from featx.clip.preprocess import Preprocessing
 from featx.errors import FeatxError
 from featx.extract import run as run_module
 from featx.extract.plan import todo as todo_module
@@ -28,7 +29,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "WorkerPool", QuickWorkerPool)
-    monkeypatch.setattr(QuickWorkerPool, "options", PictureOptions(32))
+    monkeypatch.setattr(QuickWorkerPool, "options", PictureOptions(Preprocessing(32)))
 
 
 def found_in(folder: Path) -> list[FoundFile]:
@@ -166,7 +167,7 @@ def test_imported_features_are_nobodys_file(tmp_path: Path) -> None:
 def test_a_file_that_is_written_while_it_is_read_is_a_failure(clips: list[bytes], tmp_path: Path) -> None:
     file = tmp_path / "a.mp4"
     file.write_bytes(clips[0])
-    items = decode_video(SourceVideo("a.mp4", file), PictureOptions(32))
+    items = decode_video(SourceVideo("a.mp4", file), PictureOptions(Preprocessing(32)))
     next(items)
     later(file)
     *_, end = items

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from featx.clip.preprocess import Preprocessing
 from featx.extract.decoding.decoder_log import SourceFrames
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
 from featx.extract.decoding.packets import Packets
@@ -39,9 +40,9 @@ def make(
 def decoded(path: Path, **options: object) -> tuple[np.ndarray, VideoEnd]:
     """Returns the pictures of the rows, (R, n, n, 3), and the last word on a video."""
     picture = {key: options.pop(key) for key in ("on_damage",) if key in options}
-    decode = DecodeOptions(**{"fast_size": None, **options})  # type: ignore[arg-type]
+    decode = DecodeOptions(**{"fast": None, **options})  # type: ignore[arg-type]
     chunks: list[np.ndarray] = []
-    for item in decode_video(SourceVideo("v", path), PictureOptions(SIDE, decode, **picture)):  # type: ignore[arg-type]
+    for item in decode_video(SourceVideo("v", path), PictureOptions(Preprocessing(SIDE), decode, **picture)):  # type: ignore[arg-type]
         if isinstance(item, Chunk):
             chunks.append(item.pixels)
         elif item.restart:
@@ -123,7 +124,7 @@ def test_each_frame_is_prepared_from_its_own_size(tmp_path: Path, ending: str, f
     sizes = tmp_path / f"sizes.{ending}"
     command = [ffmpeg_path(), "-v", "error", "-f", "mjpeg", "-framerate", "20", "-i", str(stream)]
     subprocess.run([*command, "-c", "copy", str(sizes)], check=True, timeout=60)
-    pictures, end = decoded(sizes, fast_size=SIDE if fast else None)
+    pictures, end = decoded(sizes, fast=Preprocessing(SIDE) if fast else None)
     truth = np.stack([picture for part in parts for _, picture in true_pictures(part)])
     assert end.failure is None and len(pictures) == len(truth) == 20
     error = ((pictures.astype(float) - truth) ** 2).mean(axis=(1, 2, 3))
@@ -291,7 +292,7 @@ def test_pixels_and_fields_are_as_asked(tmp_path: Path) -> None:
     whole, other = decoded(path, deinterlace=True)
     assert whole.shape == plain.shape and (whole != plain).any()
     np.testing.assert_array_equal(other.rows.pts, end.rows.pts)
-    fast, _ = decoded(path, square_pixels=True, fast_size=SIDE)
+    fast, _ = decoded(path, square_pixels=True, fast=Preprocessing(SIDE))
     error = ((fast.astype(float) - square) ** 2).mean()
     assert error < 255**2 / 10 ** (45 / 10)
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from featx.clip.preprocess import Preprocessing
 from featx.errors import FeatxError
 from featx.extract.decoding.decode import Decoding, count_packets
 from featx.extract.decoding.ffmpeg_args import DecodeOptions
@@ -107,7 +108,7 @@ def expected_frames(path: Path, mode: dict) -> list[int]:
 @pytest.mark.parametrize("mode", MODES, ids=str)
 def test_rows_are_the_frames_that_the_definition_names(videos: list[Path], mode: dict) -> None:
     for path in videos:
-        options = PictureOptions(SIZE, DecodeOptions(sampling=choose_sampling(**mode)))
+        options = PictureOptions(Preprocessing(SIZE), DecodeOptions(sampling=choose_sampling(**mode)))
         *chunks, end = decode_video(SourceVideo(path.name, path), options)
         assert end.failure is None and end.rows is not None, end.failure
         frames = expected_frames(path, mode)
@@ -135,7 +136,7 @@ def test_rows_are_the_frames_that_the_definition_names(videos: list[Path], mode:
 def test_any_rate_of_any_video(tmp_path: Path, gaps_ms: list[int], fps: Fraction, count: int) -> None:
     path = make_video(tmp_path / "any.mkv", gaps_ms)
     for mode in ({"fps": str(fps)}, {"frames": count}):
-        options = PictureOptions(SIZE, DecodeOptions(sampling=choose_sampling(**mode)))
+        options = PictureOptions(Preprocessing(SIZE), DecodeOptions(sampling=choose_sampling(**mode)))
         *chunks, end = decode_video(SourceVideo("any", path), options)
         frames = expected_frames(path, mode)
         assert end.rows is not None and end.rows.frame_index.tolist() == frames

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from featx.clip.exact_pictures import FrameLayout
+from featx.clip.preprocess import Preprocessing
 from featx.errors import FeatxError
 from featx.extract.plan.settings import ExtractSettings
 from featx.extract.workers import worker
@@ -90,19 +91,19 @@ def test_a_trial_at_the_start_finds_one_wrong_byte() -> None:
 def test_a_failed_trial_is_said_or_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PictureMaker, "problem", lambda self: "noise came out otherwise")
     # a device that is no CPU: nothing is computed on it here
-    options, remark = worker._picture_options(ExtractSettings(), 48, "cuda:0")
+    options, remark = worker._picture_options(ExtractSettings(), Preprocessing(48), "cuda:0")
     assert options.maker is None and not options.decode.planes
     assert "scaled on the CPU" in remark and "noise came out otherwise" in remark
     with pytest.raises(FeatxError, match="--scale-on device: noise came out otherwise; give --scale-on cpu"):
-        worker._picture_options(ExtractSettings(scale_on="device"), 48, "cuda:0")
+        worker._picture_options(ExtractSettings(scale_on="device"), Preprocessing(48), "cuda:0")
 
 
 def test_auto_is_pillow_on_a_cpu_and_planes_on_a_gpu() -> None:
-    assert worker.picture_options(ExtractSettings(), 48, "cpu").maker is None
-    options = worker.picture_options(ExtractSettings(), 48, "cuda:1")
+    assert worker.picture_options(ExtractSettings(), Preprocessing(48), "cpu").maker is None
+    options = worker.picture_options(ExtractSettings(), Preprocessing(48), "cuda:1")
     assert options.maker is not None and options.decode.planes
     for other in ({"preprocess": "fast"}, {"square_pixels": True}, {"deinterlace": True}):
-        assert worker.picture_options(ExtractSettings(**other), 48, "cuda:1").maker is None
+        assert worker.picture_options(ExtractSettings(**other), Preprocessing(48), "cuda:1").maker is None
 
 
 def test_pictures_of_both_kinds_stay_in_turn() -> None:
@@ -111,3 +112,14 @@ def test_pictures_of_both_kinds_stay_in_turn() -> None:
     assert isinstance(both, torch.Tensor)
     assert both[:, 0, 0, 0].tolist() == [1, 1, 2, 1, 1]
     assert isinstance(joined([parts[0]]), np.ndarray)
+
+
+def test_pictures_of_another_kind_are_made_by_pillow_and_device_is_refused() -> None:
+    squashed = Preprocessing(64, squash=True)
+    assert worker.picture_options(ExtractSettings(), squashed, "cuda:0").maker is None
+    for wanted, word in (
+        ({"scale_on": "device"}, "--scale-on device"),
+        ({"preprocess": "fast"}, "--preprocess fast"),
+    ):
+        with pytest.raises(FeatxError, match=f"{word}.*squashed to 64"):
+            worker.picture_options(ExtractSettings(**wanted), squashed)

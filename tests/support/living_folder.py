@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from featx.clip.preprocess import Preprocessing
 from featx.extract.plan.videos import SourceVideo
 from featx.extract.workers.decoder_pool import Chunk, PictureOptions, decode_video
 from featx.extract.workers.messages import FrameCounts, VideoDone, VideoFailed, WorkerProgress, WorkerReady
@@ -71,7 +72,7 @@ class QuickWorkerPool:
 
     computed: ClassVar[Counter[str]] = Counter()
     stop_after: int | None = None
-    options = PictureOptions(SIDE)
+    options = PictureOptions(Preprocessing(SIDE))
 
     def __init__(self, settings: object) -> None:
         self.ready = WorkerReady(FINGERPRINT, "quick")

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from featx.clip.choices import MODELS
 from featx.completion import Offers
+from featx.encoders.families import OPENAI_FAMILY, family_of
 from featx.errors import FeatxError
 from featx.help_pages import Panel, Panels
 from featx.settings import Settings
@@ -214,11 +215,13 @@ def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str
         FeatxError: If the model has to be loaded and cannot be, or its features have another width.
     """
     name, sha256, size = settings.model, settings.weights_sha256, settings.input_size
-    if sha256 is None or size is None:
+    made_by: dict[str, Any] = {}
+    if sha256 is None or size is None or family_of(settings.model) != OPENAI_FAMILY:
         from featx.encoders.load import load_model
 
         loaded = load_model(settings.model)
         name, sha256, size = loaded.name, sha256 or loaded.weights_sha256, size or loaded.input_size
+        made_by = {"family": loaded.family, "activation": loaded.activation}
         if loaded.width != width:
             raise FeatxError(
                 f"--model {settings.model}: its features have {loaded.width} numbers, those of the files {width}"
@@ -227,7 +230,9 @@ def _fingerprint(settings: ImportSettings, width: int) -> tuple[Fingerprint, str
         key: getattr(settings, key)
         for key in ("preprocess", "channel_order", "sampling", "precision", "dtype", "decoding")
     }
-    fingerprint = Fingerprint(model=name, weights_sha256=sha256, input_size=size, width=width, **same)
+    fingerprint = Fingerprint(
+        model=name, weights_sha256=sha256, input_size=size, width=width, **made_by, **same
+    )
     return fingerprint, settings.model
 
 
