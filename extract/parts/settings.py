@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -19,7 +19,7 @@ class WorkSettings(MachineSettings):
     """How one machine works on the parts of a plan."""
 
     panels: ClassVar[Panels] = {
-        Panel.DATA: "part_slice",
+        Panel.DATA: "part_slice engine address",
         Panel.RARE: "backup_after",
     }
 
@@ -27,6 +27,14 @@ class WorkSettings(MachineSettings):
         None,
         description="Work on every N-th part only, from the I-th on, given as I/N. For Slurm arrays: "
         "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT. Without it, machines choose parts that nobody works on.",
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="Where to work. local: on this machine. ray: on all machines of a Ray cluster, or all of its GPUs; "
+        "this command starts them and shows how far they are.",
+    )
+    address: str = Field(
+        "auto", description="Ray cluster, such as 10.0.0.1:6379. auto: the one of this machine."
     )
     backup_after: float = Field(
         600.0,
@@ -70,5 +78,5 @@ def settings_of_plan(settings: ExtractSettings) -> dict[str, Any]:
 
 def settings_of_machine(plan: dict[str, Any], own: WorkSettings) -> ExtractSettings:
     """Returns the settings with which a machine extracts the plan's videos."""
-    mine = own.model_dump(exclude={"part_slice", "backup_after"})
+    mine = own.model_dump(exclude={"part_slice", "engine", "address", "backup_after"})
     return ExtractSettings(**plan, **mine)

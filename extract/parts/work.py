@@ -96,7 +96,7 @@ class Station:
             own: How this machine works.
             header: What ``store.json`` says.
         """
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = os.environ.get("FEATX_STATION") or f"{socket.gethostname()}:{os.getpid()}"
         self.tally = Tally()
         self.lost = 0
         self._backend, self._own, self._header = backend, own, header

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from featx.errors import FeatxError, PartialFailure
 from featx.help_pages import CommandLine
 from featx.output.console import say
 from featx.settings import gather, with_options
@@ -31,8 +32,12 @@ def work(
         featx work /shared/features
         featx work /shared/features --device cuda:0
         featx work s3://bucket/k700 --part-slice 3/16
+        featx work s3://bucket/k700 --engine ray --address 10.0.0.1:6379
     """
     settings = gather(WorkSettings, None, options, [])
+    if settings.engine == "ray":
+        _work_on_ray(store, settings)
+        return
     from .work import check_done
     from .work import work as work_on
 
@@ -51,3 +56,17 @@ def work(
         f"{tally.seconds:.1f} s ({rate:.0f} frames/s, limit: {tally.frames.limit}), {tally.failed} failed"
     )
     check_done(worked, store)
+
+
+def _work_on_ray(store: str, settings: WorkSettings) -> None:
+    from .ray_engine import work_on_ray
+
+    if settings.part_slice is not None:
+        raise FeatxError("--part-slice: a Ray cluster does all parts; leave it or --engine ray out")
+    with interruptible(f"stopped; every whole part is in {store}. Run the same command again to go on"):
+        status = work_on_ray(store, settings)
+    failed = sum(len(part.failures) for part in status.done)
+    videos = sum(part.videos for part in status.done)
+    say(f"{store}: all {status.plan.parts} parts are done; {videos} videos, {failed} failed")
+    if failed:
+        raise PartialFailure(f"{failed} videos failed; featx store status {store} lists them")

@@ -20,7 +20,7 @@ NOT_HERE = {
     ),
     "needs a GPU": re.compile(r"cuda"),
     "needs several machines; tests/extract/parts runs it": re.compile(r"/shared/features"),
-    "needs a bucket; tests/store/test_remote.py runs it": re.compile(r"s3://"),
+    "needs a bucket, or a cluster; tests of stores and parts run it": re.compile(r"s3://"),
     "is about a run that the page does not make": re.compile(r"runs/open|runs/seen --proposals|demo/r-1"),
 }
 WITHOUT_A_RUN = {"docs/results.md": "measured results; the commands take hours together"}
