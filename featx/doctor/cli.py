@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from featx.doctor.check import Check, State, looked
 from featx.errors import ProblemsFound, printable
 from featx.help_pages import CommandLine
 from featx.output.terminal import fitted
 from featx.signals import interruptible
 
 app = CommandLine()
+
+
+def _look(module: str, function: str, *given: object) -> Check | list[Check]:
+    """Runs a check; it is imported only then, as what it imports may be what is broken."""
+    found: Check | list[Check] = getattr(importlib.import_module(f"featx.doctor.{module}"), function)(*given)
+    return found
+
+
+Look = Callable[[], Check | list[Check]]
+LOOKS: list[tuple[str, Look]] = [
+    ("packages", partial(_look, "packages", "check_packages")),
+    ("ffmpeg", partial(_look, "ffmpeg", "check_ffmpeg")),
+    ("GPU", partial(_look, "gpu", "check_gpus")),
+    ("CPU cores", partial(_look, "machine", "check_cores")),
+    ("memory", partial(_look, "machine", "check_memory")),
+    ("shared memory", partial(_look, "machine", "check_shared_memory")),
+    ("open files", partial(_look, "machine", "check_open_files")),
+    ("temporary files", partial(_look, "disk", "check_temporary")),
+    ("cache", partial(_look, "disk", "check_cache")),
+    ("weights", partial(_look, "weights", "check_weights")),
+]
 
 
 @app.command()
@@ -26,7 +51,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Checks ffmpeg, GPU, CPU, memory, disk and CLIP's weights, and says what to do about what is wrong.
+    """Checks packages, ffmpeg, GPU, CPU, memory, disk and CLIP's weights, and says what to do about what is wrong.
 
     Exit codes: 0 if nothing stands in the way (there may be warnings), 4 if something does.
 
@@ -34,16 +59,10 @@ def doctor(
         featx doctor
         featx doctor --store /data/features
     """
-    from featx.doctor.check import State
-    from featx.doctor.ffmpeg import check_ffmpeg
-    from featx.doctor.gpu import check_gpus
-    from featx.doctor.machine import check_machine
-    from featx.doctor.place import check_place
-    from featx.doctor.weights import check_weights
-
+    at_store: Look = partial(_look, "place", "check_place", store)
+    looks = LOOKS if store is None else [*LOOKS, ("store", at_store)]
     with interruptible("stopped"):
-        checks = [check_ffmpeg(), *check_gpus(), *check_machine(), *check_weights()]
-        checks += check_place(store) if store is not None else []
+        checks = [check for name, look in looks for check in looked(name, look)]
     if as_json:
         print(json.dumps([dataclasses.asdict(check) for check in checks], indent=2))
     else:

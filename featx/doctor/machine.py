@@ -1,77 +1,46 @@
-"""Cores, memory, shared memory, open files and temporary space: what this process may use, not what the machine has."""
+"""Cores, memory, shared memory and open files: what this process may use, not what the machine has."""
 
 from __future__ import annotations
 
 import os
 import resource
 import shutil
-import tempfile
 from pathlib import Path
 
-from featx.doctor.check import GIB, Check, State, in_gib
+from featx.doctor.cgroup import core_limit, memory_limit
+from featx.doctor.check import GIB, Check, State, readable_size
 
-CGROUP = Path("/sys/fs/cgroup")
 LEAST_MEMORY_BYTES = 4 * GIB
 LEAST_SHARED_BYTES = 256 * 2**20
 LEAST_FILES = 1024
-LEAST_TEMPORARY_BYTES = 2 * GIB
+SHARED = Path("/dev/shm")
 
 
-def check_machine(cgroup: Path = CGROUP, shared: Path = Path("/dev/shm")) -> list[Check]:
-    """Looks at everything of this page.
-
-    Args:
-        cgroup: Where the limits of a container are.
-        shared: Where shared memory is.
-    """
-    return [
-        check_cores(cgroup),
-        check_memory(cgroup),
-        check_shared_memory(shared),
-        check_open_files(),
-        check_temporary(Path(tempfile.gettempdir())),
-    ]
-
-
-def check_cores(cgroup: Path = CGROUP) -> Check:
+def check_cores() -> Check:
     """Compares the cores that this process may use with those that programs see."""
     seen, allowed = os.cpu_count() or 1, len(os.sched_getaffinity(0))
-    quota = _quota(cgroup)
-    found = f"{allowed} of {seen} cores may be used"
+    found = f"{allowed} of {seen} may be used"
+    quota = core_limit()
     if quota is not None and quota < allowed:
         return Check(
             "CPU cores",
             State.WARNING,
-            f"{found}, but only {quota:g} cores' worth of time (the container's limit)",
+            f"{found}, but only {quota:g} cores' worth of time (a limit of the container, service or job)",
             f"threads that wait for each other cost time: give --decoders {max(round(quota), 1)}, or raise the limit",
         )
     return Check("CPU cores", State.OK, found)
 
 
-def _quota(cgroup: Path) -> float | None:
-    """Returns how many cores' worth of time a container may use; None without a limit."""
-    text = _read(cgroup / "cpu.max")  # "max 100000" or "150000 100000"
-    if text is None:
-        return None
-    quota, _, period = text.partition(" ")
-    return None if quota == "max" else int(quota) / int(period)
-
-
-def check_memory(cgroup: Path = CGROUP) -> Check:
-    """Looks at the memory that is free, and at the container's limit."""
-    free = _free_memory_bytes()
-    limit = _read(cgroup / "memory.max")
-    found = f"{in_gib(free)} free"
-    if limit not in (None, "max"):
-        free = min(free, int(limit or 0) - int(_read(cgroup / "memory.current") or 0))
-        found = f"{in_gib(free)} free (of the container's {in_gib(int(limit or 0))})"
+def check_memory() -> Check:
+    """Looks at the memory that is free, and at the limit of the container, service or job."""
+    free, limit = _free_memory_bytes(), memory_limit()
+    found = f"{readable_size(free)} free"
+    if limit is not None and limit.free_bytes < free:
+        free = limit.free_bytes
+        found = f"{readable_size(free)} free of the {readable_size(limit.limit_bytes)} of this container, service or job"
     if free < LEAST_MEMORY_BYTES:
-        return Check(
-            "memory",
-            State.WARNING,
-            found,
-            f"ViT-B/16 and its decoders want {in_gib(LEAST_MEMORY_BYTES)}: give --decoders 1 and a smaller --batch-size",
-        )
+        advice = f"ViT-B/16 and its decoders want {readable_size(LEAST_MEMORY_BYTES)}: give --decoders 1 and a smaller --batch-size"
+        return Check("memory", State.WARNING, found, advice)
     return Check("memory", State.OK, found)
 
 
@@ -80,45 +49,36 @@ def _free_memory_bytes() -> int:
         return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
 
 
-def check_shared_memory(folder: Path = Path("/dev/shm")) -> Check:
-    """Looks at shared memory, of which containers get 64 MiB if nobody says otherwise."""
+def check_shared_memory(folder: Path = SHARED) -> Check:
+    """Looks at shared memory, of which containers get 64 MiB if nobody says otherwise.
+
+    Args:
+        folder: Where it is.
+    """
+    use = "training on several devices may stop with a bus error: start the container with --shm-size=1g"
     if not folder.is_dir():
-        return Check(
-            "shared memory", State.WARNING, f"{folder}: not there", "training on several devices needs it"
-        )
-    size = shutil.disk_usage(folder).total
-    if size < LEAST_SHARED_BYTES:
-        return Check(
-            "shared memory",
-            State.WARNING,
-            f"{in_gib(size)} in {folder}",
-            "training on several devices may stop with a bus error: start the container with --shm-size=1g",
-        )
-    return Check("shared memory", State.OK, f"{in_gib(size)} in {folder}")
+        return Check("shared memory", State.WARNING, f"{folder}: not there", use)
+    usage = shutil.disk_usage(folder)
+    found = f"{readable_size(usage.free)} of {readable_size(usage.total)} free in {folder}"
+    if usage.free < LEAST_SHARED_BYTES:
+        return Check("shared memory", State.WARNING, found, use)
+    return Check("shared memory", State.OK, found)
 
 
 def check_open_files() -> Check:
     """Looks at how many files this process may have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return Check("open files", State.OK, "any number may be open")
     found = f"{soft:,} may be open"
-    if soft < LEAST_FILES:
-        return Check(
-            "open files", State.WARNING, found, f"ulimit -n {min(hard, 4 * LEAST_FILES)} allows more"
-        )
-    return Check("open files", State.OK, found)
-
-
-def check_temporary(folder: Path) -> Check:
-    """Looks at the space for temporary files, where featx predict and tests put features."""
-    free = shutil.disk_usage(folder).free
-    found = f"{in_gib(free)} free in {folder}"
-    if free < LEAST_TEMPORARY_BYTES:
-        return Check("temporary files", State.WARNING, found, "TMPDIR names a folder with more space")
-    return Check("temporary files", State.OK, found)
-
-
-def _read(file: Path) -> str | None:
-    try:
-        return file.read_text().strip()
-    except OSError:
-        return None
+    if soft >= LEAST_FILES:
+        return Check("open files", State.OK, found)
+    wanted = LEAST_FILES if hard == resource.RLIM_INFINITY else min(hard, LEAST_FILES)
+    if wanted > soft:
+        return Check("open files", State.WARNING, found, f"ulimit -n {wanted} allows more")
+    return Check(
+        "open files",
+        State.WARNING,
+        found,
+        "the limit is hard: an administrator can raise it (LimitNOFILE= of systemd, docker run --ulimit)",
+    )

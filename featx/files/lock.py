@@ -47,7 +47,7 @@ class FolderLock:
                 if not self._is_the_folders():
                     raise BlockingIOError  # its holder has deleted it, and another may have made a new one
                 return
-            except OSError as error:
+            except (BlockingIOError, PermissionError) as error:  # NFS may say either
                 if wait_s is not None:
                     time.sleep(wait_s)
                 elif before_waiting is None:
@@ -55,6 +55,11 @@ class FolderLock:
                     raise FeatxError(
                         f"{folder}: another featx is writing into this {what}; wait for it"
                     ) from error
+            except OSError as error:  # Lustre without its mount option flock, for example
+                self._file.close()
+                raise FeatxError(
+                    f"{folder}: files on this file system cannot be locked ({error.strerror}); choose another place"
+                ) from error
         assert before_waiting is not None
         before_waiting()
         fcntl.flock(self._file, fcntl.LOCK_EX)

@@ -54,7 +54,7 @@ def refresh(url: str, backend: Backend) -> Path:
     Raises:
         FeatxError: If the place cannot be read, or is not a store.
     """
-    folder = _cache_folder() / "stores" / hashlib.sha256(url.encode()).hexdigest()[:32]
+    folder = cache_folder() / "stores" / hashlib.sha256(url.encode()).hexdigest()[:32]
     try:
         header = backend.get(STORE_FILE)
     except NotThere as error:
@@ -80,5 +80,6 @@ def refresh(url: str, backend: Backend) -> Path:
     return folder
 
 
-def _cache_folder() -> Path:
-    return Path(os.environ.get("FEATX_CACHE") or Path("~/.cache/featx").expanduser())
+def cache_folder() -> Path:
+    """Returns where records of stores at URLs are kept."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache/featx").expanduser())

@@ -18,6 +18,7 @@ VARIABLE = "FEATX_FFMPEG"
 PROTOCOLS = "file,pipe"
 DEMUXERS = ",".join(ENDINGS_OF)
 
+SECONDS = 30.0  # in which it says its version
 MEMORY_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")  # differs from run to run in what ffmpeg says
 
 
@@ -40,10 +41,18 @@ def ffmpeg_path() -> str:
 
 
 def ffmpeg_version() -> str:
-    """Returns the version of the ffmpeg that is run."""
-    said = subprocess.run(
-        [ffmpeg_path(), "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    """Returns the version of the ffmpeg that is run.
+
+    Raises:
+        FeatxError: If it does not answer.
+    """
+    path = ffmpeg_path()
+    try:
+        said = subprocess.run(
+            [path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FeatxError(f"{path}: does not answer -version within {SECONDS:.0f} s") from error
     words = said.stdout.split()
     return words[2] if len(words) > 2 else "unknown"
 
