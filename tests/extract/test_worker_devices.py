@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from featx.clip.preprocess import Preprocessing
 from featx.errors import FeatxError
 from featx.evaluate.predict.temporary_features import options_of
 from featx.extract.decoding.batch import BATCH
@@ -161,7 +162,7 @@ def test_a_decoding_device_is_the_encoders_and_stands_in_the_fingerprint(
 def test_a_worker_of_the_second_gpu_decodes_on_it() -> None:
     settings = ExtractSettings(decode_hwaccel="cuda")
     for device, expected in [("cuda:1", "1"), ("cuda", "0"), ("cpu", None)]:
-        decode = picture_options(settings, 224, device).decode
+        decode = picture_options(settings, Preprocessing(224), device).decode
         for command in (picture_command, every_frame_command, frame_command):
             words = command(Path("a.mp4"), decode)
             assert words[words.index("-hwaccel") + 1] == "cuda"
