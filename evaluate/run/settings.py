@@ -33,7 +33,7 @@ class ScoreSettings(Settings):
     )
     model: Annotated[str | None, MODELS, MAY_CHANGE] = Field(
         None,
-        description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
+        description="Model whose text encoder is used, as featx extract names it. By default the one that "
         "the store records.",
     )
     batch_size: Annotated[int, MAY_CHANGE] = Field(

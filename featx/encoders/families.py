@@ -4,7 +4,12 @@ from __future__ import annotations
 
 OPENAI_FAMILY = "openai"
 # prefix of a source: what the rest of it is
-FAMILIES = {OPENAI_FAMILY: "a checkpoint in OpenAI's layout that computes QuickGELU"}
+FAMILIES = {
+    OPENAI_FAMILY: "a checkpoint in OpenAI's layout that computes QuickGELU",
+    "hf-clip": "a folder, or a name on the Hugging Face Hub, of transformers' CLIPModel",
+    "siglip": "a folder, or a name on the Hugging Face Hub, of transformers' SiglipModel",
+    "align": "a folder, or a name on the Hugging Face Hub, of transformers' AlignModel",
+}
 
 
 def family_of(source: str) -> str:
@@ -15,3 +20,8 @@ def family_of(source: str) -> str:
     """
     prefix, colon, _ = source.partition(":")
     return prefix if colon and prefix in FAMILIES else OPENAI_FAMILY
+
+
+def within_family(source: str) -> str:
+    """Returns a source without the prefix of its family."""
+    return source.removeprefix(f"{family_of(source)}:")

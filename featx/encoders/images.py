@@ -12,6 +12,7 @@ from featx.clip.choices import Precision
 from featx.clip.encoder_graph import EncoderGraph
 from featx.clip.preprocess import mean_and_deviation, normalise
 from featx.devices import full_fp32
+from featx.encoders.families import OPENAI_FAMILY
 from featx.encoders.model import ImageTextModel
 
 # A CPU's matrix products treat the last few rows of a small matrix in another way and round otherwise: then a frame's
@@ -28,8 +29,18 @@ def choose_precision(wanted: str, device: str) -> Precision:
     return wanted  # type: ignore[return-value]
 
 
-def cast_weights(visual: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Casts what `clip.model.convert_weights` casts: linear, convolution, attention, projection. Norms stay fp32."""
+def cast_weights(visual: nn.Module, dtype: torch.dtype, family: str = OPENAI_FAMILY) -> nn.Module:
+    """Casts what a family's own library casts.
+
+    OpenAI's `clip.model.convert_weights` casts linear, convolution, attention and projection, and its norms compute in
+    fp32. Other libraries cast the whole module; the statistics of BatchNorm stay fp32, for fp16 may not hold them.
+    """
+    if family != OPENAI_FAMILY:
+        for module in visual.modules():
+            for parameter in module.parameters(recurse=False):
+                if not isinstance(module, nn.BatchNorm2d):
+                    parameter.data = parameter.data.to(dtype)
+        return visual
     for module in visual.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | nn.MultiheadAttention):
             for parameter in module.parameters(recurse=False):
@@ -72,7 +83,7 @@ class ImageEncoder:
         self._mean_std = mean_and_deviation(loaded.preprocessing, self.device)
         if precision == "fp32":
             full_fp32()
-        visual = cast_weights(loaded.visual.to(self.device), self._dtype)
+        visual = cast_weights(loaded.visual.to(self.device), self._dtype, loaded.family)
         self._visual = torch.compile(visual) if compile else visual
         self._wants_graph = graph and self.device.type == "cuda" and not compile
         self._graph: EncoderGraph | None = None

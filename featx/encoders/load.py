@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from featx.clip.text_format import TextFormat
+from featx.encoders.families import OPENAI_FAMILY, family_of
 from featx.encoders.model import ImageTextModel
 from featx.encoders.openai import load_openai
 from featx.encoders.openai_text import openai_format
@@ -12,19 +15,32 @@ def load_model(source: str, is_openai: bool = False) -> ImageTextModel:
     """Loads a frozen image-text model.
 
     Args:
-        source: `tiny`, one of OpenAI's names, or the path of a checkpoint.
+        source: `tiny`, one of OpenAI's names, the path of a checkpoint, or one of `FAMILIES` before a colon and what
+            the model is called there.
         is_openai: Whether it is known that a checkpoint in OpenAI's layout computes QuickGELU.
 
     Raises:
         FeatxError: If it is not there, or is not such a model.
     """
-    return load_openai(source, is_openai)
+    if family_of(source) == OPENAI_FAMILY:
+        return load_openai(source, is_openai)
+    from featx.encoders.transformers_models import load_transformers
+
+    return load_transformers(source)
 
 
+@lru_cache(maxsize=16)
 def load_text_format(source: str) -> TextFormat:
     """Returns how the text encoder of a model takes texts, without its weights.
 
     Args:
         source: As `load_model` takes it.
+
+    Raises:
+        FeatxError: If there is no such model.
     """
-    return openai_format()
+    if family_of(source) == OPENAI_FAMILY:
+        return openai_format()
+    from featx.encoders.transformers_models import read_transformers_format
+
+    return read_transformers_format(source)

@@ -331,9 +331,13 @@ def load_model_of(store: FeatureStore, source: str | None) -> ImageTextModel:
     loaded = load_model(source or store.header.model_source, is_openai=True)
     made_with = store.header.fingerprint
     if loaded.weights_sha256 != made_with.weights_sha256:
+        other = loaded.family != made_with.family
+        family, made_family = (
+            f"family {one}, " if other else "" for one in (loaded.family, made_with.family)
+        )
         raise FeatxError(
-            f"--model {loaded.source}: weights {loaded.weights_sha256[:12]}, but {store.path} was made with "
-            f"{made_with.model}, weights {made_with.weights_sha256[:12]}; give that one as --model"
+            f"--model {loaded.source}: {family}weights {loaded.weights_sha256[:12]}, but {store.path} was made with "
+            f"{made_with.model}, {made_family}weights {made_with.weights_sha256[:12]}; give that one as --model"
         )
     return loaded
 

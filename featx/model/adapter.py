@@ -30,6 +30,7 @@ WITH_MODEL_CODE = (
     2  # schema version of adapters with a module that is not featx's: a featx of before refuses them
 )
 PROMPT_STD = 0.01
+CLIP_POSITIONS = 77
 TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
 ADAPTER_FILE = "adapter.safetensors"
 
@@ -77,7 +78,12 @@ class Adapter(nn.Module):
     """
 
     def __init__(
-        self, config: AdapterConfig, text_width: int, feature_width: int, own: OwnModel | None = None
+        self,
+        config: AdapterConfig,
+        text_width: int,
+        feature_width: int,
+        own: OwnModel | None = None,
+        positions: int = CLIP_POSITIONS,
     ) -> None:
         """Makes an untrained adapter.
 
@@ -86,6 +92,7 @@ class Adapter(nn.Module):
             text_width: W, the width of CLIP's text encoder.
             feature_width: D, the width of CLIP's features.
             own: The module of ``config.model_code``, which the user has allowed to run.
+            positions: How many the text encoder has, of which each has a vector in the positional layout.
 
         Raises:
             FeatxError: If the heads do not divide the width, or the module cannot be made.
@@ -99,7 +106,7 @@ class Adapter(nn.Module):
         self.config = config
         self.feature_width = feature_width
         self.precision: Precision = "fp32"  # of `encode_clips`' matrix products: evaluation may reduce it
-        rows = prompt_table_rows(config.prompts, config.layout, config.suffix)
+        rows = prompt_table_rows(config.prompts, config.layout, config.suffix, positions)
         self.prompt_table = (
             nn.Parameter(PROMPT_STD * torch.randn(rows, text_width)) if config.prompts else None
         )
@@ -187,12 +194,13 @@ def load_adapter(file: Path, trust_code: bool = False) -> tuple[Adapter, Adapter
     header, tensors = _read(file)
     table = tensors.get("prompt_table")
     text_width = header.fingerprint.width if table is None else table.shape[-1]
+    positions = CLIP_POSITIONS if table is None else len(table)  # read in the positional layout alone
     code, own = header.config.model_code, None
     if code:
         own = open_own(find_trusted(code, file, trust_code), code.options)
         header.config.model_code = own.record  # where it lies now
     try:
-        adapter = Adapter(header.config, text_width, header.fingerprint.width, own)
+        adapter = Adapter(header.config, text_width, header.fingerprint.width, own, positions)
     except FeatxError as error:
         raise FeatxError(f"{file}: header: {error}") from error
     give_tensors(file, adapter, tensors)

@@ -21,6 +21,9 @@ NOT_HERE = {
     "needs a GPU": re.compile(r"cuda"),
     "needs several machines; tests/extract/parts runs it": re.compile(r"/shared/features"),
     "needs a bucket, or a cluster; tests of stores and parts run it": re.compile(r"s3://"),
+    "needs weights of other libraries; tests/encoders/test_families_in_the_pipeline.py runs it with random ones": re.compile(
+        r"(hf-clip|siglip|align|open_clip):|features/siglip"
+    ),
     "is about a run that the page does not make": re.compile(r"runs/open|runs/seen --proposals|demo/r-1"),
 }
 WITHOUT_A_RUN = {"docs/results.md": "measured results; the commands take hours together"}

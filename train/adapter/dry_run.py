@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.clip.text_format import TextFormat
+from featx.encoders.families import OPENAI_FAMILY, family_of
 from featx.encoders.load import load_model, load_text_format
 from featx.encoders.openai import OPENAI, TINY, cached_file
 from featx.encoders.text import plan_texts
@@ -110,7 +111,7 @@ def _encoder(settings: TrainSettings, store: FeatureStore | None, report: DryRun
     source = settings.model or (store.header.model_source if store else USUAL)
     name = store.header.fingerprint.model if store else source
     file = Path(source.removeprefix(OPENAI)).expanduser()
-    if source not in SIZES and (source == TINY or file.is_file()):
+    if family_of(source) != OPENAI_FAMILY or (source not in SIZES and (source == TINY or file.is_file())):
         loaded = report.attempt(lambda: load_model(source, is_openai=store is not None))
         if loaded:
             blocks = len(loaded.text.weights.blocks)
@@ -160,7 +161,8 @@ def _cost(settings: TrainSettings, encoder: PlannedEncoder, texts: list[str], re
     if len(report.problems) > known:
         return
     config = config_of(settings, own)
-    adapter = report.attempt(lambda: Adapter(config, size.width, size.feature_width, own))
+    positions = encoder.format.positions
+    adapter = report.attempt(lambda: Adapter(config, size.width, size.feature_width, own, positions))
     if adapter is None:
         return
     plan, learned = adapter.plan(encoder.format, texts), adapter.parameter_count()

@@ -195,7 +195,11 @@ def prepare(
     loaded = shared.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
     adapter = Adapter(
-        config_of(settings, shared.own_model), loaded.text_width, loaded.width, shared.own_model
+        config_of(settings, shared.own_model),
+        loaded.text_width,
+        loaded.width,
+        shared.own_model,
+        loaded.text.format.positions,
     )
     plan = adapter.plan(shared.text_format, texts_of(videos, manifest, adapter.config))
     return AdapterInputs(shared, manifest, videos, kept_back, adapter, plan)

@@ -41,7 +41,7 @@ class TrainSettings(AdapterParts, LearnSettings):
     )
     model: Annotated[str | None, MODELS, MAY_CHANGE, SAME_IN_ALL_CELLS] = Field(
         None,
-        description="CLIP whose text encoder is used: a name or a checkpoint's path. By default the one that "
+        description="Model whose text encoder is used, as featx extract names it. By default the one that "
         "the store records.",
     )
 

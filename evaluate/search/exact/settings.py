@@ -76,7 +76,7 @@ class SearchSettings(CodeSettings):
     )
     model: Annotated[str | None, MODELS] = Field(
         None,
-        description="CLIP that encodes the queries: a name or a checkpoint's path. By default the one that "
+        description="Model that encodes the queries, as featx extract names it. By default the one that "
         "the store records.",
     )
     device: Annotated[str, DEVICES] = Field(
