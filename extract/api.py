@@ -28,7 +28,7 @@ class ExtractReport:
         frames: Frames that were encoded.
         seconds: Time that it took.
         failures: Why videos have no features, or not all; they are tried again next time.
-        failures_file: Lists the failures of the store.
+        failures_file: Lists the failures of the store; None for one at a URL, which has them in its records.
         notes: What the command would have printed, line by line.
     """
 
@@ -39,7 +39,7 @@ class ExtractReport:
     frames: int
     seconds: float
     failures: list[Failure]
-    failures_file: Path
+    failures_file: Path | None
     notes: list[str]
 
 
@@ -59,7 +59,7 @@ def extract_features(
 
     Args:
         inputs: Folders (searched recursively), video files, or manifests (.jsonl); or one of them.
-        to: Folder of the feature store to create or to add to.
+        to: Folder or URL of the feature store to create or to add to.
         model: CLIP that computes the features: one of OpenAI's names, the path of a checkpoint, or ``tiny``.
         progress: Is called about four times a second, and at the end, with the videos done, their total, and a line of
             figures.

@@ -23,7 +23,12 @@ def extract(
     videos: Annotated[
         list[Path], typer.Argument(help="Folders (searched recursively), video files, or manifests (.jsonl).")
     ],
-    to: Annotated[Path, typer.Option("--to", help="Folder of the feature store to create or to add to.")],
+    to: Annotated[
+        Path,
+        typer.Option(
+            "--to", help="Feature store to create or to add to: a folder, or a URL such as s3://bucket/mine."
+        ),
+    ],
     recipe: Annotated[
         Path | None,
         typer.Option(
@@ -51,13 +56,16 @@ def extract(
         featx extract videos --to features/mine
         featx extract mine.jsonl --fps 2 --format hdf5 --to features/mine
         featx extract videos --model tiny --to features/try    # needs no download
+        featx extract videos --to s3://bucket/mine
     """
     settings = gather(ExtractSettings, recipe, options, set or [])
+    from featx.store.mirror import url_of
+
     from .run import extract_videos
 
-    with interruptible(f"stopped; every whole video is in {to}. Run the same command again to go on"):
+    place = url_of(to) or to
+    with interruptible(f"stopped; every whole video is in {place}. Run the same command again to go on"):
         tally, failures_file = extract_videos(videos, to, settings)
     if tally.failed:
-        raise PartialFailure(
-            f"{tally.failed} videos failed (they are tried again next time); see {failures_file}"
-        )
+        where = f"see {failures_file}" if failures_file else f"featx store status {place} lists them"
+        raise PartialFailure(f"{tally.failed} videos failed (they are tried again next time); {where}")

@@ -16,6 +16,7 @@ from featx.store.failures import Failure, FailureList
 from featx.store.source_files import recorded_file
 from featx.store.writing.writer import BadVideo, StoreWriter
 
+from .parts.plan_and_work import goes_by_parts, plan_and_work
 from .plan.settings import ExtractSettings
 from .plan.todo import find_todo, lines_about, tried_with
 from .plan.videos import find_videos
@@ -43,15 +44,17 @@ def _put_in_order(writer: StoreWriter, failures: FailureList, gone_failures: lis
     put_in_order()
 
 
-def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Tally, Path]:
+def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> tuple[Tally, Path | None]:
     """Extracts all videos that are not in the store yet, or whose files have changed since.
 
     Returns:
-        What was done, and the file that lists failures.
+        What was done, and the file that lists failures; none where they stand in the records of parts.
 
     Raises:
         FeatxError: If inputs, settings and store do not go together, or the disk is full.
     """
+    if goes_by_parts(to, settings):
+        return plan_and_work(inputs, to, settings)
     console = stderr_console()
     found = find_videos(inputs, settings.follow_links, settings.hidden, settings.also)
     for line in found.left_out:
@@ -69,8 +72,8 @@ def extract_videos(inputs: list[Path], to: Path, settings: ExtractSettings) -> t
     ):
         for line in worker_pool.remarks:
             say(line, console)
-        failures = FailureList(to)
-        todo = find_todo(found, writer, failures, settings, lambda line: say(line, console))
+        failures = FailureList(to, writer.index.failures)
+        todo = find_todo(found, writer.index, failures, settings, lambda line: say(line, console))
         for line in lines_about(todo, to, len(found.videos)):
             say(line, console)
         changes = todo.changes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from featx.store.parts.claims import Claim
 
 
 def choose_part(
-    parts: range,
+    parts: Sequence[int],
     done: Collection[int],
     claims: Mapping[int, Claim],
     now: float,

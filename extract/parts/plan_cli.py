@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from featx.help_pages import CommandLine
-from featx.output.console import say
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 
@@ -29,13 +28,6 @@ def plan(
             "--to", help="Store that machines fill with featx work: a folder that all of them see, or a URL."
         ),
     ],
-    part_frames: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="About how many frames a part has. A killed machine loses at most the parts in its hands.",
-        ),
-    ] = 65536,
     recipe: Annotated[
         Path | None,
         typer.Option(
@@ -54,21 +46,16 @@ def plan(
     """Plans the extraction of VIDEOS by several machines: which videos belong to which part, and what the features are.
 
     Then run featx work with the same store on each machine. Settings about speed are those of featx work. Frames are
-    estimated from the sizes of the files.
+    estimated from the sizes of the files. If STORE has videos already, those are planned that are new, have changed, or
+    failed; the features of changed files are no longer read from then on.
 
     Examples:
         featx plan videos --to /shared/features --model ViT-B/16
         featx plan k700.jsonl --to s3://bucket/k700 --part-frames 65536
     """
     settings = gather(ExtractSettings, recipe, options, set or [])
-    from .planning import plan_store
+    from .planning import line_about, plan_store
 
     with interruptible("stopped; there is no plan yet"):
-        planned = plan_store(videos, to, settings, part_frames)
-    for line in planned.left_out:
-        say(line)
-    made = "planned" if planned.is_new else "has this plan already"
-    print(
-        f"{to}: {made}: {planned.plan.videos:,} videos, about {planned.frames:,} frames, in {planned.plan.parts:,} parts; "
-        f"run featx work {to} on each machine"
-    )
+        planned = plan_store(videos, to, settings, settings.part_frames)
+    print(line_about(planned, to))

@@ -26,7 +26,7 @@ from featx.store.backends.interface import Backend
 from featx.store.backends.open import open_backend
 from featx.store.parts.claims import read_claims, release
 from featx.store.parts.committed import committed_parts
-from featx.store.parts.plan import read_plan
+from featx.store.parts.plan import Plans, read_plans
 from featx.store.parts.status import PlanStatus, status_of
 
 from .settings import WorkSettings
@@ -142,13 +142,13 @@ def work_on_ray(place: str, own: WorkSettings) -> PlanStatus:
     except ImportError as error:
         raise FeatxError(INSTALL) from error
     backend = open_backend(place)
-    plan = read_plan(backend)
+    plans = read_plans(backend)
     try:
         ray.init(address=own.address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise FeatxError(f"--address {own.address}: no Ray cluster is reached there ({error})") from error
     try:
-        _Driver(ray, backend, place, own).run(plan.parts)
+        _Driver(ray, backend, place, own).run(plans)
     finally:
         ray.shutdown()
     return status_of(backend)
@@ -165,12 +165,13 @@ class _Driver:
         self._started = 0
         self._deaths = 0
 
-    def run(self, parts: int) -> None:
+    def run(self, plans: Plans) -> None:
         console = stderr_console()
-        done = len(committed_parts(self._backend))
+        parts = plans.parts
+        done = parts - len(plans.open_parts(committed_parts(self._backend)))
         with Progress(self._place, parts, "parts", self._own.quiet, console, done=done) as bar:
             while True:
-                now_done = len(committed_parts(self._backend))
+                now_done = parts - len(plans.open_parts(committed_parts(self._backend)))
                 if now_done > done:
                     done, self._deaths = now_done, 0
                 bar.show(done, f"{len(self._running)} stations")

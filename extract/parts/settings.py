@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,23 @@ from ..plan.settings import ExtractSettings, MachineSettings
 
 # Of `ExtractSettings`: how a machine computes, not what.
 OF_A_MACHINE = {*MachineSettings.model_fields, "stats", "shard_mib", "commit_seconds", "max_failures"}
+# How videos are found and divided: that is done when a plan is made.
+OF_THE_PLANNER = {"part_frames", "check", "follow_links", "hidden", "also", "retry_kept"}
+# What the features of a whole store have in common.
+DECIDES_VALUES = {
+    *(
+        "model",
+        "fps",
+        "every",
+        "frames",
+        "keyframes",
+        "preprocess",
+        "channel_order",
+        "stream",
+        "square_pixels",
+    ),
+    *("deinterlace", "precision", "dtype", "format", "decode_hwaccel"),
+}
 
 
 class WorkSettings(MachineSettings):
@@ -27,14 +44,6 @@ class WorkSettings(MachineSettings):
         None,
         description="Work on every N-th part only, from the I-th on, given as I/N. For Slurm arrays: "
         "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT. Without it, machines choose parts that nobody works on.",
-    )
-    engine: Literal["local", "ray"] = Field(
-        "local",
-        description="Where to work. local: on this machine. ray: on all machines of a Ray cluster, or all of its GPUs; "
-        "this command starts them and shows how far they are.",
-    )
-    address: str = Field(
-        "auto", description="Ray cluster, such as 10.0.0.1:6379. auto: the one of this machine."
     )
     backup_after: float = Field(
         600.0,
@@ -68,7 +77,9 @@ def part_of_slice(given: str) -> tuple[int, int]:
 def settings_of_plan(settings: ExtractSettings) -> dict[str, Any]:
     """Returns what a plan fixes: all that decides what the features are; a checkpoint by its absolute path."""
     fixed = {
-        name: value for name, value in settings.model_dump(mode="json").items() if name not in OF_A_MACHINE
+        name: value
+        for name, value in settings.model_dump(mode="json").items()
+        if name not in OF_A_MACHINE | OF_THE_PLANNER
     }
     scheme, colon, file = settings.model.rpartition(":")
     if Path(file).is_file():

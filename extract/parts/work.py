@@ -26,14 +26,15 @@ from featx.store.backends.open import open_backend
 from featx.store.failures import Failure
 from featx.store.parts.claims import Claim, claim, read_claims, release
 from featx.store.parts.committed import committed_parts
-from featx.store.parts.plan import PlannedVideo, read_part, read_plan
+from featx.store.parts.plan import PlannedVideo, Plans, read_part, read_plans
 from featx.store.schema import StoreHeader
 from featx.store.source_files import state_of
 from featx.store.writing.checks import problem_of
-from featx.store.writing.part_commits import commit_part, open_planned_header
+from featx.store.writing.part_commits import commit_changes, commit_part, open_planned_header
 from featx.store.writing.writer import WaitingVideo
 
 from ..plan.settings import ExtractSettings
+from ..plan.todo import tried_with
 from ..plan.videos import SourceVideo
 from ..workers.messages import DeviceLost, VideoDone, VideoFailed
 from ..workers.progress import Tally, figures_of
@@ -52,7 +53,7 @@ class PartInHand:
     Attributes:
         number: Of the part.
         began: When, in seconds since 1970.
-        order: Ids in the order of the plan.
+        planned: Its videos by id, in the order of the plan.
         left: Ids of videos that are not finished.
         videos: Those that are, with their rows.
         failures: Those that failed.
@@ -60,7 +61,7 @@ class PartInHand:
 
     number: int
     began: float
-    order: list[str]
+    planned: dict[str, PlannedVideo]
     left: set[str]
     videos: dict[str, WaitingVideo] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
@@ -88,19 +89,30 @@ class Worked:
 class Station:
     """One machine's share of the work on a store."""
 
-    def __init__(self, backend: Backend, own: WorkSettings, header: StoreHeader) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        plans: Plans,
+        own: WorkSettings,
+        settings: ExtractSettings,
+        header: StoreHeader,
+    ) -> None:
         """Begins with nothing in hand.
 
         Args:
             backend: The place of the store.
+            plans: Those of the store.
             own: How this machine works.
+            settings: With which it extracts the plans' videos.
             header: What ``store.json`` says.
         """
         self.name = os.environ.get("FEATX_STATION") or f"{socket.gethostname()}:{os.getpid()}"
         self.tally = Tally()
         self.lost = 0
-        self._backend, self._own, self._header = backend, own, header
-        self._plan = read_plan(backend)
+        self._backend, self._own, self._settings, self._header = backend, own, settings, header
+        self._plans = plans
+        first, count = part_of_slice(own.part_slice) if own.part_slice is not None else (0, 1)
+        self._parts = plans.numbers[first::count]  # that this machine may take
         self._dice = random.Random()
         self._in_hand: dict[int, PartInHand] = {}
         self._part_of: dict[str, PartInHand] = {}
@@ -111,43 +123,35 @@ class Station:
 
     def next_part(self) -> int | None:
         """Returns the part to take now, or None if there is none for this machine at the moment."""
-        parts = range(self._plan.parts)
-        claims = read_claims(self._backend)
-        if self._own.part_slice is not None:
-            first, count = part_of_slice(self._own.part_slice)
-            parts, claims = parts[first::count], {}
+        claims = {} if self._own.part_slice is not None else read_claims(self._backend)
         mine = set(
             self._in_hand
         )  # first: the committing thread takes a part out once it is among the committed
         done = mine | committed_parts(self._backend)
         usual_s = 2 * statistics.median(self._seconds) if self._seconds else 0.0
         stale_s = max(self._own.backup_after, usual_s)
-        return choose_part(parts, done, claims, time.time(), stale_s, self._dice)
+        return choose_part(self._parts, done, claims, time.time(), stale_s, self._dice)
 
     def open_parts(self) -> int:
         """Returns how many parts nobody has committed, of those that this machine may take."""
-        parts = range(self._plan.parts)
-        if self._own.part_slice is not None:
-            first, count = part_of_slice(self._own.part_slice)
-            parts = parts[first::count]
-        return len(set(parts).difference(committed_parts(self._backend)))
+        return len(set(self._parts).difference(committed_parts(self._backend)))
 
     def videos(self) -> Iterator[SourceVideo]:
         """Yields the videos of one part after another, as they are asked for."""
         while (number := self.next_part()) is not None:
-            part = PartInHand(number, time.time(), [], set())
+            part = PartInHand(number, time.time(), {}, set())
             self._in_hand[number] = part
             claim(self._backend, number, Claim(self.name, part.began))
             sources = []
-            for planned in read_part(self._backend, self._plan, number):
-                part.order.append(planned.id)
+            for planned in read_part(self._backend, self._plans.of(number), number):
+                part.planned[planned.id] = planned
                 if planned.refused:
                     part.failures.append(_failure(planned, "find", planned.refused, "not opened"))
                     self.tally.failed += 1
                 else:
                     part.left.add(planned.id)
                     self._part_of[planned.id] = part
-                    sources.append(SourceVideo(planned.id, Path(planned.path), planned.root, planned.below))
+                    sources.append(_source_of(planned))
             if not part.left:
                 self._commit(part)
             yield from sources
@@ -157,20 +161,23 @@ class Station:
         part, video = self._part_of[message.video.id], message.video
         if problem := problem_of(message.rows, self._header.fingerprint):
             failure = Failure(video.id, str(video.path), "store", problem, "nothing of it is stored", [])
-            self.failed(failure, video)
+            self.failed(failure)
             return
-        part.videos[video.id] = WaitingVideo(video.id, message.rows, message.video_info)
+        instead_of = part.planned[video.id].instead_of
+        part.videos[video.id] = WaitingVideo(video.id, message.rows, message.video_info, instead_of)
         self.tally.added += 1
         if message.video_info.complete:
             self._finish(part, video.id)
 
-    def failed(self, failure: Failure, video: SourceVideo | None = None) -> None:
+    def failed(self, failure: Failure) -> None:
         """Takes the news that a video failed."""
         part = self._part_of[failure.id]
-        source = video or SourceVideo(failure.id, Path(failure.path))
-        state = state_of(source.path)
-        if state is not None:
+        source = _source_of(part.planned[failure.id])
+        failure = dataclasses.replace(failure, path=source.recorded_path, root=source.root)
+        if (state := state_of(source.path)) is not None:
             failure = dataclasses.replace(failure, size_bytes=state.size_bytes, mtime_ns=state.mtime_ns)
+        if failure.id in part.videos or part.planned[failure.id].instead_of:  # some of it is kept
+            failure = dataclasses.replace(failure, tried_with=tried_with(self._settings))
         part.failures.append(failure)
         self.tally.failed += 1
         self.tally.failures.append(failure)
@@ -206,7 +213,7 @@ class Station:
 
     def _put(self, part: PartInHand) -> bool:
         seconds = time.time() - part.began
-        videos = [part.videos[video_id] for video_id in part.order if video_id in part.videos]
+        videos = [part.videos[video_id] for video_id in part.planned if video_id in part.videos]
         made_by = {"station": self.name, "began": round(part.began, 3), "seconds": round(seconds, 3)}
         won = commit_part(self._backend, self._header, part.number, videos, part.failures, made_by)
         self._seconds.append(seconds)
@@ -230,8 +237,8 @@ def work(place: str, own: WorkSettings) -> Worked:
         FeatxError: If there is no plan, the machine would compute other features, or the place cannot be written.
     """
     backend = open_backend(place)
-    plan = read_plan(backend)
-    settings = settings_of_machine(plan.settings, own)
+    plans = read_plans(backend)
+    settings = settings_of_machine(plans.settings, own)
     console = stderr_console()
     station: Station | None = None
     began = time.monotonic()
@@ -241,8 +248,9 @@ def work(place: str, own: WorkSettings) -> Worked:
                 header = open_planned_header(
                     backend, pool.ready.fingerprint, settings.format, pool.ready.model_source
                 )
-                station = station or Station(backend, own, header)
-                _work_once(station, pool, settings, place, plan.videos, began)
+                commit_changes(backend, plans)
+                station = station or Station(backend, plans, own, settings, header)
+                _work_once(station, pool, settings, place, plans.videos, began)
                 station.wait_for_commits()
             if pool.losses:
                 raise pool.losses
@@ -257,8 +265,8 @@ def work(place: str, own: WorkSettings) -> Worked:
         if station is not None:
             station.close()
     station.tally.seconds = time.monotonic() - began
-    open_parts = plan.parts - len(committed_parts(backend).intersection(range(plan.parts)))
-    return Worked(station.committed, station.lost, station.tally, plan.parts, open_parts)
+    open_parts = len(plans.open_parts(committed_parts(backend)))
+    return Worked(station.committed, station.lost, station.tally, plans.parts, open_parts)
 
 
 def _work_once(
@@ -291,6 +299,10 @@ def _work_once(
             bar.show(tally.finished, figures_of(tally))
             if signals.came is not None:
                 break
+
+
+def _source_of(planned: PlannedVideo) -> SourceVideo:
+    return SourceVideo(planned.id, Path(planned.path), planned.root, planned.below)
 
 
 def _failure(planned: PlannedVideo, stage: str, error: str, outcome: str) -> Failure:

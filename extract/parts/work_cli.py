@@ -67,6 +67,6 @@ def _work_on_ray(store: str, settings: WorkSettings) -> None:
         status = work_on_ray(store, settings)
     failed = sum(len(part.failures) for part in status.done)
     videos = sum(part.videos for part in status.done)
-    say(f"{store}: all {status.plan.parts} parts are done; {videos} videos, {failed} failed")
+    say(f"{store}: all {status.plans.parts} parts are done; {videos} videos, {failed} failed")
     if failed:
         raise PartialFailure(f"{failed} videos failed; featx store status {store} lists them")

@@ -19,7 +19,7 @@ class MachineSettings(Settings):
     """How a machine computes features: nothing of it decides what they are."""
 
     panels: ClassVar[Panels] = {
-        Panel.SPEED: "device batch_size decoders decoder_threads",
+        Panel.SPEED: "device batch_size decoders decoder_threads engine address",
         Panel.OUTPUT: "quiet",
         Panel.RARE: "scale_on cuda_graph compile",
     }
@@ -56,6 +56,14 @@ class MachineSettings(Settings):
     compile: bool = Field(
         False, description="Compile the image encoder with torch.compile. This costs a minute at the start."
     )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="Where to work. local: on this machine. ray: on all machines of a Ray cluster, or all of its GPUs; "
+        "this command starts them and shows how far they are.",
+    )
+    address: str = Field(
+        "auto", description="Ray cluster, such as 10.0.0.1:6379. auto: the one of this machine."
+    )
     quiet: bool = Field(False, description="Show no progress, only failures and the last line.")
 
 
@@ -66,11 +74,11 @@ class ExtractSettings(MachineSettings):
         Panel.FRAMES: "fps every frames keyframes",
         Panel.ENCODER: "model precision preprocess",
         Panel.OUTPUT: "quiet stats",
-        Panel.SPEED: "device batch_size decoders decoder_threads decode_hwaccel",
+        Panel.SPEED: "device batch_size decoders decoder_threads decode_hwaccel engine address",
         Panel.DAMAGE: "on_damage retry_kept max_failures retries timeout max_duration max_frames max_pixels stream square_pixels deinterlace",
         Panel.FILES: "also hidden follow_links check",
         Panel.STORE: "format dtype",
-        Panel.RARE: "channel_order scale_on cuda_graph compile shard_mib commit_seconds",
+        Panel.RARE: "channel_order scale_on cuda_graph compile shard_mib commit_seconds part_frames",
     }
 
     # what the features are
@@ -144,6 +152,13 @@ class ExtractSettings(MachineSettings):
         gt=0,
         description="Commit a shard at the latest after this many seconds. A crash loses at most the work "
         "since the last commit.",
+    )
+
+    part_frames: int = Field(
+        65536,
+        ge=1,
+        description="About how many frames a part of the plan has, where several machines fill a store, or one at a URL. A "
+        "killed machine loses at most the parts in its hands.",
     )
 
     # how they are made

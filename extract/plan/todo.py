@@ -11,8 +11,8 @@ from featx import __version__
 from featx.errors import printable
 from featx.store.failures import Failure, FailureList
 from featx.store.folder_changes import FolderChanges, FoundFile, compare, stored_files
+from featx.store.index import StoreIndex
 from featx.store.source_files import FileState, is_gone, recorded_file
-from featx.store.writing.writer import StoreWriter
 from featx.video.ffmpeg import ffmpeg_version
 
 from .settings import ExtractSettings
@@ -50,12 +50,19 @@ class Todo:
 
 def find_todo(
     found: FoundVideos,
-    writer: StoreWriter,
+    index: StoreIndex,
     failures: FailureList,
     settings: ExtractSettings,
     say: Callable[[str], None],
 ) -> Todo:
-    """Compares what was found with the store; ``say`` takes a line when that takes long.
+    """Compares what was found with the store.
+
+    Args:
+        found: The videos that there are.
+        index: Of the store, with the information about files (`FILE_INFO`).
+        failures: Of the store.
+        settings: What the features are.
+        say: Takes a line when that takes long.
 
     Raises:
         FeatxError: If a file would take the place of another one that is still there.
@@ -64,11 +71,12 @@ def find_todo(
     states = {each.id: each.state for each in files}
     changes = compare(
         [*files, *(_refused_file(failure) for failure in found.refused if failure.state is not None)],
-        stored_files(writer.index),
+        stored_files(index),
         found.folders,
         settings.check == "content",
         say,
     )
+    complete = dict(zip(index.ids, index.video_info["complete"], strict=True))
     todo = Todo([], states, changes, [])
     for failure in found.refused:
         if failures.is_accepted(failure.id, failure.state):
@@ -77,7 +85,7 @@ def find_todo(
             todo.refused.append(failure)
     wanted = {*changes.new, *changes.changed}
     for video in found.videos:
-        is_kept = video.id not in wanted and not writer.done.get(video.id, True)
+        is_kept = video.id not in wanted and not complete.get(video.id, True)
         if failures.is_accepted(video.id, states[video.id]) and (is_kept or video.id in wanted):
             todo.accepted.append(video.id)
         elif is_kept and not _may_be_better_now(failures.get(video.id), settings):

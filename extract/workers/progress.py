@@ -41,7 +41,7 @@ def figures_of(tally: Tally) -> str:
     )
 
 
-def summary(to: Path, tally: Tally) -> str:
+def summary(to: object, tally: Tally) -> str:
     """Returns the last line of a run."""
     frames = tally.frames
     rate = frames.frames_encoded / max(tally.seconds, 1e-9)

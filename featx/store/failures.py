@@ -1,11 +1,15 @@
-"""The list of videos that failed, kept beside the features and shortened when a later run succeeds."""
+"""The list of videos that failed, kept beside the features and shortened when a later run succeeds.
+
+In a store with a plan, failures stand in the records of its parts at first. The first command that changes such a store
+in its folder takes them over into the list, which says up to which record that was done.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-from collections.abc import Container, Iterable, Iterator, KeysView
+from collections.abc import Container, Iterable, Iterator, KeysView, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ from featx.files.atomic import write_atomically
 from featx.signals import DeferSignals
 from featx.store.schema import FAILURES_FILE
 from featx.store.source_files import FileState, state_of
+
+RECORDS_TAKEN = "records_taken"  # a line of the list: records below this number were taken over
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,14 @@ class FailureList:
     A last line without a line feed is what a crash or a full disk left of a failure: it does not count.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(
+        self, store: Path, of_records: Mapping[str, tuple[int, dict[str, Any]]] | None = None
+    ) -> None:
         """Reads what is there.
+
+        Args:
+            store: Its folder.
+            of_records: Failures that stand in the records of parts, see `StoreIndex.failures`.
 
         Raises:
             FeatxError: If it is not a list of failures.
@@ -72,6 +84,7 @@ class FailureList:
         self.file = store / FAILURES_FILE
         self._by_id: dict[str, Failure] = {}
         self._whole_bytes = 0
+        self._records_taken = 0
         try:
             content = self.file.read_bytes() if self.file.exists() else b""
         except OSError as error:
@@ -80,12 +93,23 @@ class FailureList:
         for number, line in enumerate(content[: self._whole_bytes].split(b"\n"), start=1):
             if line:
                 try:
-                    failure = Failure(**json.loads(line))
+                    stated = json.loads(line)
+                    if RECORDS_TAKEN in stated:
+                        self._records_taken = int(stated[RECORDS_TAKEN])
+                        continue
+                    failure = Failure(**stated)
                     self._by_id[failure.id] = failure
                 except (ValueError, TypeError) as error:
                     raise FeatxError(
                         f"{self.file}:{number}: not a failure ({error}); delete the file"
                     ) from error
+        new = {
+            video_id: (part, stated)
+            for video_id, (part, stated) in (of_records or {}).items()
+            if part >= self._records_taken
+        }
+        self._by_id |= {video_id: Failure(**stated) for video_id, (_, stated) in new.items()}
+        self._records_taken = max([self._records_taken, *(part + 1 for part, _ in new.values())])
 
     @property
     def ids(self) -> KeysView[str]:
@@ -126,6 +150,10 @@ class FailureList:
         """Takes over the failures of another store; `tidy` writes them."""
         self._by_id |= other._by_id
 
+    def forget(self, ids: Container[str]) -> None:
+        """Strikes off videos; `tidy` writes that."""
+        self._by_id = {key: value for key, value in self._by_id.items() if key not in ids}
+
     def record(self, failure: Failure) -> None:
         """Adds a failure, counting earlier attempts at the same video."""
         earlier = self._by_id.get(failure.id)
@@ -144,8 +172,9 @@ class FailureList:
         Args:
             complete: Ids of videos that are whole in the store now, or that are gone.
         """
-        self._by_id = {key: value for key, value in self._by_id.items() if key not in complete}
-        content = b"".join(_line(failure) for failure in self._by_id.values())
+        self.forget(complete)
+        taken = [_as_line({RECORDS_TAKEN: self._records_taken})] if self._records_taken else []
+        content = b"".join([*taken, *map(_line, self._by_id.values())])
         with self._errors_named():
             write_atomically(self.file, content)
         self._whole_bytes = len(content)
@@ -164,4 +193,8 @@ def _line(failure: Failure) -> bytes:
     content = {
         name: value for name, value in asdict(failure).items() if value is not None and value is not False
     }
+    return _as_line(content)
+
+
+def _as_line(content: dict[str, Any]) -> bytes:
     return (json.dumps(content) + "\n").encode()  # ASCII only: a path need not be UTF-8

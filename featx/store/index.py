@@ -19,6 +19,7 @@ from featx.store.schema import (
     CHANGES,
     CHUNK_ROWS,
     ENDINGS,
+    GONE,
     INFO_NAMES,
     READABLE_VERSIONS,
     SHARD_NAME,
@@ -30,6 +31,7 @@ from featx.store.schema import (
     ShardRecord,
     StoreHeader,
     record_path,
+    shard_number,
 )
 from featx.store.shard import ShardEntry
 
@@ -193,6 +195,8 @@ class StoreIndex:
         first_row: (V,) int64 row of the shard at which the video begins.
         rows: (V,) int64 rows of each video.
         video_info: The fields of `VideoInfo` that were chosen, as they are now: lists with one entry a video.
+        failures: In stores with a plan, the videos that failed, by id: number of the part, and the fields of `Failure`.
+            Those that have succeeded since are not among them.
     """
 
     def __init__(self, path: Path, header: StoreHeader, video_info: Iterable[str] = ()) -> None:
@@ -210,6 +214,7 @@ class StoreIndex:
         entries = Entries()
         rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         columns: dict[str, list[Any]] = {name: [] for name in video_info}
+        failures: dict[str, tuple[int, dict[str, Any]]] = {}
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)
@@ -219,6 +224,7 @@ class StoreIndex:
             first_rows.append(ends - shard_rows)
             for name, column in columns.items():
                 column += record.facts.get(name) or [None] * len(record.ids)
+            failures |= {failure["id"]: (shard_number(record.name), failure) for failure in record.failures}
         live = entries.live()
         if live.problems:
             number, problem = live.problems[0]
@@ -238,6 +244,17 @@ class StoreIndex:
             raise Damaged(
                 f"{path}: video '{twice}' is in it twice; featx store verify --repair drops the second shard"
             )
+
+        self.failures = {
+            video_id: (part, failure)
+            for video_id, (part, failure) in failures.items()
+            if part >= self._shard_number_of(video_id) and not failure.get(GONE)
+        }
+
+    def _shard_number_of(self, video_id: str) -> int:
+        """Returns the number of the shard that a video is in; -1 if it is in none."""
+        number = self.number_of.get(video_id)
+        return -1 if number is None else shard_number(self.shards[self.shard_of[number]].name)
 
     @property
     def dropped(self) -> np.ndarray:

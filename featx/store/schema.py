@@ -241,7 +241,8 @@ class ShardRecord:
         root_moves: Pairs of folders: in the video information of all shards before this one, ``root`` is the second now if it is
             the first.
         attempt: In stores with a plan, which of several attempts at this part it is; a part of the name of its arrays.
-        failures: In stores with a plan, the part's videos that failed: the fields of `Failure`.
+        failures: In stores with a plan, the part's videos that failed: the fields of `Failure`. One that only has its id and
+            `GONE` strikes off an earlier one.
         made_by: In stores with a plan, which machine made the part, when it began, and in how many seconds.
     """
 
@@ -271,9 +272,17 @@ class ShardRecord:
 CHANGES = ("drops", "updates", "root_moves", "attempt", "failures", "made_by")
 
 
+GONE = "gone"  # of a failure in a record: the file is no longer there, so that nothing is left to fail
+
+
 def shard_name(number: int) -> str:
     """Returns the name of a shard."""
     return f"shard-{number:05d}"
+
+
+def shard_number(name: str) -> int:
+    """Returns the number of a shard's name."""
+    return int(name.removeprefix("shard-"))
 
 
 def arrays_name(name: str, attempt: str) -> str:

@@ -19,7 +19,7 @@ from featx.store.backends.interface import Backend
 from featx.store.backends.local import LocalFolder
 from featx.store.failures import Failure
 from featx.store.parts.committed import committed_parts, is_there
-from featx.store.parts.plan import Plan, PlannedVideo, make_plan, read_part, read_plan
+from featx.store.parts.plan import Plan, PlannedVideo, make_plan, read_part, read_plans
 from featx.store.reader import FeatureStore
 from featx.store.schema import StoreHeader
 from featx.store.upkeep.verify import verify
@@ -152,7 +152,7 @@ def test_of_two_plans_one_counts() -> None:
     store = SimulatedStore()
     first, won = make_plan(store, [[PlannedVideo("a", "/a")]], {"fps": 2})
     second, also = make_plan(store, [[PlannedVideo("b", "/b")], [PlannedVideo("c", "/c")]], {})
-    assert (won, also) == (True, False) and second == first == read_plan(store)
+    assert (won, also) == (True, False) and second == first == read_plans(store).plans[0]
     assert [one.id for one in read_part(store, second, 0)] == ["a"]
     assert len([key for key in store.objects if key.startswith("plan/")]) == 1
     with pytest.raises(FeatxError, match="1 videos of the plan have the id of another one"):

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from featx.errors import FeatxError, system_error_line
 from featx.files.atomic import sync_tree_entry
@@ -118,10 +119,9 @@ class LocalFolder:
     def _private_file(self, file: Path, content: bytes) -> Iterator[Path]:
         """Gives a flushed file of a name of its own beside ``file``, which may be given that name."""
         with self._errors_named(file.relative_to(self._folder).as_posix()), DeferSignals():
-            file.parent.mkdir(parents=True, exist_ok=True)
             private = file.with_name(f"{PRIVATE}{uuid.uuid4().hex}")
             try:
-                with private.open("xb") as stream:
+                with _open_new(private) as stream:
                     stream.write(content)
                     stream.flush()
                     os.fsync(stream.fileno())
@@ -139,6 +139,14 @@ class LocalFolder:
         except OSError as error:
             error.filename = str(self._folder / key)
             raise FeatxError(system_error_line(error)) from error
+
+
+def _open_new(file: Path) -> BinaryIO:
+    """Opens a new file; makes its folder, again if another process finds that empty and removes it at this moment."""
+    while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return file.open("xb")
 
 
 def _raise_unless_missing(error: OSError) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from featx.files.checksummed_json import parse_checksummed
 from featx.store.backends.interface import Backend
 from featx.store.parts.claims import Claim, read_claims
 from featx.store.parts.committed import committed_parts
-from featx.store.parts.plan import Plan, read_plan
-from featx.store.schema import SHARDS_FOLDER, shard_name
+from featx.store.parts.plan import Plans, read_plans
+from featx.store.schema import GONE, SHARDS_FOLDER, shard_name
 
 READERS = 16  # requests at once
 RECENT_S = 600.0  # the speed is that of the parts that were finished within so long before the last one
@@ -29,7 +29,8 @@ class PartDone:
         seconds: How long it took.
         videos: How many have features.
         rows: Of these.
-        failures: Of the others: id and reason.
+        failures: Of the others: id and reason. Those that a later part made good, or failed at again, are not here.
+        tried: How many videos it has, with those that failed.
     """
 
     number: int
@@ -39,6 +40,7 @@ class PartDone:
     videos: int
     rows: int
     failures: list[tuple[str, str]]
+    tried: int
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ class PlanStatus:
     """How far a plan is.
 
     Attributes:
-        plan: The plan.
+        plans: The plans.
         done: What was committed.
         claims: Who says to work on which of the others.
     """
 
-    plan: Plan
+    plans: Plans
     done: list[PartDone]
     claims: Mapping[int, Claim] = field(default_factory=dict)
 
@@ -68,11 +70,11 @@ class PlanStatus:
     @property
     def seconds_left(self) -> float | None:
         """About how long the rest takes at the speed of lately; None if nobody knows."""
-        videos = sum(part.videos + len(part.failures) for part in self.done)
+        videos = sum(part.tried for part in self.done)
         rows = sum(part.rows for part in self.done)
         if not videos or not self.rows_a_second:
             return None
-        return rows / videos * (self.plan.videos - videos) / self.rows_a_second
+        return rows / videos * (self.plans.videos - videos) / self.rows_a_second
 
     @property
     def slowest(self) -> PartDone | None:
@@ -91,27 +93,40 @@ def status_of(backend: Backend) -> PlanStatus:
     Raises:
         FeatxError: If the place has no plan, cannot be read, or a record is damaged.
     """
-    plan = read_plan(backend)
-    numbers = sorted(number for number in committed_parts(backend) if number < plan.parts)
+    plans = read_plans(backend)
+    numbers = sorted(committed_parts(backend).intersection(plans.numbers))
+    tried_again = plans.plans[1].first if len(plans.plans) > 1 else None
 
-    def read(number: int) -> PartDone:
+    def read(number: int) -> tuple[PartDone, set[str]]:
         key = f"{SHARDS_FOLDER}/{shard_name(number)}.json"
         record = parse_checksummed(backend.get(key), f"{backend.name}/{key}")
         made = record.get("made_by", {})
-        return PartDone(
+        stated = record.get("failures", [])
+        failures = [(failure["id"], failure["error"]) for failure in stated if GONE not in failure]
+        tried = {*record["ids"], *(video_id for video_id, _ in failures)}
+        settled = {*record["ids"], *(failure["id"] for failure in stated)}  # nothing earlier of them counts
+        done = PartDone(
             number,
             made.get("station", ""),
             made.get("began", 0.0),
             made.get("seconds", 0.0),
             len(record["ids"]),
             sum(record["rows"]),
-            [(failure["id"], failure["error"]) for failure in record.get("failures", [])],
+            failures,
+            len(tried),
         )
+        return done, settled if tried_again is not None and number >= tried_again else set()
 
     with ThreadPoolExecutor(READERS) as pool:
-        done = list(pool.map(read, numbers))
+        read_parts = list(pool.map(read, numbers))
+    done: list[PartDone] = []
+    later: set[str] = set()
+    for part, settled in reversed(read_parts):
+        still = [(video_id, error) for video_id, error in part.failures if video_id not in later]
+        done.append(replace(part, failures=still))
+        later |= settled
     claims = {number: one for number, one in read_claims(backend).items() if number not in set(numbers)}
-    return PlanStatus(plan, done, claims)
+    return PlanStatus(plans, done[::-1], claims)
 
 
 def lines_of(status: PlanStatus, now: float, named: int = 20) -> list[str]:
@@ -122,26 +137,25 @@ def lines_of(status: PlanStatus, now: float, named: int = 20) -> list[str]:
         now: Seconds since 1970.
         named: Failures that are named.
     """
-    done, plan = status.done, status.plan
+    done, plans = status.done, status.plans
     failures = [failure for part in done for failure in part.failures]
     rows = sum(part.rows for part in done)
     lines = [
-        f"parts           {len(done):,} of {plan.parts:,} done, {len(status.claims):,} worked on",
-        f"videos          {sum(part.videos for part in done):,} of {plan.videos:,} done, {len(failures):,} failed",
+        f"parts           {len(done):,} of {plans.parts:,} done, {len(status.claims):,} worked on",
+        f"videos          {sum(part.videos for part in done):,} of {plans.videos:,} done, {len(failures):,} failed",
         f"rows            {rows:,}",
     ]
     if done:
         lines.append(f"speed           {status.rows_a_second:,.0f} rows/s of all machines lately")
-    if (left := status.seconds_left) is not None and len(done) < plan.parts:
+    if (left := status.seconds_left) is not None and len(done) < plans.parts:
         lines.append(f"time left       about {_duration(left)}")
     if (slowest := status.slowest) is not None:
         lines.append(
             f"time of a part  {_duration(status.usual_s)} usually; the slowest, {slowest.number}, took "
             f"{_duration(slowest.seconds)} on {slowest.station}"
         )
-    for station in sorted(
-        {part.station for part in done} | {claim.station for claim in status.claims.values()}
-    ):
+    stations = {part.station for part in done} | {claim.station for claim in status.claims.values()}
+    for station in sorted(stations - {""}):
         own = [part for part in done if part.station == station]
         works = [
             f"{number} for {_duration(now - claim.began)}"

@@ -98,7 +98,7 @@ def _copy(sources: list[FeatureStore], to: Path, fingerprint: Fingerprint, forma
                     writer.add(
                         video_id, dataclasses.replace(video, features=features), video_info, as_stored=True
                     )
-                failures.take(FailureList(source.path))
+                failures.take(FailureList(source.path, source.index.failures))
             writer.commit()
             failures.tidy({video_id for video_id, complete in writer.done.items() if complete})
         return len(writer.done)

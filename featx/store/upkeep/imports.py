@@ -117,7 +117,7 @@ def import_folder(
     with StoreWriter(
         to, fingerprint, settings.format, source, versions={"featx import": "unknown"}
     ) as writer:
-        failures = FailureList(to)
+        failures = FailureList(to, writer.index.failures)
         done.failures_file = failures.file
         root = os.path.realpath(folder)
         found = [

@@ -26,7 +26,7 @@ def describe(path: Path) -> dict[str, Any]:
     rows = index.rows.tolist()
     durations = index.video_info["duration_s"]
     shards = [shard for shard in index.shards if shard.videos]
-    failures = FailureList(path)
+    failures = FailureList(path, index.failures)
     dropped_rows = sum(shard.rows for shard in shards) - sum(rows)
     row_bytes = sum(
         dtype.itemsize * math.prod(row_shape)

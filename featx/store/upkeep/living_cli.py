@@ -61,7 +61,7 @@ def prune(
         else:
             writer = stack.enter_context(StoreWriter.of(store))
             index = writer.index
-        failures = FailureList(store)
+        failures = FailureList(store, index.failures)
         gone = find_gone(store, index, failures, folder)
         if not dry_run:
             writer.amend(drops=gone.videos)
@@ -95,7 +95,7 @@ def remove(
     from featx.store.writing.writer import StoreWriter
 
     with interruptible(f"stopped; {store} was not changed"), StoreWriter.of(store) as writer:
-        failures = FailureList(store)
+        failures = FailureList(store, writer.index.failures)
         wanted = list(dict.fromkeys(ids))
         _check_known(store, wanted, [*writer.done, *failures.ids])
         videos = [video_id for video_id in wanted if video_id in writer.done]
@@ -145,13 +145,13 @@ def accept_failures(
         featx store accept-failures features/mine broken.mp4 --undo
     """
     from featx.store.failures import FailureList
-    from featx.store.index import read_header
+    from featx.store.index import StoreIndex, read_header
     from featx.store.writing.lock import StoreLock
 
-    read_header(store)
+    index = StoreIndex(store, read_header(store))
     lock = StoreLock(store)
     try:
-        failures = FailureList(store)
+        failures = FailureList(store, index.failures)
         if undo and ids is None:
             ids = failures.accepted
         wanted = list(dict.fromkeys(failures.ids if ids is None else ids))

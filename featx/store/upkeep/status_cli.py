@@ -33,8 +33,8 @@ def status(
     found = status_of(open_backend(store))
     if as_json:
         content = {
-            "parts": found.plan.parts,
-            "videos": found.plan.videos,
+            "parts": found.plans.parts,
+            "videos": found.plans.videos,
             "done": [dataclasses.asdict(part) for part in found.done],
             "claims": {number: dataclasses.asdict(claim) for number, claim in found.claims.items()},
             "rows_a_second": found.rows_a_second,

@@ -23,10 +23,11 @@ from featx.store.index import (
     record_bytes,
     shard_numbers,
 )
-from featx.store.parts.plan import find_plan
+from featx.store.parts.plan import find_plans
 from featx.store.schema import (
     ENDINGS,
     FAILURES_FILE,
+    GONE,
     SHARD_NAME,
     SHARDS_FOLDER,
     STORE_FILE,
@@ -34,6 +35,7 @@ from featx.store.schema import (
     StoreHeader,
     record_path,
     shard_name,
+    shard_number,
     shard_path,
 )
 from featx.store.upkeep.verify_shard import Finding, findings_of_shard, problems_of_record
@@ -51,7 +53,7 @@ class VerifyReport:
     dropped: int = 0  # of the videos
     lost_records: int = 0  # that are missing or cannot be read
     open_parts: set[int] = field(default_factory=set)  # of a plan, which no machine has committed yet
-    planned: int = 0  # parts of the plan, if there is one
+    planned: set[int] = field(default_factory=set)  # parts of its plans, if there are any
     kept: dict[int, ShardRecord] = field(
         default_factory=dict
     )  # those that say something of other shards' videos
@@ -120,9 +122,9 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
     numbers = sorted(shard_numbers(path))
     report.identity = _identity(path, numbers, found)
     _look_around(path, found)
-    if (plan := find_plan(LocalFolder(path))) is not None:
-        report.planned, report.open_parts = plan.parts, set(range(plan.parts)).difference(numbers)
-    entries = Entries()
+    plans = find_plans(LocalFolder(path))
+    report.planned, report.open_parts = set(plans.numbers), plans.open_parts(numbers)
+    entries, failed = Entries(), set[str]()
     for number in range(max(numbers, default=-1) + 1):
         progress(min(number, len(numbers)), len(numbers))
         if number in report.open_parts:
@@ -130,6 +132,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
             continue
         record = _record(path, number, report)
         entries.add(record)
+        failed.update(failure["id"] for failure in record.failures if GONE not in failure)
         if record.files:
             report.shards += 1
             report.videos += len(record.ids)
@@ -139,7 +142,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
     report.dropped = report.videos - len(live.ids)
     report.kept = {number: entries.sound(record) for number, record in report.kept.items()}
     found += _of_changes(live)
-    failed = _failures(path, found)
+    failed |= _failures(path, found)
     if expected_ids is not None:
         found += _against(expected_ids, set(live.ids), failed)
     return report
@@ -266,9 +269,14 @@ def _repair(path: Path, report: VerifyReport) -> None:
     (path / SHARDS_FOLDER).mkdir(exist_ok=True)
     if any(finding.path == STORE_FILE for finding in report.findings):
         write_atomically(path / STORE_FILE, header_bytes(header))
+    spoken_of = {
+        shard_number(entry.shard)
+        for record in report.kept.values()
+        for entry in [*record.drops, *(entry for entry, _ in record.updates)]
+    }
     for number in report.to_drop:
         name = shard_name(number)
-        if number < report.planned:  # its part is open again
+        if number in report.planned.difference(spoken_of):  # its part is open again
             with DeferSignals():
                 record_path(path, name).unlink(missing_ok=True)
             continue

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from featx.store.schema import UNKNOWN_FRAME, Fingerprint, VideoFeatures, array_layout
+from featx.store.schema import (
+    UNKNOWN_FRAME,
+    Fingerprint,
+    StoreHeader,
+    VideoFeatures,
+    VideoInfo,
+    array_layout,
+)
+
+
+def with_times_of(header: StoreHeader, video: VideoFeatures, video_info: VideoInfo) -> VideoFeatures:
+    """Returns a video with times that mean what they mean in a store: in one of version 1 they begin at 0.
+
+    Args:
+        header: Of the store.
+        video: With the times that stand in the file.
+        video_info: Its ``start_s`` says what the file's own would be.
+    """
+    if header.featx_store > 1 or video_info.start_s is None:
+        return video
+    return dataclasses.replace(video, pts=video.pts - video_info.start_s)
 
 
 def problem_of(video: VideoFeatures, fingerprint: Fingerprint) -> str:

@@ -22,8 +22,11 @@ from featx.store.backends.local import LocalFolder
 from featx.store.failures import Failure
 from featx.store.formats import FORMATS
 from featx.store.index import header_bytes, record_bytes
+from featx.store.parts.committed import is_there
+from featx.store.parts.plan import Changes, Plans, read_changes
 from featx.store.schema import (
     ENDINGS,
+    GONE,
     PLANNED_VERSION,
     SHARDS_FOLDER,
     STORE_FILE,
@@ -34,6 +37,7 @@ from featx.store.schema import (
     arrays_name,
     shard_name,
 )
+from featx.store.writing.checks import with_times_of
 from featx.store.writing.header import own_versions
 from featx.store.writing.writer import WaitingVideo, record_of
 
@@ -79,6 +83,20 @@ def read_planned_header(backend: Backend) -> StoreHeader:
     )
 
 
+def commit_changes(backend: Backend, plans: Plans) -> None:
+    """Commits what plans say of videos that were in the store before, where nobody has done so.
+
+    This comes before anything else of a plan: no reader shall see a changed file's new rows beside the old ones.
+
+    Raises:
+        FeatxError: If the place cannot be read or written.
+    """
+    for plan in plans.plans:
+        if plan.changes and not is_there(backend, plan.first):
+            header = read_planned_header(backend)
+            commit_part(backend, header, plan.first, [], [], changes=read_changes(backend, plan))
+
+
 def commit_part(
     backend: Backend,
     header: StoreHeader,
@@ -86,6 +104,7 @@ def commit_part(
     videos: Sequence[WaitingVideo],
     failures: Sequence[Failure],
     made_by: dict[str, Any] | None = None,
+    changes: Changes | None = None,
 ) -> bool:
     """Writes a part's arrays and commits them.
 
@@ -96,6 +115,7 @@ def commit_part(
         videos: Those with features, in the order of the plan.
         failures: Of the others.
         made_by: Which machine made it, when it began, and in how many seconds.
+        changes: What has become of earlier entries, in a part without videos.
 
     Returns:
         Whether this is the commit that counts. If not, somebody else's is, and the arrays are deleted.
@@ -110,6 +130,9 @@ def commit_part(
         name, header.format, header.model_dump(), attempt=attempt, failures=failed, made_by=made_by or {}
     )
     record.featx_shard = PLANNED_VERSION
+    if changes:
+        record.drops, record.updates, record.root_moves = changes.drops, changes.updates, changes.root_moves
+        record.failures = [{"id": video_id, GONE: True} for video_id in changes.gone_failures]
     if videos:
         record = _put_arrays(backend, header, record, videos)
     if backend.put_if_absent(f"{SHARDS_FOLDER}/{name}.json", record_bytes(record)):
@@ -128,7 +151,7 @@ def _put_arrays(
         FeatxError: If there is no room, or the place cannot be written.
     """
     name = f"{arrays_name(record.name, record.attempt)}{ENDINGS[header.format]}"
-    arrays = ShardArrays.join([each.video for each in videos])
+    arrays = ShardArrays.join([with_times_of(header, each.video, each.video_info) for each in videos])
     with tempfile.TemporaryDirectory(prefix="featx-part-") as scratch:
         local = isinstance(backend, LocalFolder)
         folder = Path(backend.name) / SHARDS_FOLDER if local else Path(scratch)

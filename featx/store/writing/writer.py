@@ -20,7 +20,7 @@ from featx.signals import DeferSignals
 from featx.store.backends.local import LocalFolder
 from featx.store.formats import FORMATS, chunk_tables, file_digests
 from featx.store.index import StoreIndex, read_header, record_bytes, shard_numbers
-from featx.store.parts.plan import find_plan
+from featx.store.parts.plan import find_plans
 from featx.store.schema import (
     ENDINGS,
     LONGEST_GUESS,
@@ -37,7 +37,7 @@ from featx.store.schema import (
     shard_name,
     shard_path,
 )
-from featx.store.writing.checks import problem_of
+from featx.store.writing.checks import problem_of, with_times_of
 from featx.store.writing.header import open_header
 from featx.store.writing.leftovers import remove, uncommitted
 from featx.store.writing.lock import StoreLock
@@ -167,9 +167,8 @@ class StoreWriter:
             raise FeatxError(f"{self.path}: video '{video_id}' is in the store already")
         if stored and any(each.id == video_id for each in self._waiting):
             self.commit()  # only what is committed can be replaced
-        if self.header.featx_store == 1 and video_info.start_s is not None and not as_stored:
-            # Times of all rows of a store mean the same; `start_s` says what the file's own would be.
-            video = dataclasses.replace(video, pts=video.pts - video_info.start_s)
+        if not as_stored:
+            video = with_times_of(self.header, video, video_info)
         problem = problem_of(video, self.header.fingerprint)
         if problem:
             raise BadVideo(f"{self.path}: cannot take video '{video_id}': {problem}")
@@ -320,13 +319,11 @@ def check_all_parts_are_there(path: Path) -> None:
     Raises:
         FeatxError: Naming how many parts there are, and the way out.
     """
-    plan = find_plan(LocalFolder(path))
-    if plan is None:
-        return
-    open_parts = set(range(plan.parts)).difference(shard_numbers(path))
+    plans = find_plans(LocalFolder(path))
+    open_parts = plans.open_parts(set(shard_numbers(path)))
     if open_parts:
         raise FeatxError(
-            f"{path}: {len(open_parts)} of the {plan.parts} parts of its plan are not done; featx work {path} does them"
+            f"{path}: {len(open_parts)} of the {plans.parts} parts of its plan are not done; featx work {path} does them"
         )
 
 
