@@ -15,8 +15,9 @@ from synthetic import CLASSES, make_class_data
 from featx.evaluate.predict.classify import Prediction
 from featx.evaluate.predict.output import render_predictions
 from featx.evaluate.report.table import FORMATS, PlusMinus, Table, print_tables, render
+from featx.evaluate.search.answers import Answer
 from featx.evaluate.search.exact.search import Hit
-from featx.evaluate.search.output import Answer, render_answers
+from featx.evaluate.search.output import render_answers
 from featx.manifest.videos import Manifest, read_manifest, write_manifest
 from featx.output.formats import csv_text
 

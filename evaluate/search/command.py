@@ -16,9 +16,10 @@ from featx.store.reader import FeatureStore
 from featx.store.writing.lock import is_being_written
 
 from ..run.runs import AdapterRun, open_run
+from .answers import Answer
 from .exact.search import Hit, open_scans, search_exactly
 from .exact.settings import SearchSettings
-from .output import Answer
+from .places import Place, places_of
 from .queries import Queries, encode_images, encode_texts
 from .rerank import rerank
 from .speed import Speed
@@ -55,6 +56,7 @@ class SearchResult:
     answers: list[Answer]
     notes: list[str]
     speed: Speed
+    places: dict[str, Place]
 
 
 def run_search(
@@ -99,13 +101,29 @@ def run_search(
             f"{len(truncated)} of {len(queries.texts)} queries are longer than CLIP's 77 tokens and were cut at the end"
         )
     answers = [
-        Answer(name, hits[: settings.top], name in truncated)
+        Answer(name, above(hits[: settings.top], settings.min_score), name in truncated)
         for name, hits in zip(queries.names, found, strict=True)
     ]
+    places = places_of(store, [hit.video for answer in answers for hit in answer.hits], settings)
+    if settings.min_score is not None:
+        notes.append(_left_out(found, answers, settings))
     title = f"{settings.level.capitalize()} of {path}"
     if sheet is not None:
         notes += _write_sheet(sheet, title, store, answers, settings)
-    return SearchResult(title, answers, notes, speed)
+    return SearchResult(title, answers, notes, speed, places)
+
+
+def above(hits: list[Hit], min_score: float | None) -> list[Hit]:
+    """Returns the hits that are at least as good as a score; all of them without one."""
+    return hits if min_score is None else [hit for hit in hits if hit.score >= min_score]
+
+
+def _left_out(found: list[list[Hit]], answers: list[Answer], settings: SearchSettings) -> str:
+    best = sum(len(hits[: settings.top]) for hits in found)
+    kept = sum(len(answer.hits) for answer in answers)
+    return (
+        f"{best - kept} of the {best} best results are below --min-score {settings.min_score:g} and left out"
+    )
 
 
 def _check_settings(settings: SearchSettings) -> None:

@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 
-from .output import Answer, time_span
+from .answers import Answer
+from .output import time_span
 from .pictures import HEIGHT, Picture, Pictured
 
 ENDINGS = (".html", ".png")

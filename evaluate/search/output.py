@@ -1,32 +1,66 @@
-"""What was found as a table, CSV or JSON."""
+"""What was found as a table, CSV or JSON, or as a list for players and editing programs."""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from featx.errors import printable
+from featx.errors import FeatxError, nearest, printable
+from featx.output.clock import clock
 from featx.output.formats import csv_text
 
 from ..report.table import Cell, Table, render
+from .answers import Answer
 from .exact.search import Hit
+from .formats import FORMAT_NAMES
+from .moment_lists import edit_list, subtitles
+from .places import Place
+
+NOWHERE = Place(None)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A query, its hits (the best first), and whether it was a text that had to be cut."""
+def check_search_format(format: str) -> None:
+    """Refuses a format that there is not, before anything is computed.
 
-    query: str
-    hits: list[Hit]
-    truncated: bool = False
+    Raises:
+        FeatxError: Naming the formats.
+    """
+    if format not in FORMAT_NAMES:
+        raise FeatxError(
+            f"--format {format}: no such format{nearest(format, FORMAT_NAMES) or ': ' + ', '.join(FORMAT_NAMES)}"
+        )
 
 
-def render_answers(answers: list[Answer], notes: list[str], format: str, title: str) -> str:
-    """Returns what was found as text, in one of the formats of `featx.evaluate.report.table`."""
+def render_answers(
+    answers: list[Answer],
+    notes: list[str],
+    format: str,
+    title: str,
+    places: Mapping[str, Place] | None = None,
+    edl_fps: int = 25,
+) -> str:
+    """Returns what was found as text.
+
+    Args:
+        answers: What was found.
+        notes: What has to be said about it; CSV and lists have no place for it.
+        format: One of `FORMAT_NAMES`.
+        title: Of the table.
+        places: Of the videos that were found.
+        edl_fps: Frames a second of an edit list's time codes.
+
+    Raises:
+        FeatxError: If hits cannot stand in that format.
+    """
+    places = places or {}
     if format == "json":
-        return _json(answers, notes)
-    return _csv(answers) if format == "csv" else render(_table(answers, notes, title), format)
+        return _json(answers, notes, places)
+    if format == "srt":
+        return subtitles(answers, places)
+    if format == "edl":
+        return edit_list(answers, places, title, edl_fps)
+    return _csv(answers, places) if format == "csv" else render(_table(answers, notes, title), format)
 
 
 def time_span(hit: Hit) -> str:
@@ -36,7 +70,7 @@ def time_span(hit: Hit) -> str:
     return f"{hit.start_s:.2f} s to {hit.end_s:.2f} s"
 
 
-def _json(answers: list[Answer], notes: list[str]) -> str:
+def _json(answers: list[Answer], notes: list[str], places: Mapping[str, Place]) -> str:
     said = [
         {
             "query": answer.query,
@@ -44,6 +78,9 @@ def _json(answers: list[Answer], notes: list[str]) -> str:
             "finds": [
                 {
                     "video": hit.video,
+                    "file": places.get(hit.video, NOWHERE).shown,
+                    "start": _clock(hit.start_s),
+                    "end": _clock(hit.end_s),
                     "start_s": _known(hit.start_s),
                     "end_s": _known(hit.end_s),
                     "score": hit.score,
@@ -62,12 +99,20 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
 
 
-def _csv(answers: list[Answer]) -> str:
-    rows: list[list[object]] = [["query", "rank", "video", "start_s", "end_s", "score", "first_row", "rows"]]
+def _clock(value: float) -> str:
+    return "" if math.isnan(value) else clock(value)
+
+
+def _csv(answers: list[Answer], places: Mapping[str, Place]) -> str:
+    columns = "query rank video start_s end_s score first_row rows start end file"
+    rows: list[list[object]] = [[*columns.split()]]
     for answer in answers:
         for rank, hit in enumerate(answer.hits, start=1):
             times = ["" if math.isnan(one) else f"{one:.3f}" for one in (hit.start_s, hit.end_s)]
-            rows.append([answer.query, rank, hit.video, *times, hit.score, hit.first_row, hit.rows])
+            clocks = [_clock(hit.start_s), _clock(hit.end_s)]
+            file = places.get(hit.video, NOWHERE).shown
+            what = [hit.video, *times, hit.score, hit.first_row, hit.rows]
+            rows.append([answer.query, rank, *what, *clocks, file])
     return csv_text(rows).rstrip("\n")
 
 
@@ -78,12 +123,12 @@ def _table(answers: list[Answer], notes: list[str], title: str) -> Table:
             *([printable(answer.query)] if several else []),
             rank,
             printable(hit.video),
-            "" if math.isnan(hit.start_s) else f"{hit.start_s:.2f}",
-            "" if math.isnan(hit.end_s) else f"{hit.end_s:.2f}",
+            _clock(hit.start_s),
+            _clock(hit.end_s),
             f"{hit.score:.4f}",
         ]
         for answer in answers
         for rank, hit in enumerate(answer.hits, start=1)
     ]
-    columns = [*(["query"] if several else []), "rank", "video", "start s", "end s", "cosine"]
+    columns = [*(["query"] if several else []), "rank", "video", "start", "end", "cosine"]
     return Table(title, columns, rows, notes)

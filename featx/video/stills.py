@@ -118,7 +118,7 @@ def _decode(
                 )
             finally:
                 os.close(write_end)
-            first_s = _time_of(lines.read().decode())
+            first_s = time_of_first_frame(lines.read().decode())
     except subprocess.TimeoutExpired:
         raise NoPicture(f"took longer than {TIMEOUT_S:.0f} s") from None
     kind, _, rest = done.stdout.partition(b"\n")
@@ -134,7 +134,7 @@ def _decode(
     return np.frombuffer(pixels, np.uint8).reshape(height, width, 3), first_s
 
 
-def _time_of(frame_lines: str) -> float:
+def time_of_first_frame(frame_lines: str) -> float:
     """Returns when the frame of ffmpeg's framecrc format is shown; infinity if there is none."""
     base = re.search(r"^#tb 0: (\d+/\d+)$", frame_lines, re.MULTILINE)
     frame = re.search(r"^0, *-?\d+, *(-?\d+),", frame_lines, re.MULTILINE)

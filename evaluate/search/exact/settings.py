@@ -20,8 +20,8 @@ class SearchSettings(CodeSettings):
     """What is looked for, how, and what is shown of it."""
 
     panels: ClassVar[Panels] = {
-        Panel.FOUND: "top level video windows widen apart",
-        Panel.OUTPUT: "pictures videos manifest",
+        Panel.FOUND: "top min_score level video windows widen apart",
+        Panel.OUTPUT: "pictures edl_fps videos manifest",
         Panel.SPEED: "device index probe",
         Panel.RERANKING: "adapter rerank clips",
         Panel.RARE: "model",
@@ -33,6 +33,9 @@ class SearchSettings(CodeSettings):
         "text; its temporal Transformer re-ranks the best results.",
     )
     top: int = Field(10, ge=1, description="Number of results per query.")
+    min_score: float | None = Field(
+        None, ge=-1, le=1, description="Leave out results whose score (a cosine) is lower than this."
+    )
     level: SearchLevel = Field(
         "moments",
         description="What to search for: moments (with start and end), whole videos, or single frames.",
@@ -84,15 +87,16 @@ class SearchSettings(CodeSettings):
         description="Device for CLIP and the adapter: cpu, cuda or cuda:1. auto takes a GPU if there is one.",
     )
     pictures: int = Field(4, ge=1, description="Contact sheet: number of frames per result.")
+    edl_fps: int = Field(25, ge=1, le=240, description="--format edl: frames per second of the time codes.")
     videos: Path | None = Field(
         None,
-        description="Contact sheet: folder in which the video files are now, if it has moved since "
-        "extraction.",
+        description="Pictures, clips and file names: folder in which the video files are now, if it has moved "
+        "since extraction.",
     )
     manifest: Path | None = Field(
         None,
-        description="Contact sheet: manifest (.jsonl) that says where the video files are. By default the "
-        "store says it.",
+        description="Pictures, clips and file names: manifest (.jsonl) that says where the video files are. By "
+        "default the store says it.",
     )
 
     @field_validator("windows")
