@@ -86,8 +86,9 @@ class ExtractSettings(MachineSettings):
         "ViT-B/16",
         description="CLIP that computes the features: one of OpenAI's names, the path of a checkpoint, or "
         "'tiny' (the small one that comes with featx). A checkpoint that does not say which activation it was "
-        "trained with needs openai: before its path, if it is QuickGELU. Models of other libraries: hf-clip:, siglip: or "
-        "align: before a folder or a name on the Hugging Face Hub.",
+        "trained with needs openai: before its path, if it is QuickGELU. Models of other libraries: "
+        "open_clip:ARCHITECTURE@PRETRAINED or @FILE; hf-clip:, siglip: or align: before a folder or a name on the "
+        "Hugging Face Hub.",
     )
     fps: str | None = Field(
         None,

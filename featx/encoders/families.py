@@ -6,6 +6,7 @@ OPENAI_FAMILY = "openai"
 # prefix of a source: what the rest of it is
 FAMILIES = {
     OPENAI_FAMILY: "a checkpoint in OpenAI's layout that computes QuickGELU",
+    "open_clip": "ARCHITECTURE@PRETRAINED or ARCHITECTURE@FILE of open_clip",
     "hf-clip": "a folder, or a name on the Hugging Face Hub, of transformers' CLIPModel",
     "siglip": "a folder, or a name on the Hugging Face Hub, of transformers' SiglipModel",
     "align": "a folder, or a name on the Hugging Face Hub, of transformers' AlignModel",

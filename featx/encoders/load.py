@@ -24,6 +24,10 @@ def load_model(source: str, is_openai: bool = False) -> ImageTextModel:
     """
     if family_of(source) == OPENAI_FAMILY:
         return load_openai(source, is_openai)
+    if family_of(source) == "open_clip":
+        from featx.encoders.open_clip_models import load_open_clip
+
+        return load_open_clip(source)
     from featx.encoders.transformers_models import load_transformers
 
     return load_transformers(source)
@@ -41,6 +45,10 @@ def load_text_format(source: str) -> TextFormat:
     """
     if family_of(source) == OPENAI_FAMILY:
         return openai_format()
+    if family_of(source) == "open_clip":
+        from featx.encoders.open_clip_models import read_open_clip_format
+
+        return read_open_clip_format(source)
     from featx.encoders.transformers_models import read_transformers_format
 
     return read_transformers_format(source)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from featx.clip.preprocess import Preprocessing
 from featx.encoders.model import ImageTextModel, frozen, weights_digest
+from featx.encoders.open_clip_names import name_for
 from featx.encoders.openai_checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
 from featx.encoders.openai_text import openai_text
 from featx.errors import FeatxError, nearest
@@ -48,7 +49,7 @@ def load_openai(source: str, is_openai: bool = False) -> ImageTextModel:
         )
     checkpoint = read_checkpoint(_downloaded(wanted, said) if wanted in names else file, said)
     if wanted != TINY and wanted not in names and not is_openai:
-        _check_activation(checkpoint, source, said)
+        _check_activation(checkpoint, source, file)
     try:
         model = build_model(checkpoint.state)
     except (RuntimeError, KeyError, AttributeError, TypeError, ZeroDivisionError) as error:
@@ -119,20 +120,21 @@ def _downloaded(name: str, said: str) -> Path:
         raise FeatxError(f"{said}: {error}; delete it and try again") from error
 
 
-def _check_activation(checkpoint: Checkpoint, source: str, said: str) -> None:
+def _check_activation(checkpoint: Checkpoint, source: str, file: Path) -> None:
     """Refuses a file that was not trained with QuickGELU, or does not say.
 
     Raises:
         FeatxError: With the ways out.
     """
+    said = f"--model {source}"
     if checkpoint.activation == "gelu":
         raise FeatxError(
             f"{said}: a model trained with GELU, as those of open_clip are; OpenAI's compute QuickGELU, which would "
-            "give other features"
+            f"give other features; save its state_dict() and give --model {name_for(checkpoint.state, file)}"
         )
     if checkpoint.activation is None and not source.startswith(OPENAI):
         raise FeatxError(
             f"{said}: the file does not say whether it was trained with QuickGELU (OpenAI's models, and what is "
             "fine-tuned from them) or with GELU (most of open_clip's), and with the wrong one the features are wrong; "
-            f"if QuickGELU, give --model {OPENAI}{source}; models with GELU are not supported"
+            f"if QuickGELU, give --model {OPENAI}{source}; if GELU, --model {name_for(checkpoint.state, file)}"
         )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.encoders.open_clip_names import name_for
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -58,13 +59,18 @@ def read_checkpoint(file: Path, said: str) -> Checkpoint:
             raise FeatxError(not_a_checkpoint(said, error)) from error
         if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
             raise FeatxError(
-                f"{said}: a training checkpoint (it holds 'state_dict'), not a CLIP checkpoint in OpenAI's layout; "
-                "save its weights alone as a state dict"
+                f"{said}: a training checkpoint of open_clip (it holds 'state_dict'), which does not name its architecture; "
+                f"give --model {name_for(without_prefix(content['state_dict']), file)}"
             ) from None
         if not isinstance(content, Mapping):
             raise FeatxError(not_a_checkpoint(said, f"it holds a {type(content).__name__}")) from None
         return Checkpoint(dict(content), "quickgelu" if content.keys() >= OPENAI_MARKS else None)
     return Checkpoint(archive.state_dict(), _activation_of(archive))
+
+
+def without_prefix(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns a state dict without what training on several GPUs puts before each name."""
+    return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def not_a_checkpoint(said: str, why: object) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from featx.devices import first_line
 from featx.encoders.families import family_of, within_family
+from featx.encoders.hub_cache import cached_folder
 from featx.errors import FeatxError
 
 INSTALL = "needs transformers; install it with pip install 'featx[transformers]'"
@@ -47,7 +48,6 @@ def find_folder(source: str) -> Path:
     """
     said, wanted = f"--model {source}", within_family(source)
     try:
-        import huggingface_hub
         import transformers  # noqa: F401
     except ImportError as error:
         raise FeatxError(f"{said}: {INSTALL}") from error
@@ -58,12 +58,7 @@ def find_folder(source: str) -> Path:
         raise FeatxError(
             f"{said}: no such folder; give one that save_pretrained has written, or a name on the Hub"
         )
-    try:
-        return Path(huggingface_hub.snapshot_download(wanted, local_files_only=True))
-    except (OSError, ValueError) as error:  # not in the cache, or no name at all
-        raise FeatxError(
-            f"{said}: neither a folder nor in the cache of Hugging Face; fetch it with: hf download {wanted}"
-        ) from error
+    return cached_folder(wanted, said)
 
 
 def read_config(folder: Path, source: str) -> Any:

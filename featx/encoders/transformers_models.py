@@ -132,7 +132,9 @@ def read_transformers_format(source: str) -> TextFormat:
 
 def _format(folder: Path, config: Any, source: str) -> TextFormat:
     kind, said = KINDS[family_of(source)], f"--model {source}"
-    return text_format(read_tokenizer(folder, said), config.text_config, kind.mask, kind.feature_at, said)
+    text = config.text_config
+    sizes = text.vocab_size, text.max_position_embeddings
+    return text_format(read_tokenizer(folder, said), sizes, kind.mask, kind.feature_at, said)
 
 
 def _read_weights(folder: Path, architecture: str, said: str) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,28 +41,35 @@ def read_tokenizer(folder: Path, said: str) -> PreTrainedTokenizerBase:
 
 
 def text_format(
-    tokenizer: PreTrainedTokenizerBase, config: Any, mask: Mask, feature_at: FeatureAt, said: str
+    tokenizer: PreTrainedTokenizerBase,
+    sizes: tuple[int, int],
+    mask: Mask,
+    feature_at: FeatureAt,
+    said: str,
+    clean: Callable[[str], str] = str,
 ) -> TextFormat:
     """Returns how texts become positions.
 
     Args:
         tokenizer: Of the model.
-        config: Of its text encoder.
+        sizes: How many tokens the text encoder knows, and how many positions it has.
         mask: What a position sees.
         feature_at: Where the feature is taken.
         said: The option as the user gave it, for messages.
+        clean: What is done to a text first.
 
     Raises:
         FeatxError: If the tokenizer does not fit the model.
     """
+    vocabulary, positions = sizes
 
     def tokenize(text: str) -> list[int]:
         with quiet_transformers():  # it warns of long texts, which featx cuts and counts itself
-            return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+            return list(tokenizer(clean(text), add_special_tokens=False)["input_ids"])
 
-    if len(tokenizer) > config.vocab_size:
+    if len(tokenizer) > vocabulary:
         raise FeatxError(
-            f"{said}: the tokenizer beside it has {len(tokenizer):,} tokens, the model {config.vocab_size:,}; it is of another model"
+            f"{said}: the tokenizer beside it has {len(tokenizer):,} tokens, the model {vocabulary:,}; it is of another model"
         )
     start, end = _marks(tokenizer, tokenize)
     padding = tokenizer.pad_token_id
@@ -71,14 +79,14 @@ def text_format(
         start,
         end,
         0 if padding is None else padding,
-        config.max_position_embeddings,
+        positions,
         mask,
         feature_at,
         # a model may have more embeddings than its tokenizer has tokens
-        (*tokenizer.all_special_ids, *range(len(tokenizer), config.vocab_size)),
+        (*tokenizer.all_special_ids, *range(len(tokenizer), vocabulary)),
     )
     for text in TRIALS:
-        if (problem := _problem(tokenizer, form, text)) is not None:
+        if (problem := _problem(tokenizer, form, clean(text))) is not None:
             raise FeatxError(f"{said}: its tokenizer {problem}, which featx does not support")
     return form
 

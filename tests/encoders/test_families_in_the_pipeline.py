@@ -5,17 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from transformers_folders import make_folder
 
 from featx.store.reader import FeatureStore
 
+ACTIVATIONS = {"hf-clip": "quickgelu", "siglip": "gelu-tanh", "align": "gelu", "open_clip": "gelu"}
 CLASSES = {"growing": "star growing", "falling": "star falling"}
 
 
-@pytest.fixture(scope="module", params=["hf-clip", "siglip", "align"])
+@pytest.fixture(scope="module", params=["hf-clip", "siglip", "align", "open_clip"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     family = request.param
-    return f"{family}:{make_folder(family, tmp_path_factory.mktemp('models') / family)}"
+    folder = tmp_path_factory.mktemp("models")
+    if family == "open_clip":
+        import open_clip
+
+        torch.save(open_clip.create_model("ViT-S-32-alt").state_dict(), folder / "mine.pt")  # the smallest
+        return f"open_clip:ViT-S-32-alt@{folder / 'mine.pt'}"
+    return f"{family}:{make_folder(family, folder / family)}"
 
 
 def make_manifest(file: Path) -> Path:
@@ -34,7 +42,7 @@ def test_the_whole_pipeline(
     family, store, run = model.partition(":")[0], tmp_path / "features", tmp_path / "run"
     run_featx("extract", shape_videos, "--to", store, "--model", model, "--quiet")
     fingerprint = FeatureStore(store).header.fingerprint
-    assert (fingerprint.family, fingerprint.model) == (family, family)
+    assert (fingerprint.family, fingerprint.activation) == (family, ACTIVATIONS[family])
     manifest = make_manifest(tmp_path / "manifest.jsonl")
     given = ["--store", store, "--manifest", manifest]
     small = ["--set", "prompts=4", "--set", "steps=3", "--set", "batch_size=4", "--set", "warmup=0"]
@@ -66,5 +74,5 @@ def test_fast_preprocessing_is_refused_where_it_is_not_near_enough(
         "fast",
         "--quiet",
     )
-    assert (outcome.code == 0) == model.startswith("hf-clip")
+    assert (outcome.code == 0) == model.startswith(("hf-clip", "open_clip"))
     assert outcome.code == 0 or "--preprocess fast: ffmpeg does not come near enough" in outcome.err
