@@ -8,7 +8,7 @@ stands there, so that they stay right wherever the record that says it lies.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,7 @@ class Live:
         problems: Of records whose drops or updates cannot be right: number of the record, and what is wrong.
     """
 
-    ids: list[str]
+    ids: Sequence[str]
     place: np.ndarray
     shard_of: np.ndarray
     position: np.ndarray

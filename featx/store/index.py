@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,14 +148,21 @@ def _check_counts(record: ShardRecord, name: str) -> None:
             raise ValueError(f"{array}: not {chunks} chunks")
 
 
-def read_records(path: Path, header: StoreHeader) -> Iterator[ShardRecord]:
-    """Yields the records of all committed shards, in the order of their numbers.
+def read_records(
+    path: Path, header: StoreHeader, numbers: Iterable[int] | None = None
+) -> Iterator[ShardRecord]:
+    """Yields the records of committed shards, in the order of their numbers.
+
+    Args:
+        path: The store.
+        header: Its ``store.json``.
+        numbers: Of the shards, ascending; by default all.
 
     Raises:
         Damaged: If one is damaged, or of another store.
     """
     store = header.model_dump()
-    for number in sorted(shard_numbers(path)):
+    for number in sorted(shard_numbers(path)) if numbers is None else numbers:
         file = path / SHARDS_FOLDER / f"shard-{number:05d}.json"
         try:
             record = read_record(file)
@@ -195,9 +202,11 @@ class StoreIndex:
         first_row: (V,) int64 row of the shard at which the video begins.
         rows: (V,) int64 rows of each video.
         video_info: The fields of `VideoInfo` that were chosen, as they are now: lists with one entry a video.
-        failures: In stores with a plan, the videos that failed, by id: number of the part, and the fields of `Failure`.
-            Those that have succeeded since are not among them.
     """
+
+    shards: Sequence[ShardEntry]
+    number_of: Mapping[str, int]
+    ids: Sequence[str]
 
     def __init__(self, path: Path, header: StoreHeader, video_info: Iterable[str] = ()) -> None:
         """Reads all records.
@@ -210,7 +219,8 @@ class StoreIndex:
         Raises:
             Damaged: If one is damaged, or a video is in two shards.
         """
-        self.shards: list[ShardEntry] = []
+        shards: list[ShardEntry] = []
+        self.shards = shards
         entries = Entries()
         rows, first_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         columns: dict[str, list[Any]] = {name: [] for name in video_info}
@@ -218,7 +228,7 @@ class StoreIndex:
         for record in read_records(path, header):
             shard_rows = np.asarray(record.rows, dtype=np.int64)
             ends = np.cumsum(shard_rows)
-            self.shards.append(ShardEntry.of(record))
+            shards.append(ShardEntry.of(record))
             entries.add(record)
             rows.append(shard_rows)
             first_rows.append(ends - shard_rows)
@@ -237,7 +247,7 @@ class StoreIndex:
         self.position = live.position
         self.rows = np.concatenate(rows)[live.place]
         self.first_row = np.concatenate(first_rows)[live.place]
-        self.video_info = live.columns_now(columns)
+        self.video_info: dict[str, list[Any]] = live.columns_now(columns)
         self.number_of = {video_id: number for number, video_id in enumerate(self.ids)}
         if len(self.number_of) != len(self.ids):
             twice = next(v for number, v in enumerate(self.ids) if self.number_of[v] != number)
@@ -245,11 +255,19 @@ class StoreIndex:
                 f"{path}: video '{twice}' is in it twice; featx store verify --repair drops the second shard"
             )
 
-        self.failures = {
+        self._failures = {
             video_id: (part, failure)
             for video_id, (part, failure) in failures.items()
             if part >= self._shard_number_of(video_id) and not failure.get(GONE)
         }
+
+    @property
+    def failures(self) -> dict[str, tuple[int, dict[str, Any]]]:
+        """In stores with a plan, the videos that failed, by id: number of the part, and the fields of `Failure`.
+
+        Those that have succeeded since are not among them.
+        """
+        return self._failures
 
     def _shard_number_of(self, video_id: str) -> int:
         """Returns the number of the shard that a video is in; -1 if it is in none."""

@@ -14,12 +14,15 @@ from pathlib import Path
 
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
+from featx.output.console import say
 from featx.store.backends.interface import Backend, NotThere
 from featx.store.backends.open import SCHEMES, open_backend
-from featx.store.schema import SHARDS_FOLDER, STORE_FILE
+from featx.store.schema import SHARDS_FOLDER, STORE_FILE, shard_name
+from featx.store.snapshot_columns import COLUMNS, SNAPSHOT_FILE, column_file, read_snapshot_header
 
 CACHE_VARIABLE = "FEATX_CACHE"
 REQUESTS = 16  # at once
+PIECE_BYTES = 64 * 2**20
 # `Path` makes one slash of two: s3://bucket/store given as a path of the command line is s3:/bucket/store.
 URL = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(.+)")
 RECORD = re.compile(rf"{SHARDS_FOLDER}/shard-\d{{5,}}\.json")
@@ -31,22 +34,27 @@ def url_of(given: Path) -> str | None:
     return f"{match[1]}://{match[2]}" if match else None
 
 
-def local_folder(given: Path) -> Path:
+def local_folder(given: Path, all_records: bool = True) -> Path:
     """Returns the folder that holds a store's records: the store itself, or what is kept here of one at a URL.
+
+    Args:
+        given: The store.
+        all_records: Whether those are fetched, too, that the store's index knows.
 
     Raises:
         FeatxError: If a URL cannot be read.
     """
     url = url_of(given)
-    return given if url is None else refresh(url, open_backend(url))
+    return given if url is None else refresh(url, open_backend(url), all_records)
 
 
-def refresh(url: str, backend: Backend) -> Path:
+def refresh(url: str, backend: Backend, all_records: bool = True) -> Path:
     """Fetches the records that are new since the last time, and forgets those that are gone.
 
     Args:
         url: Of the store.
         backend: The same, opened.
+        all_records: Whether those are fetched, too, that the store's index knows.
 
     Returns:
         The folder of the records.
@@ -68,8 +76,13 @@ def refresh(url: str, backend: Backend) -> Path:
         for key in here.keys() - there.keys():
             here[key].unlink(missing_ok=True)
         write_atomically(folder / STORE_FILE, header)
+        covered = set() if all_records else _fetch_snapshot(folder, backend, there)
         # Repair and compaction put another record in the place of one; it has another size.
-        wanted = [key for key, size in there.items() if key not in here or here[key].stat().st_size != size]
+        wanted = [
+            key
+            for key, size in there.items()
+            if (key not in covered if key not in here else here[key].stat().st_size != size)
+        ]
         with ThreadPoolExecutor(REQUESTS) as pool:
             for key, content in zip(wanted, pool.map(backend.get, wanted), strict=True):
                 write_atomically(folder / key, content)
@@ -78,6 +91,56 @@ def refresh(url: str, backend: Backend) -> Path:
             f"{folder}: cannot be written ({error.strerror}); {CACHE_VARIABLE} names another folder"
         ) from error
     return folder
+
+
+def _fetch_snapshot(folder: Path, backend: Backend, there: dict[str, int]) -> set[str]:
+    """Fetches the index of a store that has one, if that is still true.
+
+    Args:
+        folder: Of the records that are kept here.
+        backend: Of the store.
+        there: Sizes in bytes of all records.
+
+    Returns:
+        The keys of the records that it was made of: nobody needs those before rows of their videos are read.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    here = folder / SNAPSHOT_FILE
+    try:
+        content = backend.get(SNAPSHOT_FILE)
+    except NotThere:
+        here.unlink(missing_ok=True)
+        return set()
+    arrived = here.with_name(f"{SNAPSHOT_FILE}.arrived") / SNAPSHOT_FILE
+    arrived.parent.mkdir(exist_ok=True)
+    write_atomically(arrived, content)
+    stated = read_snapshot_header(arrived.parent)
+    assert stated is not None
+    covered = {f"{SHARDS_FOLDER}/{shard_name(number)}.json": size for number, size in stated.records}
+    if any(there.get(key) != size for key, size in covered.items()):
+        say(
+            f"{backend.name}: records have changed since its index was made; all are read. featx store index makes it anew"
+        )
+        here.unlink(missing_ok=True)
+        return set()
+    for name in COLUMNS:
+        file = column_file(folder, stated, name)
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _fetch_file(backend, file.relative_to(folder).as_posix(), file)
+    write_atomically(here, content)
+    return set(covered)
+
+
+def _fetch_file(backend: Backend, key: str, file: Path) -> None:
+    """Fetches a large file in pieces."""
+    size, partial = backend.size(key), file.with_suffix(".partial")
+    with partial.open("wb") as stream:
+        for start in range(0, size, PIECE_BYTES):
+            stream.write(backend.get_ranges(key, [start], [min(PIECE_BYTES, size - start)])[0])
+    partial.replace(file)
 
 
 def cache_folder() -> Path:

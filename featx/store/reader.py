@@ -15,7 +15,7 @@ import numpy as np
 from featx.errors import FeatxError, nearest
 from featx.store.backends.open import open_backend
 from featx.store.checked_rows import Budget, CheckedRows
-from featx.store.index import StoreIndex, read_header, read_record
+from featx.store.index import read_header
 from featx.store.mirror import local_folder, url_of
 from featx.store.remote_rows import CACHE_BYTES, ChunkCache, RemoteRows
 from featx.store.schema import (
@@ -26,8 +26,8 @@ from featx.store.schema import (
     VideoFeatures,
     VideoInfo,
     array_layout,
-    record_path,
 )
+from featx.store.snapshot import open_index, record_here
 
 # Each open shard takes two file handles; the usual limit of a process is 1024.
 OPEN_SHARDS = max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4, 8)
@@ -79,10 +79,10 @@ class FeatureStore:
         Raises:
             FeatxError: If it is not a store, or its index is damaged.
         """
-        self.path = local_folder(path)
+        self.path = local_folder(path, all_records=False)
         self.url = url_of(path)
         self.header = read_header(self.path)
-        self.index = StoreIndex(self.path, self.header)
+        self.index = open_index(self.path, self.header, self.url)
         self._memory_budget_bytes = memory_budget_bytes
         self._forget()
 
@@ -196,7 +196,7 @@ class FeatureStore:
             first, past = ends[shard - 1] if shard else 0, ends[shard]
             if first == past:
                 continue
-            record = read_record(record_path(self.path, index.shards[shard].name))
+            record = record_here(self.path, index.shards[shard].name, self.url)
             arrays = self._read_shard(shard)
             for number in range(first, past):
                 position = int(index.position[number])
@@ -230,7 +230,7 @@ class FeatureStore:
             Stretch(
                 int(index.shard_of[first]),
                 int(index.first_row[first]),
-                index.ids[first:past],
+                list(index.ids[first:past]),
                 np.append(index.first_row[first:past], past_rows[past - 1]) - index.first_row[first],
             )
             for first, past in pairwise([*begins, len(self)])
@@ -260,7 +260,7 @@ class FeatureStore:
             wanted.setdefault(int(index.shard_of[number]), []).append(number)
         found = {}
         for shard, numbers in wanted.items():
-            record = read_record(record_path(self.path, index.shards[shard].name))
+            record = record_here(self.path, index.shards[shard].name, self.url)
             for number in numbers:
                 recorded = VideoInfo.from_columns(record.facts, int(index.position[number]))
                 found[index.ids[number]] = index.live.info_now(number, recorded)

@@ -103,6 +103,7 @@ class LivingFolder(RuleBasedStateMachine):
         damaged = self.files().keys() - found.keys()
         assert tally.failed == len(damaged - self.accepted) and tally.accepted == len(damaged & self.accepted)
         self.accepted &= damaged
+        self.out_of_reach -= self.files().keys()
 
     def run(self, options: ExtractSettings) -> tuple[Tally, Path | None]:
         return extract_videos([self.folder], self.store, options)
@@ -207,7 +208,8 @@ class LivingFolder(RuleBasedStateMachine):
         with StoreWriter.of(self.store) as writer:
             gone = find_gone(self.store, writer.index, self.failures(), self.folder)
             writer.amend(drops=gone.videos)
-        self.known = self.sound()
+        unreached = {name: known for name, known in self.known.items() if name in self.out_of_reach}
+        self.known = {**unreached, **self.sound()}
         assert set(FeatureStore(self.store)) == self.known.keys()
         self.extract()
 

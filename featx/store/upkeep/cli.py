@@ -17,6 +17,7 @@ from featx.output.terminal import fitted
 from featx.settings import gather, with_options
 from featx.signals import interruptible
 from featx.store.upkeep.imports import ImportSettings
+from featx.store.upkeep.index_cli import app as index_app
 from featx.store.upkeep.living_cli import Commands, Store
 from featx.store.upkeep.living_cli import app as living_app
 from featx.store.upkeep.probe_cli import app as probe_app
@@ -62,6 +63,7 @@ class ExportFormat(StrEnum):
 app.add_typer(living_app)
 app.add_typer(probe_app)
 app.add_typer(status_app)
+app.add_typer(index_app)
 
 
 NewStore = Annotated[Path, typer.Option("--to", help="Folder of the new store. Must not exist.")]
