@@ -53,6 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Classify your own videos: whole, by sliding windows, or by detected segments.",
     ),
     "search": ("featx.evaluate.search.cli", "Find moments, videos and frames by a sentence or a picture."),
+    "serve": ("featx.evaluate.serve.cli", "Search, play and look around in a store in a browser."),
     "table": ("featx.evaluate.tables.cli", "Print results in the rows of the paper's tables."),
     "doctor": (
         "featx.doctor.cli",

@@ -31,6 +31,7 @@ class Panel(StrEnum):
 
     FOUND = "What is found"
     DATA = "Features and manifest"
+    ACCESS = "Who can reach it"
     FRAMES = "Which frames"
     ENCODER = "Encoder"
     LEARNED = "What is learned"

@@ -175,3 +175,46 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("nothing can be mounted here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def served_store(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of those videos."""
+    from explorer import extract
+
+    return extract(work / "videos", tmp_path_factory.mktemp("served") / "features")
+
+
+@pytest.fixture(scope="session")
+def served_manifest(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of those videos, and one more that the store lacks; one has segments."""
+    from featx.manifest.videos import Header, Manifest, Segment, Video, write_manifest
+
+    classes = ["growing", "shrinking", "rising", "falling"]
+    videos = []
+    for label in classes:
+        for number in range(5):
+            name = f"{label}/{number}.mp4"
+            videos.append(Video(id=name, path=name, label=label))
+    videos[0] = videos[0].model_copy(update={"segments": [Segment(start_s=0.2, end_s=0.6, label="rising")]})
+    videos.append(Video(id="falling/9.mp4", path="falling/9.mp4", label="falling"))
+    header = Header(name="shapes", root=str(work / "videos"), classes={name: name for name in classes})
+    file = tmp_path_factory.mktemp("manifest") / "shapes.jsonl"
+    write_manifest(Manifest(header, videos, file))
+    return file
+
+
+@pytest.fixture(scope="module")
+def client(served_store: Path, served_manifest: Path) -> Iterator[object]:
+    pytest.importorskip("starlette")
+    from starlette.testclient import TestClient
+
+    from featx.evaluate.serve.app import make_app
+    from featx.evaluate.serve.engine import Engine
+    from featx.evaluate.serve.settings import ServeSettings
+
+    engine = Engine(
+        served_store, ServeSettings.model_validate({"manifest": served_manifest, "device": "cpu"})
+    )
+    with TestClient(make_app(engine), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client

@@ -79,8 +79,8 @@ def _json(answers: list[Answer], notes: list[str], places: Mapping[str, Place]) 
                 {
                     "video": hit.video,
                     "file": places.get(hit.video, NOWHERE).shown,
-                    "start": _clock(hit.start_s),
-                    "end": _clock(hit.end_s),
+                    "start": clock_or_empty(hit.start_s),
+                    "end": clock_or_empty(hit.end_s),
                     "start_s": _known(hit.start_s),
                     "end_s": _known(hit.end_s),
                     "score": hit.score,
@@ -99,7 +99,8 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
 
 
-def _clock(value: float) -> str:
+def clock_or_empty(value: float) -> str:
+    """Returns a time on a clock; nothing for one that nobody knows."""
     return "" if math.isnan(value) else clock(value)
 
 
@@ -109,7 +110,7 @@ def _csv(answers: list[Answer], places: Mapping[str, Place]) -> str:
     for answer in answers:
         for rank, hit in enumerate(answer.hits, start=1):
             times = ["" if math.isnan(one) else f"{one:.3f}" for one in (hit.start_s, hit.end_s)]
-            clocks = [_clock(hit.start_s), _clock(hit.end_s)]
+            clocks = [clock_or_empty(hit.start_s), clock_or_empty(hit.end_s)]
             file = places.get(hit.video, NOWHERE).shown
             what = [hit.video, *times, hit.score, hit.first_row, hit.rows]
             rows.append([answer.query, rank, *what, *clocks, file])
@@ -123,8 +124,8 @@ def _table(answers: list[Answer], notes: list[str], title: str) -> Table:
             *([printable(answer.query)] if several else []),
             rank,
             printable(hit.video),
-            _clock(hit.start_s),
-            _clock(hit.end_s),
+            clock_or_empty(hit.start_s),
+            clock_or_empty(hit.end_s),
             f"{hit.score:.4f}",
         ]
         for answer in answers

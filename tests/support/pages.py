@@ -24,6 +24,7 @@ NOT_HERE = {
     "needs weights of other libraries; tests/encoders/test_families_in_the_pipeline.py runs it with random ones": re.compile(
         r"(hf-clip|siglip|align|open_clip):|features/siglip"
     ),
+    "serves until it is stopped; tests/evaluate/serve runs it": re.compile(r"featx serve"),
     "is about a run that the page does not make": re.compile(r"runs/open|runs/seen --proposals|demo/r-1"),
 }
 WITHOUT_A_RUN = {"docs/results.md": "measured results; the commands take hours together"}

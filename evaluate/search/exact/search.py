@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from featx.errors import FeatxError
@@ -72,7 +73,11 @@ def open_scans(store: FeatureStore, settings: SearchSettings) -> Iterator[Stretc
 
 
 def search_exactly(
-    scans: Iterable[StretchScan], queries: Tensor, count: int, settings: SearchSettings
+    scans: Iterable[StretchScan],
+    queries: Tensor,
+    count: int,
+    settings: SearchSettings,
+    wanted: Callable[[str], bool] | None = None,
 ) -> list[list[Hit]]:
     """Compares queries with everything, in one pass for all of them.
 
@@ -81,6 +86,7 @@ def search_exactly(
         queries: (Q, D) float32 of unit length.
         count: Finds of each query.
         settings: When candidates are one hit.
+        wanted: Tells by its id whether a video is looked at; by default all are.
 
     Returns:
         For each query its hits, the best first; of equally good ones, the one that lies first in the store.
@@ -89,7 +95,13 @@ def search_exactly(
     found: list[list[Hit]] = [[] for _ in queries]
     for scan in scans:
         offsets, ids = scan.stretch.offsets, scan.stretch.ids
-        for number, scores in enumerate(scan.scores(queries)):
+        candidates, of_queries = scan.candidates, scan.scores(queries)
+        if wanted is not None:
+            chosen = np.flatnonzero(np.array([wanted(video_id) for video_id in ids])[candidates.video])
+            candidates, of_queries = candidates.choose(chosen), of_queries[:, chosen]
+            if not len(chosen):
+                continue
+        for number, scores in enumerate(of_queries):
             best = found[number] + [
                 Hit(
                     ids[span.video],
@@ -99,7 +111,7 @@ def search_exactly(
                     span.end_s,
                     span.score,
                 )
-                for span in best_spans(scan.candidates, scores, count, rules)
+                for span in best_spans(candidates, scores, count, rules)
             ]
             found[number] = sorted(best, key=lambda hit: -hit.score)[:count]
     return found

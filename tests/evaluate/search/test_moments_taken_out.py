@@ -4,13 +4,12 @@ import csv
 import io
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from explorer import extract
 
-from featx.cli import main
 from featx.evaluate.search.answers import Answer
 from featx.evaluate.search.exact.search import Hit
 from featx.evaluate.search.moment_lists import edit_list, subtitles
@@ -19,17 +18,6 @@ from featx.output.clock import clock, subtitle_time, time_code
 from featx.store.reader import FeatureStore
 
 av = pytest.importorskip("av")
-
-
-def extract(videos: Path, store: Path) -> Path:
-    before, sys.argv = sys.argv, ["featx", "extract", str(videos), "--model", "tiny", "--to", str(store)]
-    try:
-        main()
-    except SystemExit as end:
-        assert end.code in (0, 3)
-    finally:
-        sys.argv = before
-    return store
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The explorer: a local web application over one store, and its HTTP interface."""
