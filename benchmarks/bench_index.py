@@ -70,11 +70,10 @@ def look_up(folder: Path, videos: int) -> None:
     found = {video_id: index.number_of[video_id] for video_id in wanted}
     seconds = time.monotonic() - began
     assert found == wanted
-    missing = sum(f"{video_id}?" in index.number_of for video_id in wanted)
-    assert not missing
     print(
         f"{LOOK_UPS:,} look-ups: {seconds:.2f} s, {peak_gib():.2f} GiB of memory at most, of which {before:.2f} GiB is Python's"
     )
+    assert not sum(f"{video_id}?" in index.number_of for video_id in wanted)
 
 
 def main() -> None:
