@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import Diary, descendants
 
 from featx.store.reader import FeatureStore
-from featx.video.ffmpeg import ffmpeg_path
 
 SETTINGS = ["--model", "tiny", "--device", "cpu,cpu", "--batch-size", "16", "--retries", "50"]
 SMALL_SHARDS = ["--shard-mib", "0.05"]  # about four videos
@@ -30,35 +30,6 @@ def videos(shape_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     for copy in range(10):
         shutil.copytree(shape_videos, folder / str(copy))
     return folder
-
-
-def descendants(pid: int) -> list[int]:
-    listing = subprocess.run(["ps", "--ppid", str(pid), "-o", "pid="], capture_output=True, text=True)
-    direct = [int(word) for word in listing.stdout.split()]
-    return direct + [below for child in direct for below in descendants(child)]
-
-
-class Diary:
-    """An ffmpeg that writes down the name of each video before it decodes it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "decoded.txt"
-        self.program = folder / "ffmpeg"
-        # the id: the last three parts of the path behind -i
-        self.program.write_text(
-            f"""#!/bin/sh
-for word; do case "$word" in file:*) echo "$word" >> "{self.file}";; esac; done
-exec "{ffmpeg_path()}" "$@"
-"""
-        )
-        self.program.chmod(0o755)
-
-    def since(self, videos: Path, line: int) -> list[str]:
-        lines = self.file.read_text().splitlines()[line:] if self.file.exists() else []
-        return [os.path.relpath(entry.removeprefix("file:"), videos) for entry in lines]
-
-    def __len__(self) -> int:
-        return len(self.file.read_text().splitlines()) if self.file.exists() else 0
 
 
 def committed(store: Path) -> set[str]:

@@ -277,7 +277,7 @@ def test_a_folder_that_lives_long(quick: None, machine: type[LivingFolder]) -> N
 def test_the_command_itself(quick: None, tmp_path: Path, featx, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same with worker processes, CLIP, and an ffmpeg that writes down what it decodes."""
     monkeypatch.undo()  # the real worker pool
-    from test_kill import Diary
+    from killing import Diary
 
     diary = Diary(tmp_path)
     monkeypatch.setenv("FEATX_FFMPEG", str(diary.program))

@@ -1,11 +1,8 @@
 """Several machines fill a store: to the bit what one run makes, whoever is killed."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from object_servers import KEYS, make_bucket, moto_server
+from part_runs import assert_same, kill_group, plain, plan, run, start, videos
 
 from featx.store.backends.local import LocalFolder
 from featx.store.backends.open import open_backend
@@ -20,62 +18,6 @@ from featx.store.parts.committed import committed_parts
 from featx.store.parts.status import status_of
 from featx.store.reader import FeatureStore
 from featx.store.upkeep.verify import verify
-
-SMALL = ("--part-frames", 150)
-
-
-@pytest.fixture(scope="module")
-def videos(work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 videos, a broken one, and one that must not be opened."""
-    folder = tmp_path_factory.mktemp("many")
-    for file in (work / "videos").rglob("*.mp4"):
-        target = folder / "videos" / file.relative_to(work / "videos")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(file)
-    (folder / "videos" / "broken.mp4").write_bytes(b"no video at all")
-    (folder / "secret.mp4").symlink_to("/etc/hostname")
-    return folder / "videos"
-
-
-@pytest.fixture(scope="module")
-def plain(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    path = tmp_path_factory.mktemp("plain") / "store"
-    done = run("extract", videos, "--model", "tiny", "--follow-links", "--to", path)
-    assert done.returncode == 3, done.stderr
-    return FeatureStore(path)
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "featx", *map(str, words)], capture_output=True, text=True, timeout=300
-    )
-
-
-def start(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "featx", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def plan(videos: Path, store: object, *words: object) -> None:
-    done = run("plan", videos, "--model", "tiny", "--follow-links", "--to", store, *SMALL, *words)
-    assert done.returncode == 0, done.stderr
-
-
-def assert_same(path: Path, plain: FeatureStore) -> None:
-    store = FeatureStore(path)
-    assert sorted(store) == sorted(plain)
-    for video_id in plain:
-        for column in ("features", "pts", "frame_index"):
-            ours, theirs = getattr(store[video_id], column), getattr(plain[video_id], column)
-            assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
-    infos, known = store.video_info(list(store)), plain.video_info(list(plain))
-    assert infos == known
-    assert verify(path).findings == []
 
 
 @pytest.mark.parametrize("format", ["zarr", "hdf5"])
@@ -115,11 +57,6 @@ def test_status_says_how_far_it_is(videos: Path, tmp_path: Path) -> None:
     assert json.loads(run("store", "status", store, "--json").stdout)["parts"] == done.plans.parts
     refused = run("extract", videos, "--model", "tiny", "--to", store)
     assert refused.returncode == 2 and "parts of its plan are not done" in refused.stderr
-
-
-def kill_group(process: subprocess.Popen[str]) -> None:
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
