@@ -145,6 +145,9 @@ def featx(
         False, "--verbose", help="With --version: print the versions of all that matters, and the devices."
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    offline: bool = typer.Option(
+        False, "--offline", help="Download nothing: a model that is not on this machine is an error."
+    ),
     log_format: str | None = typer.Option(
         None,
         "--log-format",
@@ -169,6 +172,8 @@ def featx(
         raise typer.Exit
     if debug:
         os.environ["FEATX_DEBUG"] = "1"
+    if offline:
+        os.environ["FEATX_OFFLINE"] = "1"  # for the processes that it starts, too
     if context.invoked_subcommand is None:
         typer.echo(f"{FIRST_STEPS}\nfeatx --help lists all commands, featx COMMAND --help explains one.")
 

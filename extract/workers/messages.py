@@ -28,6 +28,13 @@ class WorkerStarting:
 
 
 @dataclass(frozen=True)
+class WorkerSays:
+    """What a user has to be told before the worker is ready, such as that it downloads weights."""
+
+    line: str
+
+
+@dataclass(frozen=True)
 class WorkerReady:
     """The encoder stands.
 
@@ -97,7 +104,16 @@ class WorkerConfig:
     environment: dict[str, str]
 
 
-Message = WorkerStarting | WorkerReady | RequestVideo | VideoDone | VideoFailed | WorkerProgress | WorkerExit
+Message = (
+    WorkerStarting
+    | WorkerSays
+    | WorkerReady
+    | RequestVideo
+    | VideoDone
+    | VideoFailed
+    | WorkerProgress
+    | WorkerExit
+)
 
 
 @dataclass

@@ -22,6 +22,7 @@ import torch
 
 from featx.clip.preprocess import Preprocessing
 from featx.devices import choose_device, first_line, ran_out_of_memory, use_gpu
+from featx.encoders.downloads import told_through
 from featx.encoders.images import ImageEncoder
 from featx.encoders.load import load_model
 from featx.errors import FeatxError
@@ -30,7 +31,15 @@ from ..decoding.hwaccel import check_hwaccel, device_of
 from ..plan.settings import ExtractSettings
 from .assembly import Assembly, OpenVideo, Sink
 from .decoder_pool import Chunk, DecoderPool, PictureOptions, VideoEnd
-from .messages import FrameCounts, WorkerConfig, WorkerExit, WorkerProgress, WorkerReady, WorkerStarting
+from .messages import (
+    FrameCounts,
+    WorkerConfig,
+    WorkerExit,
+    WorkerProgress,
+    WorkerReady,
+    WorkerSays,
+    WorkerStarting,
+)
 from .options import fingerprint_of, picture_options
 from .picture_maker import Pixels
 from .run_connection import RunConnection
@@ -85,7 +94,8 @@ def _work(run: RunConnection, config: WorkerConfig) -> None:
         run.send(WorkerStarting("tries --decode-hwaccel", START_SECONDS))
         check_hwaccel(settings.decode_hwaccel, device_of(settings.decode_hwaccel, device))
     run.send(WorkerStarting("loads CLIP", None))  # a download takes what it takes
-    loaded = load_model(settings.model)
+    with told_through(lambda line: run.send(WorkerSays(line))):
+        loaded = load_model(settings.model)
     fingerprint = fingerprint_of(settings, loaded, device)
     run.send(WorkerStarting("puts CLIP on its device", START_SECONDS))
     encoder = ImageEncoder(

@@ -17,6 +17,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError
+from featx.output.console import say
 from featx.signals import DeferSignals
 from featx.store.failures import Failure
 
@@ -31,6 +32,7 @@ from .messages import (
     WorkerExit,
     WorkerProgress,
     WorkerReady,
+    WorkerSays,
     WorkerStarting,
 )
 from .worker_process import Worker, start_worker, usable_cores
@@ -139,8 +141,8 @@ class WorkerPool:
                     continue
                 if isinstance(message, RequestVideo):
                     self._send_video(worker)
-                elif isinstance(message, WorkerReady | WorkerStarting):
-                    worker.note_state(message)
+                elif isinstance(message, WorkerReady | WorkerStarting | WorkerSays):
+                    _note(worker, message)
                 elif isinstance(message, WorkerExit):
                     worker.has_exited, worker.error = True, message.error
                 else:
@@ -247,7 +249,7 @@ class WorkerPool:
             if isinstance(message, WorkerExit):
                 assert message.error is not None
                 raise FeatxError(_naming_device(worker.device, message.error)) from message.error
-            worker.note_state(message)
+            _note(worker, message)
 
     def __exit__(self, *details: object) -> None:
         with DeferSignals():
@@ -256,6 +258,13 @@ class WorkerPool:
             for worker in self._workers:
                 worker.end()
             self._workers = []
+
+
+def _note(worker: Worker, message: WorkerReady | WorkerStarting | WorkerSays) -> None:
+    if isinstance(message, WorkerSays):
+        say(message.line)
+    else:
+        worker.note_state(message)
 
 
 def _naming_device(device: str, error: Exception) -> str:

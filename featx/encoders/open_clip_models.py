@@ -16,7 +16,8 @@ from featx.clip.preprocess import Preprocessing
 from featx.clip.text_format import TextFormat
 from featx.clip.text_weights import TextEncoder
 from featx.devices import first_line
-from featx.encoders.hub_cache import cached_file
+from featx.encoders.downloads import fetch_url, has_sha256, refuse_offline
+from featx.encoders.hub import hub_file
 from featx.encoders.model import ImageTextModel, frozen, weights_digest
 from featx.encoders.open_clip_names import OpenClipSource, parse_source
 from featx.encoders.open_clip_text import open_clip_format, open_clip_text
@@ -169,10 +170,10 @@ def _quiet() -> Iterator[None]:
 
 
 def _pretrained_file(wanted: OpenClipSource, said: str) -> Path:
-    """Returns the file of pretrained weights.
+    """Returns the file of pretrained weights, from the network if it is not here.
 
     Raises:
-        FeatxError: If it is not here.
+        FeatxError: If it cannot or may not be downloaded.
     """
     from open_clip.pretrained import HF_WEIGHTS_NAME, _get_safe_alternatives, get_pretrained_cfg
 
@@ -180,9 +181,18 @@ def _pretrained_file(wanted: OpenClipSource, said: str) -> Path:
     if hub := known.get("hf_hub"):
         place = PurePosixPath(hub)
         name, file = (str(place), HF_WEIGHTS_NAME) if hub.endswith("/") else (str(place.parent), place.name)
-        return cached_file(name, [*_get_safe_alternatives(file), file], said)
+        return hub_file(name, [*_get_safe_alternatives(file), file], said)
     url = known["url"]
     file = Path(CACHE).expanduser() / PurePosixPath(url).name
-    if not file.is_file():
-        raise FeatxError(f"{said}: the weights are not here; download {url} and put it at {file}")
+    sha256 = file.stem.rpartition("-")[2] if "mlfoundations" in url else ""  # as open_clip checks it
+    if file.is_file() and has_sha256(file, sha256):
+        return file
+    way_out = f"download {url} elsewhere and put it at {file}"
+    refuse_offline(said, f"the file of {wanted.name}", way_out)
+    try:
+        fetch_url(url, file, wanted.name, sha256)
+    except (OSError, ValueError) as error:
+        raise FeatxError(
+            f"{said}: the weights could not be downloaded ({first_line(error)}); {way_out}"
+        ) from error
     return file

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from featx.clip.text_format import FeatureAt, Mask, TextFormat
 from featx.clip.text_weights import Activation, Affine, BlockWeights, TextWeights
-from featx.encoders.hub_cache import cached_folder
+from featx.encoders.hub import hub_folder
 from featx.encoders.openai_text import affine_of, block_weights, norm_of, openai_format
+from featx.encoders.transformers_folder import INSTALL
 from featx.encoders.transformers_tokens import text_format
 from featx.errors import FeatxError
 
@@ -53,10 +54,12 @@ def open_clip_format(config: dict[str, Any], said: str) -> TextFormat:
         return replace(form, tokenize=SimpleTokenizer(**(text.tokenizer_kwargs or {})).encode)
     from open_clip.tokenizer import HFTokenizer
 
+    folder = hub_folder(text.hf_tokenizer_name, said, with_weights=False)
     try:
-        folder = cached_folder(text.hf_tokenizer_name, said)
         tokenizer = HFTokenizer(str(folder), text.context_length, **(text.tokenizer_kwargs or {}))
-    except (ImportError, OSError, ValueError) as error:
+    except ImportError as error:
+        raise FeatxError(f"{said}: its tokenizer {INSTALL}") from error
+    except (OSError, ValueError) as error:
         raise FeatxError(
             f"{said}: its tokenizer {text.hf_tokenizer_name} cannot be read ({error})"
         ) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import urllib.error
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.clip.preprocess import Preprocessing
+from featx.devices import first_line
+from featx.encoders.downloads import fetch_url, has_sha256, refuse_offline
 from featx.encoders.model import ImageTextModel, frozen, weights_digest
 from featx.encoders.open_clip_names import name_for
 from featx.encoders.openai_checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
@@ -102,22 +103,23 @@ def _downloaded(name: str, said: str) -> Path:
     """Returns the file of one of OpenAI's models, from the network if it is not here.
 
     Raises:
-        FeatxError: If it cannot be downloaded.
+        FeatxError: If it cannot or may not be downloaded.
     """
-    import clip
-
     url, file = published()[name], cached_file(name)
+    sha256 = url.split("/")[-2]
+    if file.is_file():
+        if has_sha256(file, sha256):
+            return file
+        raise FeatxError(f"{said}: {file} is not the file that OpenAI published; delete it and try again")
+    way_out = f"download {url} elsewhere and put it at {file}, or give its path as --model"
+    refuse_offline(said, f"the file of {name}", way_out)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return Path(clip.clip._download(url, str(file.parent)))
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+        fetch_url(url, file, name, sha256)
+    except (OSError, ValueError) as error:
         raise FeatxError(
-            f"{said}: the weights could not be downloaded ({error}); download {url} elsewhere and put it at {file}, or "
-            "give its path as --model"
+            f"{said}: the weights could not be downloaded ({first_line(error)}); {way_out}"
         ) from error
-    except RuntimeError as error:  # not the file that OpenAI's address names by its hash
-        raise FeatxError(f"{said}: {error}; delete it and try again") from error
+    return file
 
 
 def _check_activation(checkpoint: Checkpoint, source: str, file: Path) -> None:

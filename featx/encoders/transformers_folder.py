@@ -9,7 +9,7 @@ from typing import Any
 
 from featx.devices import first_line
 from featx.encoders.families import family_of, within_family
-from featx.encoders.hub_cache import cached_folder
+from featx.encoders.hub import hub_folder
 from featx.errors import FeatxError
 
 INSTALL = "needs transformers; install it with pip install 'featx[transformers]'"
@@ -37,11 +37,12 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def find_folder(source: str) -> Path:
-    """Returns the folder of a model: the user's, or that of the Hub's cache.
+def find_folder(source: str, with_weights: bool = True) -> Path:
+    """Returns the folder of a model: the user's, or that of the Hub's cache, into which it may be downloaded.
 
     Args:
         source: As given to `--model`, with the prefix of its family.
+        with_weights: Whether a folder without weights is of no use.
 
     Raises:
         FeatxError: If it is not there, or `transformers` is not.
@@ -58,7 +59,7 @@ def find_folder(source: str) -> Path:
         raise FeatxError(
             f"{said}: no such folder; give one that save_pretrained has written, or a name on the Hub"
         )
-    return cached_folder(wanted, said)
+    return hub_folder(wanted, said, with_weights)
 
 
 def read_config(folder: Path, source: str) -> Any:

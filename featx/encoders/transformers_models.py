@@ -126,7 +126,7 @@ def read_transformers_format(source: str) -> TextFormat:
     Raises:
         FeatxError: If configuration or tokenizer cannot be read.
     """
-    folder = find_folder(source)
+    folder = find_folder(source, with_weights=False)
     return _format(folder, read_config(folder, source), source)
 
 

@@ -266,7 +266,7 @@ def test_preprocessing_that_featx_cannot_do_is_refused(
 def test_what_is_not_there_is_said_in_one_line(family: str, tmp_path: Path) -> None:
     for wanted, message in (
         (tmp_path / "nothing", "no such folder"),
-        ("somebody/something", "neither a folder nor in the cache"),
+        ("somebody/something", "offline nothing is downloaded"),
     ):
         with pytest.raises(FeatxError, match=message) as refused:
             load_model(f"{family}:{wanted}")

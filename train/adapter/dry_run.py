@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from featx.clip.text_format import TextFormat
+from featx.encoders.downloads import NotHere, fetching_nothing
 from featx.encoders.families import OPENAI_FAMILY, family_of
 from featx.encoders.load import load_model, load_text_format
 from featx.encoders.openai import OPENAI, TINY, cached_file
@@ -42,9 +43,15 @@ class DryRunReport:
     problems: list[str] = field(default_factory=list)
 
     def attempt(self, work: Callable[[], Value]) -> Value | None:
-        """Returns what ``work`` returns, or notes its error."""
+        """Returns what ``work`` returns, or notes its error.
+
+        Raises:
+            NotHere: If something has to be downloaded first, which is no problem of the run.
+        """
         try:
             return work()
+        except NotHere:
+            raise
         except FeatxError as error:
             self.problems.append(str(error))
             return None
@@ -112,7 +119,14 @@ def _encoder(settings: TrainSettings, store: FeatureStore | None, report: DryRun
     name = store.header.fingerprint.model if store else source
     file = Path(source.removeprefix(OPENAI)).expanduser()
     if family_of(source) != OPENAI_FAMILY or (source not in SIZES and (source == TINY or file.is_file())):
-        loaded = report.attempt(lambda: load_model(source, is_openai=store is not None))
+        loaded = None
+        try:
+            with fetching_nothing():
+                loaded = report.attempt(lambda: load_model(source, is_openai=store is not None))
+        except NotHere:
+            report.lines.append(
+                f"# {source} is not here yet: the run downloads it; the cost is that of {USUAL}"
+            )
         if loaded:
             blocks = len(loaded.text.weights.blocks)
             size = TextSize(loaded.text_width, loaded.width, blocks)
