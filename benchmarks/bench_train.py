@@ -38,8 +38,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from featx.encoders.text import TextPlan, prompt_table_rows
 from featx.features.clips import ClipSampling, draw_clips
-from featx.model.adapter import TEMPERATURE, Adapter
-from featx.model.adapter_config import AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import TEMPERATURE, AdapterConfig
 
 HMDB51 = Path(os.environ.get("FEATX_SHARED", "../shared")) / "annotations/hmdb51/HMDB51_action.list"
 # How many names have 1, 2, 3, … BPE tokens: mean 1.45, at most 4, and mean 2.36, at most 8.

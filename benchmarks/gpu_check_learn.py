@@ -18,8 +18,8 @@ from torch.nn import functional
 from featx.encoders.openai_text import openai_text
 from featx.encoders.text import TextTower
 from featx.manifest.videos import Header, Manifest, Video, write_manifest
-from featx.model.adapter import TEMPERATURE, Adapter
-from featx.model.adapter_config import AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import TEMPERATURE, AdapterConfig
 from featx.train.adapter.loader import Batch
 from featx.train.adapter.sampler import ClipDraw
 from featx.train.adapter.step import AdapterStep, TextSide

@@ -13,7 +13,7 @@ from featx.features.dataset import CaptionedVideos, check_fingerprint, list_capt
 from featx.manifest.videos import Manifest, read_manifest
 from featx.metrics.hubness import dual_softmax, query_bank
 from featx.metrics.retrieval import Corpus, Scoring, corpus, plain, retrieval_metrics
-from featx.model.adapter import TEMPERATURE
+from featx.model.adapter_config import TEMPERATURE
 from featx.scoring.compose import Measurement, ScoredData, results_of
 from featx.scoring.results import Results, Retrieval, Videos
 from featx.store.reader import FeatureStore

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.model.adapter import TEMPERATURE, Adapter
-from featx.model.adapter_config import AdapterConfig
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import TEMPERATURE, AdapterConfig
 
 MOST_ITERATIONS = 1000  # of L-BFGS, as in CLIP's own example of a linear probe
 

@@ -31,7 +31,6 @@ WITH_MODEL_CODE = (
 )
 PROMPT_STD = 0.01
 CLIP_POSITIONS = 77
-TEMPERATURE = 0.07  # method: logits = cos / 0.07; CLIP's own scale is not used
 ADAPTER_FILE = "adapter.safetensors"
 
 

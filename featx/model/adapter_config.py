@@ -17,6 +17,7 @@ from featx.clip.choices import Layout
 from featx.model.code.record import ModelCode
 
 PLAIN_TEMPLATE = "a video of a {}"
+TEMPERATURE = 0.07  # method: logits = cos / 0.07; the model's own scale is an option
 
 
 class AdapterParts(BaseModel):
@@ -92,15 +93,18 @@ class AdapterConfig(AdapterParts):
 
     Attributes:
         model_code: The module that stands in the place of the temporal Transformer, if one does.
+        temperature: What cosines are divided by before they become probabilities.
     """
 
     model_code: ModelCode | None = None
+    temperature: float = Field(default=TEMPERATURE, gt=0)
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out what is not there, so that a file without such a module is what it was before there were any."""
+        """Leaves out what is as it always was, so that such a file is what it was before there was anything else."""
         content: dict[str, Any] = write(self)
-        return content if self.model_code else {k: v for k, v in content.items() if k != "model_code"}
+        usual = {"model_code": None, "temperature": TEMPERATURE}
+        return {name: value for name, value in content.items() if name not in usual or value != usual[name]}
 
     def for_results(self) -> dict[str, Any]:
         """Returns what results say of it: of a module its name, hash and options, not its source."""

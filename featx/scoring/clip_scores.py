@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 
 from featx.features.clips import ClipSampling, even_clips
 from featx.features.sources import RowSpans, Source
-from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.adapter import Adapter
+from featx.model.adapter_config import TEMPERATURE
 
 VIDEOS_AT_ONCE = 64
 
@@ -40,7 +41,10 @@ def score_videos(
         (M, C) float64 probabilities.
     """
     clip_features = _encode(adapter, source, spans, sampling, str(text.device), videos_at_once)
-    return np.concatenate([np.empty((0, len(text))), *(score_clips(some, text) for some in clip_features)])
+    temperature = adapter.config.temperature
+    return np.concatenate(
+        [np.empty((0, len(text))), *(score_clips(some, text, temperature) for some in clip_features)]
+    )
 
 
 @torch.no_grad()
@@ -94,8 +98,14 @@ def pool_videos(
     return normalize(clip_features.mean(dim=1), dim=-1)
 
 
-def score_clips(clips: Tensor, text: Tensor) -> np.ndarray:
-    """Returns (V, C) float64 probabilities of videos with (V, K, D) features: the mean of each clip's softmax."""
-    logits = clips @ text.T / TEMPERATURE  # (V, K, C)
+def score_clips(clips: Tensor, text: Tensor, temperature: float = TEMPERATURE) -> np.ndarray:
+    """Returns (V, C) float64 probabilities of videos: the mean of each clip's softmax.
+
+    Args:
+        clips: (V, K, D) features of unit length.
+        text: (C, D) likewise.
+        temperature: Of the adapter.
+    """
+    logits = clips @ text.T / temperature  # (V, K, C)
     scores: np.ndarray = logits.softmax(dim=-1).mean(dim=1).double().cpu().numpy()
     return scores

@@ -26,6 +26,7 @@ from featx.model.adapter_config import AdapterConfig
 from featx.scoring.clip_scores import encode_videos, pool_videos, score_videos
 from featx.train.adapter.joint_episodes import JointStep
 from featx.train.adapter.loader import Batch, read_ahead
+from featx.train.adapter.losses import Objective
 from featx.train.adapter.sampler import ClipDraw
 from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.detector.loader import ProposalBatch
@@ -90,7 +91,9 @@ def test_a_step_of_an_adapter_stays_on_the_gpu(gpu, precision, prompts, layers, 
     ranks = Ranks(device="cuda")
     side = TextSide(adapter, tower, plan, WIDTH, ranks)
     clips = torch.zeros(2, 16, WIDTH, dtype=torch.float16, device="cuda")
-    step = AdapterStep(adapter, side, ranks, symmetric, Stopwatch("cpu"))
+    step = AdapterStep(
+        adapter, side, ranks, Objective("symmetric" if symmetric else "video-to-text"), Stopwatch("cpu")
+    )
     loss, right = step.gradients(Batch(draw(), [slice(0, 2)], [clips]))
     assert loss.device.type == right.device.type == "cuda"
     assert all(p.grad is not None and p.grad.device.type == "cuda" for p in adapter.parameters())
@@ -103,7 +106,7 @@ def test_a_step_of_several_episodes_stays_on_the_gpu(gpu, layers) -> None:
     (one, tower), (other, _) = made(config), made(config)
     plans = [plan_of(one), plan_of(other)]
     with unset_fake_temporarily():
-        step = JointStep(torch.nn.ModuleList([one, other]), plans, tower, False, Stopwatch("cpu"))
+        step = JointStep(torch.nn.ModuleList([one, other]), plans, tower, Objective(), Stopwatch("cpu"))
     clips = torch.zeros(4, 16, WIDTH, device="cuda")
     drawn = replace(draw(), targets=np.array([0, 2, 1, 1]))
     loss, _ = step.gradients(Batch(drawn, [slice(0, 4)], [clips]))

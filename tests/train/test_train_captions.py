@@ -12,7 +12,7 @@ from torch.nn import functional
 from featx.features.clips import ClipSampling
 from featx.features.dataset import CaptionedVideos
 from featx.train.adapter.captions import CaptionSampler
-from featx.train.adapter.losses import loss_of
+from featx.train.adapter.losses import Objective, loss_of
 from featx.train.adapter.sampler import ClipStream
 
 VIDEOS, TEXTS = 13, 20
@@ -91,7 +91,8 @@ def test_the_loss_is_that_of_lists_without_what_is_ignored(symmetric: bool) -> N
     targets = torch.tensor([0, 1, 2, 3, 0, 2])
     ignored = torch.zeros(6, 4, dtype=torch.bool)
     ignored[0, 2] = ignored[1, 3] = ignored[4, 1] = True
-    loss, _ = loss_of(video, text, targets, 6, symmetric, ignored)
+    objective = Objective("symmetric" if symmetric else "video-to-text")
+    loss, _ = loss_of(video, text, targets, 6, objective, ignored)
     logits = video @ text.T / 0.07
     rows = [-logits[i][~ignored[i]].log_softmax(0)[(~ignored[i])[: targets[i]].sum()] for i in range(6)]
     expected = torch.stack(rows).mean()
@@ -114,8 +115,8 @@ def test_nothing_that_is_right_is_pushed_away() -> None:
     text = torch.eye(3, 2, dtype=torch.float64).requires_grad_()
     targets, ignored = torch.tensor([0, 1, 2]), torch.zeros(3, 3, dtype=torch.bool)
     ignored[0, 1] = ignored[1, 0] = True
-    assert loss_of(video, text, targets, 3, True, ignored)[0].isfinite()
-    loss, _ = loss_of(video[:1], text, targets[:1], 1, False, ignored[:1])
+    assert loss_of(video, text, targets, 3, Objective("symmetric"), ignored)[0].isfinite()
+    loss, _ = loss_of(video[:1], text, targets[:1], 1, Objective(), ignored[:1])
     (gradient,) = torch.autograd.grad(loss, text)
     assert (gradient[1] == 0).all() and (gradient[2] != 0).any()
 
@@ -172,3 +173,22 @@ def test_what_is_about_classes_is_refused(
     }.items():
         outcome = featx(*words)
         assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1, outcome.err
+
+
+def test_the_sigmoid_loss_leaves_out_what_is_ignored() -> None:
+    torch.manual_seed(0)
+    video, text = (functional.normalize(torch.randn(n, 8), dim=1).requires_grad_() for n in (3, 4))
+    targets, ignored = torch.tensor([0, 1, 1]), torch.zeros(3, 4, dtype=torch.bool)
+    ignored[0, 2] = ignored[2, 0] = True
+    objective = Objective("sigmoid", 0.1, -2.0)
+    loss, _ = loss_of(video, text, targets, 3, objective, ignored)
+    logits = video @ text.T / 0.1 - 2.0
+    plain = sum(
+        functional.softplus(-logits[i, j] if targets[i] == j else logits[i, j])
+        for i in range(3)
+        for j in range(4)
+        if not ignored[i, j]
+    )
+    torch.testing.assert_close(loss, plain / 3)
+    gradients = [torch.autograd.grad(one, video)[0] for one in (loss, plain / 3)]
+    torch.testing.assert_close(*gradients)

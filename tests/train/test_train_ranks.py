@@ -14,6 +14,7 @@ import torch
 from test_train_step import NAMES, make
 
 from featx.errors import FeatxError
+from featx.train.adapter.losses import Objective
 from featx.train.adapter.sampler import ClipDraw
 from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.engine import launch
@@ -90,7 +91,7 @@ def steps_of_one_rank(count: int) -> dict:
         assert ranks.count == count
         adapter, tower = make(prompts=2)
         text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, ranks)
-        step = AdapterStep(adapter, text_side, ranks, False, Stopwatch("cpu"))
+        step = AdapterStep(adapter, text_side, ranks, Objective(), Stopwatch("cpu"))
         gradients = []
         for texts in ([0, 1, 2, 3, 4], [0, 2, 4]):
             rng = np.random.default_rng(0)

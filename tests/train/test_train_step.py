@@ -14,7 +14,7 @@ from featx.features.clips import ClipSampling
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import AdapterConfig
 from featx.train.adapter.loader import Batch, Loader
-from featx.train.adapter.losses import text_to_video
+from featx.train.adapter.losses import Objective, text_to_video
 from featx.train.adapter.sampler import ClassSampler, ClipDraw, ClipStream
 from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.engine.ranks import Ranks, shards
@@ -22,6 +22,7 @@ from featx.train.engine.stopwatch import Stopwatch
 
 NAMES = ["run", "climb stairs", "brush hair", "ride a bike", "smile"]
 FRAMES, BATCH = 4, 7
+OBJECTIVES = [Objective(), Objective("symmetric"), Objective("sigmoid", 0.1, -2.0)]
 
 
 class CountingTower(TextTower):
@@ -51,12 +52,19 @@ def draw(texts: list[int], seed: int = 0) -> tuple[ClipDraw, torch.Tensor]:
     return ClipDraw(np.arange(BATCH), rows, np.array(texts), targets), clips
 
 
-def plain_loss(adapter, tower, drawn: ClipDraw, clips, symmetric: bool) -> torch.Tensor:
+def plain_loss(adapter, tower, drawn: ClipDraw, clips, objective: Objective) -> torch.Tensor:
     """The loss written the obvious way."""
     text = adapter.encode_texts(tower, adapter.plan(tower.format, [NAMES[index] for index in drawn.texts]))
-    logits = adapter.encode_clips(clips) @ text.T / 0.07
+    logits = adapter.encode_clips(clips) @ text.T / objective.temperature + objective.bias
+    if objective.kind == "sigmoid":  # each pair on its own
+        pairs = [
+            functional.softplus(-logit if text == own else logit)
+            for row, own in zip(logits, drawn.targets, strict=True)
+            for text, logit in enumerate(row)
+        ]
+        return torch.stack(pairs).sum() / len(logits)
     loss = functional.cross_entropy(logits, torch.from_numpy(drawn.targets))
-    if not symmetric:
+    if objective.kind == "video-to-text":
         return loss
     each = []
     for text_index in np.unique(drawn.targets):
@@ -67,20 +75,20 @@ def plain_loss(adapter, tower, drawn: ClipDraw, clips, symmetric: bool) -> torch
 
 @pytest.mark.parametrize("prompts", [2, 0])
 @pytest.mark.parametrize("texts", [[0, 1, 2, 3, 4], [0, 2, 3]])
-@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("accumulate", [1, 3, 7])
-def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, accumulate) -> None:
+def test_accumulated_gradients_equal_one_big_batch(prompts, texts, objective, accumulate) -> None:
     adapter, _ = make(prompts)
     drawn, clips = draw(texts)
     # In float64, where the order in which this machine adds makes no difference that could hide a real one.
     adapter, clips = adapter.double(), clips.double()
     tower = CountingTower(copy.deepcopy(load_model("tiny").model).double())
-    expected_loss = plain_loss(adapter, tower, drawn, clips, symmetric)
+    expected_loss = plain_loss(adapter, tower, drawn, clips, objective)
     expected = torch.autograd.grad(expected_loss, list(adapter.parameters()))
     tower.encoded = []
     text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, Ranks())
     slices = shards(BATCH, accumulate)
-    step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    step = AdapterStep(adapter, text_side, Ranks(), objective, Stopwatch("cpu"))
     loss, _ = step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
     torch.testing.assert_close(loss, expected_loss.detach())
     for parameter, gradient in zip(adapter.parameters(), expected, strict=True):
@@ -88,16 +96,16 @@ def test_accumulated_gradients_equal_one_big_batch(prompts, texts, symmetric, ac
     assert len(tower.encoded) == 1  # the text tower ran once
 
 
-@pytest.mark.parametrize(("symmetric", "accumulate"), [(False, 1), (True, 3)])
-def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumulate) -> None:
+@pytest.mark.parametrize(("objective", "accumulate"), [(Objective(), 1), (Objective("symmetric"), 3)])
+def test_with_the_plain_mean_the_prompts_alone_have_gradients(objective, accumulate) -> None:
     adapter, tower = make(2, layers=0)
     drawn, clips = draw([0, 2, 3])
     (expected,) = torch.autograd.grad(
-        plain_loss(adapter, tower, drawn, clips, symmetric), adapter.prompt_table
+        plain_loss(adapter, tower, drawn, clips, objective), adapter.prompt_table
     )
     text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, Ranks())
     slices = shards(BATCH, accumulate)
-    step = AdapterStep(adapter, text_side, Ranks(), symmetric, Stopwatch("cpu"))
+    step = AdapterStep(adapter, text_side, Ranks(), objective, Stopwatch("cpu"))
     step.gradients(Batch(drawn, slices, [clips[s] for s in slices]))
     assert [name for name, _ in adapter.named_parameters()] == ["prompt_table"]
     torch.testing.assert_close(adapter.prompt_table.grad, expected, rtol=1e-4, atol=1e-6)
@@ -106,7 +114,7 @@ def test_with_the_plain_mean_the_prompts_alone_have_gradients(symmetric, accumul
 def test_plain_texts_are_encoded_once_in_a_run() -> None:
     adapter, tower = make(prompts=0)
     text_side = TextSide(adapter, tower, adapter.plan(tower.format, NAMES), 128, Ranks())
-    step = AdapterStep(adapter, text_side, Ranks(), False, Stopwatch("cpu"))
+    step = AdapterStep(adapter, text_side, Ranks(), Objective(), Stopwatch("cpu"))
     for texts in ([0, 1, 2], [2, 3, 4]):
         drawn, clips = draw(texts)
         step.gradients(Batch(drawn, [slice(0, BATCH)], [clips]))

@@ -29,7 +29,7 @@ from ..engine.run_context import RunContext
 from ..engine.run_folder import EPISODES_FILE
 from ..engine.run_identity import digest_of, digest_of_videos, record_identity
 from ..engine.stopwatch import Stopwatch
-from .inputs import AdapterInputs, SharedResources, make_sampler, prepare
+from .inputs import AdapterInputs, SharedResources, make_sampler, objective_of, prepare
 from .joint_episodes import JointSampler, JointStep
 from .learn import header_of, make_components, must_recompute
 from .loader import Loader
@@ -228,7 +228,7 @@ def _joined(
     plans = [one.plan.to(ranks.device) for one in inputs]
     return LoopComponents(
         learned=adapters,
-        step=JointStep(adapters, plans, tower, settings.loss == "symmetric", watch),
+        step=JointStep(adapters, plans, tower, objective_of(settings, inputs[0]), watch),
         loader=Loader(sampler, shared.source(everything, settings, ranks), ranks, 1, settings.workers),
         validator=None,
         ranks=ranks,

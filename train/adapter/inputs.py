@@ -38,6 +38,7 @@ from ..engine.ranks import Ranks
 from ..engine.settings import LearnSettings
 from .captions import CaptionSampler
 from .loader import Loader
+from .losses import Objective
 from .sampler import ClassSampler, ClipStream, StepSampler, keep_back
 from .segments import list_training_segments
 from .settings import TrainSettings
@@ -194,8 +195,12 @@ def prepare(
         raise FeatxError(f"--validation {settings.validation}: {where} two videos; leave it out")
     loaded = shared.loaded
     torch.manual_seed(settings.seed)  # the start values are the only numbers that torch draws
+    config = config_of(settings, shared.own_model)
+    if settings.own_scale:
+        _check_bias(settings, loaded)
+        config.temperature = 1 / loaded.logit_scale
     adapter = Adapter(
-        config_of(settings, shared.own_model),
+        config,
         loaded.text_width,
         loaded.width,
         shared.own_model,
@@ -203,6 +208,32 @@ def prepare(
     )
     plan = adapter.plan(shared.text_format, texts_of(videos, manifest, adapter.config))
     return AdapterInputs(shared, manifest, videos, kept_back, adapter, plan)
+
+
+def _check_bias(settings: TrainSettings, loaded: ImageTextModel) -> None:
+    """Refuses the sigmoid loss with the bias of a model that has none.
+
+    Raises:
+        FeatxError: With the way out.
+    """
+    if settings.loss == "sigmoid" and not loaded.logit_bias:
+        raise FeatxError(
+            f"--own-scale: {loaded.name} was not trained with the sigmoid loss and has no bias of its own; give --logit-bias in "
+            "its place, or another --loss"
+        )
+
+
+def objective_of(settings: TrainSettings, inputs: AdapterInputs) -> Objective:
+    """Returns what a run makes small.
+
+    Args:
+        settings: Of the run.
+        inputs: What it starts from.
+    """
+    bias = 0.0
+    if settings.loss == "sigmoid":
+        bias = inputs.shared.loaded.logit_bias if settings.own_scale else settings.logit_bias
+    return Objective(settings.loss, inputs.adapter.config.temperature, bias)
 
 
 def make_loader(settings: TrainSettings, inputs: AdapterInputs, source: Source, ranks: Ranks) -> Loader:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from featx.encoders.text import TextPlan, TextTower, group_plans
-from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.adapter import Adapter
 from featx.model.temporal import TemporalTransformer
 
 from ..engine.stopwatch import Stopwatch
 from .loader import Batch
-from .losses import loss_of, video_to_text
+from .losses import Objective, loss_of, video_to_text
 from .sampler import ClipDraw, StepSampler
 from .step import encode_training_clips
 
@@ -62,7 +62,7 @@ class JointStep:
         adapters: nn.ModuleList,
         plans: list[TextPlan],
         tower: TextTower,
-        symmetric: bool,
+        objective: Objective,
         watch: Stopwatch,
     ) -> None:
         """Lays out the texts of all episodes.
@@ -71,7 +71,7 @@ class JointStep:
             adapters: E adapters of equal configuration.
             plans: Of each episode's C texts.
             tower: The frozen text encoder.
-            symmetric: Whether the loss is.
+            objective: What is made small.
             watch: Measures.
         """
         self._adapters = [adapter for adapter in adapters if isinstance(adapter, Adapter)]
@@ -79,11 +79,11 @@ class JointStep:
         self._tables: list[Tensor] = [table for table in tables if table is not None]
         self._plan = group_plans(plans, len(self._tables[0]) if self._tables else 0)
         self._tower = tower
-        self._symmetric = symmetric
+        self._objective = objective
         temporal = [adapter.temporal for adapter in self._adapters if adapter.temporal is not None]
         plain = [one for one in temporal if isinstance(one, TemporalTransformer) and not len(one.blocks)]
         self._positions = [one.positions for one in plain if one.positions is not None]
-        self._linear = not symmetric and len(plain) == len(temporal)
+        self._linear = objective.kind == "video-to-text" and len(plain) == len(temporal)
         self._watch = watch
         self._fixed: Tensor | None = None
 
@@ -115,7 +115,7 @@ class JointStep:
         parts = zip(self._adapters, seen, targets.chunk(count), text.chunk(count), strict=True)
         for adapter, own_seen, own_targets, own_text in parts:
             video = encode_training_clips(adapter, *own_seen)  # (B, D)
-            loss, one_right = loss_of(video, own_text, own_targets, len(own_targets), self._symmetric)
+            loss, one_right = loss_of(video, own_text, own_targets, len(own_targets), self._objective)
             loss.backward()
             losses, right = losses + loss.detach(), right + one_right
         return losses, right
@@ -129,7 +129,7 @@ class JointStep:
             offsets = torch.stack([position.mean(dim=0) for position in self._positions])  # (E, D)
             means = means + offsets[:, None]
         video = functional.normalize(means, dim=-1)
-        logits = video @ text.unflatten(0, (count, -1)).mT / TEMPERATURE  # (E, B, C)
+        logits = video @ text.unflatten(0, (count, -1)).mT / self._objective.temperature  # (E, B, C)
         loss = video_to_text(logits.flatten(0, 1), targets) / means.shape[1]
         loss.backward()
         return loss.detach(), (logits.detach().argmax(dim=-1).flatten() == targets).sum()

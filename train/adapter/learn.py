@@ -40,7 +40,7 @@ from ..engine.score import Scorer
 from ..engine.stopwatch import Stopwatch
 from ..engine.summary import Summary, read_summary, write_summary
 from .cost import TextSize, kept_bytes
-from .inputs import AdapterInputs, SharedResources, list_videos, make_loader, prepare
+from .inputs import AdapterInputs, SharedResources, list_videos, make_loader, objective_of, prepare
 from .settings import TrainSettings
 from .step import AdapterStep, TextSide
 from .validation import RetrievalValidator, Validator
@@ -199,7 +199,7 @@ def make_components(
         )
     return LoopComponents(
         learned=adapter,
-        step=AdapterStep(adapter, text_side, ranks, settings.loss == "symmetric", watch),
+        step=AdapterStep(adapter, text_side, ranks, objective_of(settings, inputs), watch),
         loader=make_loader(settings, inputs, source, ranks),
         validator=validator if len(kept) else None,
         ranks=ranks,

@@ -16,6 +16,7 @@ from featx.settings import MAY_CHANGE
 
 from ..engine.settings import SAME_IN_ALL_CELLS, LearnSettings
 
+SIGMOID_BIAS = -10.0
 RETRIEVAL_PROMPTS = 4  # paper: 4+X+4, since sentences need the room that 16+X+16 takes
 
 
@@ -24,7 +25,7 @@ class TrainSettings(AdapterParts, LearnSettings):
 
     panels: ClassVar[Panels] = {
         Panel.LEARNED: "task prompts layout suffix layers heads positions template model_code model_option",
-        Panel.TRAINING: "steps batch_size learning_rate loss schedule warmup weight_decay clip_norm ema seed validation "
+        Panel.TRAINING: "steps batch_size learning_rate loss own_scale logit_bias schedule warmup weight_decay clip_norm ema seed validation "
         "validate_every patience accumulate class_limit",
         Panel.CLIPS: "clip_frames strides stride_weights",
         Panel.SPEED: "device devices precision",
@@ -72,10 +73,21 @@ class TrainSettings(AdapterParts, LearnSettings):
         ge=1,
         description="Split the clips of a step into this many parts to save memory. The result is the same.",
     )
-    loss: Literal["video-to-text", "symmetric"] = Field(
+    loss: Literal["video-to-text", "symmetric", "sigmoid"] = Field(
         "video-to-text",
         description="video-to-text: cross-entropy of each clip over the texts. symmetric: the mean of that "
-        "and the cross-entropy of each text over the clips.",
+        "and the cross-entropy of each text over the clips. sigmoid: each pair of clip and text on its own, as SigLIP "
+        "was trained.",
+    )
+    own_scale: bool = Field(
+        False,
+        description="Multiply cosines with the model's own logit scale, and with --loss sigmoid add its bias. By default "
+        "they are divided by the paper's temperature of 0.07.",
+    )
+    logit_bias: float = Field(
+        SIGMOID_BIAS,
+        description="What --loss sigmoid adds to the scaled cosines, without --own-scale. The default is where SigLIP's own "
+        "training began.",
     )
     class_limit: int = Field(
         400,
@@ -161,10 +173,21 @@ class TrainSettings(AdapterParts, LearnSettings):
 
     @model_serializer(mode="wrap")
     def _without_nothing(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leaves out a model of one's own where there is none, so that adapters are what they were before there were any."""
+        """Leaves out what is as it always was, so that adapters are what they were before there was anything else."""
         content: dict[str, Any] = write(self)
         unused = {name for name in ("model_code", "model_option") if getattr(self, name) is None}
+        unused |= {
+            name
+            for name in ("own_scale", "logit_bias")
+            if getattr(self, name) == type(self).model_fields[name].default
+        }
         return {name: value for name, value in content.items() if name not in unused}
+
+    @model_validator(mode="after")
+    def _bias_of_the_sigmoid_loss(self) -> TrainSettings:
+        if "logit_bias" in self.model_fields_set and (self.loss != "sigmoid" or self.own_scale):
+            raise ValueError("logit_bias is for loss=sigmoid without own_scale; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _one_temporal_model(self) -> TrainSettings:

@@ -18,7 +18,7 @@ from featx.model.adapter import Adapter
 from ..engine.ranks import Ranks
 from ..engine.stopwatch import Stopwatch
 from .loader import Batch
-from .losses import loss_of
+from .losses import Objective, loss_of
 
 MOST_FIXED_TEXTS = (
     4096  # without prompts texts never change: so many are encoded once, and of more those of each step
@@ -88,12 +88,12 @@ class AdapterStep:
     """Computes gradients; it has no state of its own."""
 
     def __init__(
-        self, adapter: Adapter, text_side: TextSide, ranks: Ranks, symmetric: bool, watch: Stopwatch
+        self, adapter: Adapter, text_side: TextSide, ranks: Ranks, objective: Objective, watch: Stopwatch
     ) -> None:
         self._adapter = adapter
         self._text_side = text_side
         self._ranks = ranks
-        self._symmetric = symmetric
+        self._objective = objective
         self._watch = watch
 
     def gradients(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -109,7 +109,7 @@ class AdapterStep:
             targets = torch.from_numpy(draw.targets).to(device)  # (B,)
             ignored = None if draw.ignored is None else torch.from_numpy(draw.ignored).to(device)  # (B, C)
             # The loss over texts is a sum over clips and may be taken part by part; the one over clips may not.
-            together = len(batch.clips) if self._symmetric else 1
+            together = len(batch.clips) if self._objective.needs_all_clips else 1
             loss, right = torch.zeros(2, device=self._ranks.device)
             for first in range(0, len(batch.clips), together):
                 parts = range(first, min(first + together, len(batch.clips)))
@@ -141,7 +141,7 @@ class AdapterStep:
         video.requires_grad_()  # (B of the group, D)
         group = slice(slices[0].start, slices[-1].stop)
         of_group = None if ignored is None else ignored[group]
-        loss, right = loss_of(video, text, targets[group], len(targets), self._symmetric, of_group)
+        loss, right = loss_of(video, text, targets[group], len(targets), self._objective, of_group)
         loss.backward()
         assert video.grad is not None
         if not self._adapter.learns_time:  # as the plain mean

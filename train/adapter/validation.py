@@ -12,7 +12,7 @@ from featx.features.dataset import CaptionedVideos
 from featx.features.sources import RowSpans, Source
 from featx.metrics.recognition import top_k
 from featx.metrics.retrieval import corpus, plain, text_to_video
-from featx.model.adapter import TEMPERATURE, Adapter
+from featx.model.adapter import Adapter
 from featx.scoring.clip_scores import pool_videos, score_videos
 
 from ..engine.ranks import Ranks
@@ -89,6 +89,6 @@ class RetrievalValidator:
         video = self.ranks.gather(pooled, len(self.videos))  # (V, D)
         of = corpus(text.cpu().numpy(), video.cpu().numpy(), own, np.arange(len(self.videos)))
         found = text_to_video(of, plain(of))
-        logits = video.double() @ text.double().T / TEMPERATURE
+        logits = video.double() @ text.double().T / adapter.config.temperature
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(own).to(logits.device))
         return Score(float((found <= 1).mean()), loss.item(), "r1")
