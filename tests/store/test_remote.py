@@ -1,13 +1,17 @@
 """A store at a URL is read as the same one in a folder: to the bit, in few requests, and damage is an error."""
 
+import json
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from object_servers import KEYS, make_bucket, moto_server
+from object_servers import KEYS, free_port, make_bucket, moto_server
 from stores import fingerprint, make_store, numbered, video, video_info
 
 from featx.errors import FeatxError
@@ -172,3 +176,35 @@ def test_commands_take_a_url(tmp_path: Path, bucket: str, order_data: Path, run_
     ]
     assert found[0] == found[1]
     assert "shards" in run_featx("store", "info", bucket)
+
+
+def test_two_nodes_on_a_bucket_learn_what_one_process_learns_from_the_folder(
+    tmp_path: Path, bucket: str, order_data: Path, run_featx
+) -> None:
+    """Each node has a process, a cache and a folder of its own, and a memory budget below the size of the features."""
+    upload(order_data / "features", bucket)
+    same = ["--manifest", order_data / "manifest.jsonl", "--steps", 8, "--batch-size", 8, "--prompts", 2]
+    same += ["--layers", 1, "--log-every", 1, "--device", "cpu", "--feature-memory-gib", 0.0001]
+    run_featx("train", "--store", order_data / "features", *same, "--to", tmp_path / "one")
+    port = free_port()
+    torchrun = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--nnodes", "2"]
+    torchrun += ["--nproc-per-node", "1", "--master-addr", "127.0.0.1", "--master-port", str(port)]
+    nodes = []
+    for node in range(2):
+        words = ["train", "--store", bucket, *same, "--to", tmp_path / f"node-{node}"]
+        environment = os.environ | {"FEATX_CACHE": str(tmp_path / f"cache-{node}")}
+        command = [*torchrun, "--node-rank", str(node), "-m", "featx.cli", *map(str, words)]
+        nodes.append(
+            subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+    said = [node.communicate(timeout=240) for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert not (tmp_path / "node-1").exists() or not [*(tmp_path / "node-1").glob("adapter*")]
+    one, two = (
+        [json.loads(line).get("loss") for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("one", "node-0")
+    )
+    assert len(one) == 8
+    np.testing.assert_allclose(two, one, rtol=1e-5)

@@ -1,6 +1,7 @@
 """Object store servers on this machine, each a process of its own."""
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "featx",
@@ -84,3 +87,45 @@ def make_bucket(address: str, name: str) -> None:
         region_name=KEYS["AWS_REGION"],
     )
     client.create_bucket(Bucket=name)
+
+
+class SeaweedFS:
+    """An S3 server that can be ended and started again with what it has."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.address = f"http://127.0.0.1:{self.port}"
+        self.start()
+        for _ in range(50):  # it answers before it can make buckets
+            with contextlib.suppress(Exception):
+                make_bucket(self.address, "bucket")
+                return
+            time.sleep(0.5)
+        raise AssertionError("no bucket")
+
+    def start(self) -> None:
+        words = [program("weed"), "mini", f"-dir={self.folder}", "-ip=127.0.0.1", f"-s3.port={self.port}"]
+        words += [f"-{name}.port={free_port()}" for name in ("master", "volume", "filer")]
+        environment = os.environ | KEYS
+        self.process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
+        while not answers(self.address):
+            time.sleep(0.2)
+
+    def restart(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+        time.sleep(1)
+        self.start()
+
+
+@pytest.fixture
+def seaweedfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SeaweedFS]:
+    (tmp_path / "weed").mkdir()
+    found = SeaweedFS(tmp_path / "weed")
+    for name, value in (KEYS | {"AWS_ENDPOINT_URL": found.address}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    yield found
+    found.process.kill()

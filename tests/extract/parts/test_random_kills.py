@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from killing import Diary, descendants
-from object_servers import KEYS, answers, free_port, make_bucket, program
+from object_servers import SeaweedFS, seaweedfs
 from part_runs import assert_same, kill_group, plain, run, videos
 
 from featx.store.backends.open import open_backend
@@ -26,48 +26,6 @@ ROUNDS = 30  # disturbances of each backend
 A_STORE = 6
 
 
-class SeaweedFS:
-    """An S3 server that can be ended and started again with what it has."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.address = f"http://127.0.0.1:{self.port}"
-        self.start()
-        for _ in range(50):  # it answers before it can make buckets
-            with contextlib.suppress(Exception):
-                make_bucket(self.address, "bucket")
-                return
-            time.sleep(0.5)
-        raise AssertionError("no bucket")
-
-    def start(self) -> None:
-        words = [program("weed"), "mini", f"-dir={self.folder}", "-ip=127.0.0.1", f"-s3.port={self.port}"]
-        words += [f"-{name}.port={free_port()}" for name in ("master", "volume", "filer")]
-        environment = os.environ | KEYS
-        self.process = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
-        while not answers(self.address):
-            time.sleep(0.2)
-
-    def restart(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-        time.sleep(1)
-        self.start()
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SeaweedFS]:
-    (tmp_path / "weed").mkdir()
-    found = SeaweedFS(tmp_path / "weed")
-    for name, value in (KEYS | {"AWS_ENDPOINT_URL": found.address}).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
-    yield found
-    found.process.kill()
-
-
 @pytest.mark.scale
 @pytest.mark.parametrize("backend", ["folder", "s3"])
 def test_no_bit_differs(
@@ -78,7 +36,7 @@ def test_no_bit_differs(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    server: SeaweedFS | None = request.getfixturevalue("server") if backend == "s3" else None
+    server: SeaweedFS | None = request.getfixturevalue("seaweedfs") if backend == "s3" else None
     diary = Diary(tmp_path)
     monkeypatch.setenv("FEATX_FFMPEG", str(diary.program))
     dice, did = random.Random(1), Counter[str]()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from object_servers import SeaweedFS, seaweedfs
 
 from featx.extract.parts.ray_engine import run_station, shares_of, words_of
 from featx.extract.parts.settings import WorkSettings
@@ -161,3 +162,20 @@ def test_a_cluster_fills_a_store_to_the_bit_whoever_is_killed(
         while stations_of() and time.monotonic() < deadline:
             time.sleep(0.5)
         assert not stations_of()  # none outlives the run, or its machine
+
+
+@pytest.mark.scale
+def test_one_command_has_a_cluster_fill_a_bucket(
+    work: Path, tmp_path: Path, seaweedfs: SeaweedFS, cluster: Cluster
+) -> None:
+    videos, place = work / "videos", "s3://bucket/store"
+    assert featx("extract", videos, "--model", "tiny", "--to", tmp_path / "plain").returncode == 0
+    words = ("extract", videos, "--model", "tiny", "--part-frames", 100, "--to", place, "--device", "cpu")
+    done = featx(*words, "--engine", "ray", "--address", cluster.address)
+    assert done.returncode == 0, done.stderr
+    plain, store = FeatureStore(tmp_path / "plain"), FeatureStore(Path(place))
+    assert sorted(store) == sorted(plain)
+    for video_id in plain:
+        np.testing.assert_array_equal(store[video_id].features, plain[video_id].features)
+    again = featx(*words, "--engine", "ray", "--address", cluster.address)
+    assert again.returncode == 0 and "nothing to plan: all 20 videos are in it" in again.stderr
