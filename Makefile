@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-remote bench-index bench-localisation gpu-check pictures docs notebooks clean
+.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-remote bench-loader bench-index bench-localisation gpu-check pictures docs notebooks clean
 
 # The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
 DEMO := demo
@@ -77,6 +77,11 @@ bench-search: $(VENV)/.dev
 bench-remote: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[scale]'
 	$(BIN)/python -W ignore benchmarks/bench_remote.py
+
+# The loader's share of a training step from an S3 server on this machine, at ViT-B/16's shapes; some 20 minutes.
+bench-loader: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[scale]'
+	$(BIN)/python -W ignore benchmarks/bench_loader.py
 
 # The index of very many videos: ARGS="--videos 70000000".
 bench-index: $(VENV)/.dev

@@ -17,8 +17,9 @@ from featx.store.writing.lock import is_being_written
 
 from ..run.runs import AdapterRun, open_run
 from .answers import Answer
-from .exact.search import Hit, open_scans, search_exactly
+from .exact.search import Hit
 from .exact.settings import SearchSettings
+from .exact.spread import search_spread
 from .places import Place, places_of
 from .queries import Queries, encode_images, encode_texts
 from .rerank import rerank
@@ -89,7 +90,7 @@ def run_search(
         found, said = _search_index(settings.index, store, features, count, settings)
         notes.append(said)
     else:
-        found = search_exactly(open_scans(store, settings), features, count, settings)
+        found = search_spread(store, features, count, settings)
     speed = _speed(store, settings, time.perf_counter() - began, len(queries))
     if reranks:
         texts = len(queries.texts)  # pictures are compared with frames as they are
@@ -129,6 +130,10 @@ def _left_out(found: list[list[Hit]], answers: list[Answer], settings: SearchSet
 def _check_settings(settings: SearchSettings) -> None:
     if settings.video and settings.level == "videos":
         raise FeatxError("--level videos: finds whole videos; take moments or frames with --video")
+    if settings.index is not None and (settings.processes > 1 or settings.engine != "local"):
+        raise FeatxError(
+            f"--index {settings.index}: is searched by one process; leave out --processes and --engine, or --index"
+        )
     if settings.video and settings.index is not None:
         raise FeatxError(f"--index {settings.index}: is of the whole store; leave it out with --video")
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 from featx.errors import FeatxError
 from featx.output.console import say, stderr_console
 from featx.output.progress import Progress
+from featx.ray_cluster import connected
 from featx.store.backends.interface import Backend
 from featx.store.backends.open import open_backend
 from featx.store.parts.claims import read_claims, release
@@ -31,7 +31,6 @@ from featx.store.parts.status import PlanStatus, status_of
 
 from .settings import WorkSettings
 
-INSTALL = "--engine ray: needs Ray; install it with pip install 'featx[ray]'"
 STATION_VARIABLE = "FEATX_STATION"
 LOOK_S = 2.0  # between two looks at the stations
 MOST_DEATHS = 20  # of stations without a part done meanwhile: then something is wrong with all of them
@@ -137,20 +136,10 @@ def work_on_ray(place: str, own: WorkSettings) -> PlanStatus:
     Raises:
         FeatxError: If Ray is missing, the cluster is not reached, or stations fail again and again.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise FeatxError(INSTALL) from error
     backend = open_backend(place)
     plans = read_plans(backend)
-    try:
-        ray.init(address=own.address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise FeatxError(f"--address {own.address}: no Ray cluster is reached there ({error})") from error
-    try:
+    with connected(own.address) as ray:
         _Driver(ray, backend, place, own).run(plans)
-    finally:
-        ray.shutdown()
     return status_of(backend)
 
 

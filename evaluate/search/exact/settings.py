@@ -22,7 +22,7 @@ class SearchSettings(CodeSettings):
     panels: ClassVar[Panels] = {
         Panel.FOUND: "top min_score level video windows widen apart",
         Panel.OUTPUT: "pictures edl_fps videos manifest",
-        Panel.SPEED: "device index probe",
+        Panel.SPEED: "device index probe processes engine address",
         Panel.RERANKING: "adapter rerank clips",
         Panel.RARE: "model",
     }
@@ -85,6 +85,17 @@ class SearchSettings(CodeSettings):
     device: Annotated[str, DEVICES] = Field(
         "auto",
         description="Device for CLIP and the adapter: cpu, cuda or cuda:1. auto takes a GPU if there is one.",
+    )
+    processes: int = Field(
+        1, ge=1, description="Number of processes of this machine that scan the store, each a part of it."
+    )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="Where the store is scanned. local: on this machine. ray: on all machines of a Ray cluster, each a part; "
+        "all of them must reach the store.",
+    )
+    address: str = Field(
+        "auto", description="Ray cluster, such as 10.0.0.1:6379. auto: the one of this machine."
     )
     pictures: int = Field(4, ge=1, description="Contact sheet: number of frames per result.")
     edl_fps: int = Field(25, ge=1, le=240, description="--format edl: frames per second of the time codes.")
