@@ -23,6 +23,7 @@ EVERYBODYS = {
         "named_values",
         "page_layout",
         "processes",
+        "ray_cluster",
         "settings",
         "signals",
     )
