@@ -4,22 +4,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-search bench-remote bench-loader bench-index bench-localisation gpu-check pictures docs notebooks clean
+.PHONY: demo test test-short coverage lint unit test-slow test-scale test-kill format bench-extract bench-train bench-train-families bench-search bench-remote bench-loader bench-index bench-localisation gpu-check pictures docs notebooks clean
 
-# The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/.
-DEMO := demo
+# The main job once through, on a generated data set and the bundled tiny CLIP; everything lies in demo/. Another model,
+# with MODEL=siglip:tiny for instance, has a folder of its own.
+MODEL := tiny
+DEMO := demo$(if $(filter-out tiny,$(MODEL)),-$(subst /,-,$(subst :,-,$(MODEL))))
+DEMO_NEEDS := $(VENV)/$(if $(filter-out tiny,$(MODEL)),.models,.user)
 ROWS := zero-shot prompts transformer both
 
 demo: $(ROWS:%=$(DEMO)/%/adapter.safetensors)
 	$(BIN)/featx eval $(ROWS:%=$(DEMO)/%)
-	@cat docs/after-demo.txt
+	@sed 's,demo,$(DEMO),g' docs/after-demo.txt
 
-$(DEMO)/shapes/manifest.jsonl: $(VENV)/.user
+$(DEMO)/shapes/manifest.jsonl: $(DEMO_NEEDS)
 	test -f $@ || $(BIN)/featx manifest moving-shapes --to $(DEMO)/shapes
 
 # A store grows shard by shard; store.json stands there from the start, so a mark of its own says that all is in.
 $(DEMO)/features/.done: $(DEMO)/shapes/manifest.jsonl
-	$(BIN)/featx extract $< --model tiny --to $(DEMO)/features
+	$(BIN)/featx extract $< --model $(MODEL) --to $(DEMO)/features
 	touch $@
 
 $(DEMO)/%/adapter.safetensors: $(DEMO)/features/.done
@@ -68,6 +71,10 @@ bench-extract: $(VENV)/.dev
 # ARGS='--classes 51 --rounds 3', ARGS=--quick, …
 bench-train: $(VENV)/.dev
 	$(BIN)/python -W ignore benchmarks/bench_train.py $(ARGS)
+
+# The text encoders of other families against a plain pass through their library: ARGS='--classes 51 --layers 12'
+bench-train-families: $(VENV)/.dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -W ignore benchmarks/bench_encoders.py $(ARGS)
 
 # ARGS='--rows 100000 --skip-index', …
 bench-search: $(VENV)/.dev
@@ -126,9 +133,14 @@ $(VENV)/.dev: $(VENV)/.user
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+# The libraries of other models than OpenAI's.
+$(VENV)/.models: $(VENV)/.user
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[open-clip,transformers]'
+	touch $@
+
 $(VENV)/.docs: $(VENV)/.user
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo demo-* build *.egg-info .mypy_cache .pytest_cache .ruff_cache

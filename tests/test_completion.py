@@ -77,7 +77,7 @@ def test_what_is_offered_is_what_the_code_knows() -> None:
     from featx.evaluate.report.table import FORMATS
     from featx.evaluate.tables.cli import KIND_NAMES
 
-    assert set(MODELS.values) == {*clip.available_models(), "tiny"}
+    assert set(MODELS.values) == {*clip.available_models(), "tiny", "siglip:tiny"}
     assert list(FORMATS) == list(FORMAT_NAMES) and output.FORMATS == predict_cli.FORMAT_NAMES
     assert list(KINDS) == list(KIND_NAMES) and METHODS == METHOD_NAMES
     offered = {

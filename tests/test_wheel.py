@@ -74,6 +74,8 @@ def test_the_installed_command_runs(installed: Path, tmp_path: Path) -> None:
 
 def test_data_files_are_in_the_wheel(installed: Path) -> None:
     assert (installed / "featx" / "clip" / "tiny.pt").stat().st_size <= 8_000_000
+    siglip = {file.name for file in (installed / "featx" / "encoders" / "tiny-siglip").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= siglip
     assert (installed / "featx" / "doctor" / "clip.mp4").is_file()
     recipes = {file.name for file in (installed / "featx" / "train" / "recipes").glob("*.toml")}
     assert recipes == {file.name for file in (ROOT / "train" / "recipes").glob("*.toml")}

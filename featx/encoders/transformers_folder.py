@@ -13,6 +13,8 @@ from featx.encoders.hub import hub_folder
 from featx.errors import FeatxError
 
 INSTALL = "needs transformers; install it with pip install 'featx[transformers]'"
+TINY_SIGLIP = "siglip:tiny"  # the small one that comes with featx
+TINY_SIGLIP_FOLDER = Path(__file__).with_name("tiny-siglip")
 # `model_type` of a configuration: the family that it is
 MODEL_TYPES = {"clip": "hf-clip", "siglip": "siglip", "align": "align"}
 NOT_SUPPORTED = {"siglip2": "a SigLIP 2 with pictures of any shape (NaFlex); take one of a fixed resolution"}
@@ -52,6 +54,8 @@ def find_folder(source: str, with_weights: bool = True) -> Path:
         import transformers  # noqa: F401
     except ImportError as error:
         raise FeatxError(f"{said}: {INSTALL}") from error
+    if source == TINY_SIGLIP:
+        return TINY_SIGLIP_FOLDER
     folder = Path(wanted).expanduser()
     if folder.is_dir():
         return folder

@@ -14,10 +14,12 @@ ACTIVATIONS = {"hf-clip": "quickgelu", "siglip": "gelu-tanh", "align": "gelu", "
 CLASSES = {"growing": "star growing", "falling": "star falling"}
 
 
-@pytest.fixture(scope="module", params=["hf-clip", "siglip", "align", "open_clip"])
+@pytest.fixture(scope="module", params=["hf-clip", "siglip", "align", "open_clip", "tiny"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     family = request.param
     folder = tmp_path_factory.mktemp("models")
+    if family == "tiny":
+        return "siglip:tiny"
     if family == "open_clip":
         import open_clip
 
