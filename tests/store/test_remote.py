@@ -20,6 +20,7 @@ from featx.store.backends.open import open_backend
 from featx.store.mirror import url_of
 from featx.store.reader import FeatureStore
 from featx.store.remote_rows import ChunkCache
+from featx.store.upkeep.verify import verify
 from featx.store.writing.writer import StoreWriter
 
 LENGTHS = [700, 3, 256, 257, 1, 90, 1500]
@@ -208,3 +209,33 @@ def test_two_nodes_on_a_bucket_learn_what_one_process_learns_from_the_folder(
     )
     assert len(one) == 8
     np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["zarr", "hdf5"])
+def test_a_bucket_is_verified_merged_and_converted(tmp_path: Path, bucket: str, format: str, featx) -> None:
+    local, _ = both(tmp_path, bucket, format)
+    clean = verify(Path(bucket))
+    assert clean.findings == [] and (clean.videos, clean.rows) == (len(LENGTHS), sum(LENGTHS))
+    assert len([*(tmp_path / "cache").rglob("*.zarr"), *(tmp_path / "cache").rglob("*.h5")]) == 0
+    done = featx("store", "convert", bucket, "--to", tmp_path / "copy", "--dtype", "float32")
+    assert done.code == 0, done.err
+    copy = FeatureStore(tmp_path / "copy")
+    for video_id in local:
+        np.testing.assert_array_equal(copy[video_id].features, local[video_id].features.astype(np.float32))
+    assert featx("store", "merge", bucket, "--to", tmp_path / "merged").code == 0
+    assert list(FeatureStore(tmp_path / "merged")) == list(local)
+    assert featx("store", "export", bucket, "--to", tmp_path / "npy", "--as", "npy").code == 0
+    assert len([*(tmp_path / "npy").rglob("*.npy")]) == len(LENGTHS)
+    backend = open_backend(bucket)
+    arrays = max(
+        (one for one in backend.list("shards") if not one.key.endswith(".json")),
+        key=lambda one: one.size_bytes,
+    )
+    content = bytearray(backend.get(arrays.key))
+    content[len(content) // 2] ^= 1
+    backend.put(arrays.key, bytes(content))
+    backend.put("shards/shard-00099.abc.h5", b"left")
+    done = featx("store", "verify", bucket)
+    assert done.code == 4 and "shard-00099.abc.h5" in done.out and len(verify(Path(bucket)).to_drop) == 1
+    refused = featx("store", "verify", bucket, "--repair")
+    assert refused.code == 2 and "copy it into a folder" in refused.err

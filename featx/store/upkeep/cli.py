@@ -142,6 +142,7 @@ def verify(
     Examples:
         featx store verify features/mine
         featx store verify features/mine --repair
+        featx store verify s3://bucket/mine
     """
     from rich.status import Status
 

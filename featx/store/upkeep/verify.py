@@ -12,7 +12,9 @@ from featx.errors import FeatxError
 from featx.files.atomic import write_atomically
 from featx.files.checksummed_json import Damaged
 from featx.signals import DeferSignals
+from featx.store.backends.interface import Backend, NotThere
 from featx.store.backends.local import LocalFolder
+from featx.store.backends.open import open_backend
 from featx.store.entries import Entries, Live, without_videos
 from featx.store.failures import FailureList
 from featx.store.identity import Identity, identity_of
@@ -23,6 +25,7 @@ from featx.store.index import (
     record_bytes,
     shard_numbers,
 )
+from featx.store.mirror import refresh, url_of
 from featx.store.parts.plan import find_plans
 from featx.store.schema import (
     ENDINGS,
@@ -75,7 +78,7 @@ def verify(
     """Looks at every byte of a store.
 
     Args:
-        path: The store.
+        path: The store: a folder, or a URL, whose shards are fetched one after another.
         expected_ids: The videos that should be in it, or among its failures.
         repair: Drop what is damaged: an empty record takes the place of a bad shard, whose videos are then computed
             by the next extract; ``store.json`` is made again from the records if it is damaged, or of another store
@@ -85,6 +88,11 @@ def verify(
     Raises:
         FeatxError: If it is not a store, is being written, or cannot be repaired.
     """
+    if (url := url_of(path)) is not None:
+        if repair:
+            raise FeatxError(f"--repair: {url} cannot be repaired where it is; copy it into a folder")
+        backend = open_backend(url)
+        return _look(refresh(url, backend), expected_ids, progress, backend)
     if not (path / SHARDS_FOLDER).is_dir() and not (path / STORE_FILE).is_file():
         raise FeatxError(f"{path}: not a feature store (no {STORE_FILE} and no {SHARDS_FOLDER}/)")
     lock = _lock(path, repair)
@@ -113,7 +121,13 @@ def _lock(path: Path, repair: bool) -> StoreLock | None:
     return StoreLock(path)
 
 
-def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, int], None]) -> VerifyReport:
+def _look(
+    path: Path,
+    expected_ids: list[str] | None,
+    progress: Callable[[int, int], None],
+    backend: Backend | None = None,
+) -> VerifyReport:
+    """Looks at everything; with ``backend``, ``path`` only has the records of a store at a URL."""
     report = VerifyReport()
     found = report.findings
     if not (path / SHARDS_FOLDER).is_dir():
@@ -122,7 +136,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
     numbers = sorted(shard_numbers(path))
     report.identity = _identity(path, numbers, found)
     _look_around(path, found)
-    plans = find_plans(LocalFolder(path))
+    plans = find_plans(backend or LocalFolder(path))
     report.planned, report.open_parts = set(plans.numbers), plans.open_parts(numbers)
     entries, failed = Entries(), set[str]()
     for number in range(max(numbers, default=-1) + 1):
@@ -130,7 +144,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
         if number in report.open_parts:
             entries.add(ShardRecord(shard_name(number), "", {}))
             continue
-        record = _record(path, number, report)
+        record = _record(path, number, report, backend)
         entries.add(record)
         failed.update(failure["id"] for failure in record.failures if GONE not in failure)
         if record.files:
@@ -138,6 +152,8 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
             report.videos += len(record.ids)
             report.rows += sum(record.rows)
     progress(len(numbers), len(numbers))
+    if backend is not None:
+        found += _without_record(backend, path, numbers)
     live = entries.live()
     report.dropped = report.videos - len(live.ids)
     report.kept = {number: entries.sound(record) for number, record in report.kept.items()}
@@ -148,7 +164,7 @@ def _look(path: Path, expected_ids: list[str] | None, progress: Callable[[int, i
     return report
 
 
-def _record(path: Path, number: int, report: VerifyReport) -> ShardRecord:
+def _record(path: Path, number: int, report: VerifyReport, backend: Backend | None) -> ShardRecord:
     """Reads a record and looks at its shard; an empty one stands for what cannot be read or is of another store."""
     name = shard_name(number)
     file = record_path(path, name)
@@ -163,12 +179,45 @@ def _record(path: Path, number: int, report: VerifyReport) -> ShardRecord:
         return empty
     problems = problems_of_record(record, report.identity.header)
     report.findings += [Finding(place, problem, number) for problem in problems]
-    report.findings += findings_of_shard(path, number, record)
+    with _arrays_here(path, record, backend):
+        report.findings += findings_of_shard(path, number, record)
     if problems:
         return dataclasses.replace(record, drops=[], updates=[], root_moves=[])
     if record.drops or record.updates or record.root_moves:
         report.kept[number] = record
     return record
+
+
+@contextlib.contextmanager
+def _arrays_here(path: Path, record: ShardRecord, backend: Backend | None) -> Iterator[None]:
+    """Fetches the arrays of one shard of a store at a URL, and removes them again."""
+    if backend is None:
+        yield
+        return
+    folder = path / SHARDS_FOLDER
+    try:
+        for name in record.files:
+            with contextlib.suppress(NotThere):  # that is found when it is looked at
+                file = folder / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(backend.get(f"{SHARDS_FOLDER}/{name}"))
+        yield
+    finally:
+        for top in {name.split("/")[0] for name in record.files}:
+            if (folder / top).exists():
+                remove(folder / top)
+
+
+def _without_record(backend: Backend, path: Path, numbers: list[int]) -> Iterator[Finding]:
+    """Says what lies among the shards of a store at a URL and in no record: once for each array's folder or file."""
+    known = {f"{SHARDS_FOLDER}/{shard_name(number)}.json" for number in numbers}
+    for number in numbers:
+        with contextlib.suppress(Damaged):
+            record = read_record(record_path(path, shard_name(number)))
+            known |= {f"{SHARDS_FOLDER}/{name}" for name in record.files}
+    others = {listed.key for listed in backend.list(SHARDS_FOLDER)} - known
+    for place in sorted({"/".join(key.split("/")[:2]) for key in others}):
+        yield Finding(place, "no record speaks of it: left by a machine that was killed, or being written")
 
 
 def _of_changes(live: Live) -> Iterator[Finding]:
