@@ -72,8 +72,10 @@ def siglip_tokenizer(folder: Path):
     return SiglipTokenizer(vocab_file=str(folder / "spiece.model"))
 
 
-def make_folder(family: str, folder: Path, text: dict | None = None, vision: dict | None = None) -> Path:
-    """Writes a model of a family into a folder."""
+def make_folder(
+    family: str, folder: Path, text: dict | None = None, vision: dict | None = None, shake: bool = True
+) -> Path:
+    """Writes a model of a family into a folder; small, or of the sizes given."""
     import transformers as t
 
     sizes = TEXT if text is None else text
@@ -111,7 +113,7 @@ def make_folder(family: str, folder: Path, text: dict | None = None, vision: dic
         )  # fmt: skip
         words = {"vocab_size": 60, "max_position_embeddings": 128, "pad_token_id": 0}
         config = t.AlignConfig(
-            text_config=sizes | words, vision_config=vision or EFFICIENT, projection_dim=40
+            text_config=sizes | words, vision_config=vision or EFFICIENT, projection_dim=640 if vision else 40
         )
         model = t.AlignModel(config)
     if vision:
@@ -120,6 +122,6 @@ def make_folder(family: str, folder: Path, text: dict | None = None, vision: dic
         processor.size = {"shortest_edge": side} if family == "hf-clip" else square
         if family != "siglip":
             processor.crop_size = square
-    for part in (shaken(model), tokenizer, processor):
+    for part in (shaken(model) if shake else model, tokenizer, processor):
         part.save_pretrained(folder)
     return folder
