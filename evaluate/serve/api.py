@@ -23,8 +23,21 @@ from ..search.exact.search import Hit
 from ..search.output import clock_or_empty
 from .contents import listed, of_store, of_video
 from .engine import Engine
+from .labels import Labels
 from .media import Media, NoMedia
-from .requests import Curve, Filter, Listing, OneFrame, OnePart, OneVideo, Query, Search, ask
+from .requests import (
+    Curve,
+    Filter,
+    Listing,
+    NewLabel,
+    OneFrame,
+    OneLabel,
+    OnePart,
+    OneVideo,
+    Query,
+    Search,
+    ask,
+)
 
 MOST_PIXELS = 50_000_000  # of a picture that is uploaded
 UPLOADS_AT_ONCE = 4
@@ -42,7 +55,7 @@ class Endpoint:
         asks: Its parameters; None for none.
         answers: Media type of the answer.
         body: Media type of the body that it takes; empty for none.
-        method: GET or POST.
+        method: GET, POST or DELETE.
     """
 
     path: str
@@ -60,6 +73,7 @@ class Interface:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._media = Media(engine)
+        self._labels = Labels(engine.path, engine.videos_root())
         self._uploads = anyio.Semaphore(UPLOADS_AT_ONCE)
 
     def endpoints(self) -> list[Endpoint]:
@@ -88,6 +102,9 @@ class Interface:
             ),
             Endpoint("/api/frame", self.frame, "A frame of a video as JPEG.", OneFrame, jpeg),
             Endpoint("/api/clip", self.clip, "Rows of a video as a clip of H.264.", OnePart, "video/mp4"),
+            Endpoint("/api/labels", self.labels, "All labels, and the manifest that they stand in."),
+            Endpoint("/api/labels", self.add_label, "Label a part of a video.", NewLabel, method="POST"),
+            Endpoint("/api/labels", self.remove_label, "Take a label out.", OneLabel, method="DELETE"),
             Endpoint("/media", self.media, "The video's file, whole or by ranges.", OneVideo, video),
         ]
 
@@ -172,6 +189,37 @@ class Interface:
             )
 
         return await _threaded(made)
+
+    async def labels(self, request: Request) -> Response:
+        """Answers with all labels."""
+        return JSONResponse(self._labels.listed())
+
+    async def add_label(self, request: Request) -> Response:
+        """Labels a part of a video; what is answered is on the disk."""
+        asked = ask(NewLabel, request)
+        self._check_known(asked.video)
+
+        def added() -> Response:
+            path = self._engine.store.video_info([asked.video])[asked.video].path
+            self._labels.add(asked.video, path, asked.start_s, asked.end_s, asked.label.strip())
+            return JSONResponse(self._labels.listed())
+
+        return await _threaded(added)
+
+    async def remove_label(self, request: Request) -> Response:
+        """Takes a label out.
+
+        Raises:
+            HTTPException: If there is no such label.
+        """
+        asked = ask(OneLabel, request)
+
+        def removed() -> Response:
+            if not self._labels.remove(asked.id):
+                raise HTTPException(404, "there is no such label")
+            return JSONResponse(self._labels.listed())
+
+        return await _threaded(removed)
 
     async def media(self, request: Request) -> Response:
         """Answers with a video file, or a range of it."""

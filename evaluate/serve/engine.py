@@ -69,12 +69,14 @@ class Opened:
         committed: By which one sees that something was committed since.
         scans: Of each level that was asked for.
         lengths_s: Of each video, once somebody asks.
+        places: Where the files of videos are that were found before: records are long to read.
     """
 
     store: FeatureStore
     committed: int
     scans: dict[SearchLevel, list[StretchScan]] = field(default_factory=dict)
     lengths_s: dict[str, float] | None = None
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 class Engine:
@@ -122,11 +124,24 @@ class Engine:
         Raises:
             FeatxError: If the video is not in the store.
         """
-        return places_of(self.store, [video_id], self.search_settings())[video_id]
+        return self.places([video_id])[video_id]
 
     def places(self, ids: list[str]) -> dict[str, Place]:
         """Returns where files should be."""
-        return places_of(self.store, ids, self.search_settings())
+        with self._lock:
+            opened = self._fresh()
+            new = [video_id for video_id in ids if video_id not in opened.places]
+            if new:
+                opened.places |= places_of(opened.store, new, self.search_settings())
+            return {video_id: opened.places[video_id] for video_id in ids}
+
+    def videos_root(self) -> str:
+        """Returns the folder of the videos, as a manifest names it."""
+        if self.settings.videos is not None:
+            return str(self.settings.videos.resolve())
+        store = self.store
+        first = next(iter(store), None)
+        return (store.video_info([first])[first].root if first is not None else None) or "."
 
     def search_settings(self, wanted: Wanted | None = None) -> SearchSettings:
         """Returns what `featx search` would be told."""

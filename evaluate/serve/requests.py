@@ -102,6 +102,20 @@ class Curve(Search):
     video: str = Field(min_length=1, max_length=LONGEST_TEXT, description="Id of a video of the store.")
 
 
+class NewLabel(OneVideo):
+    """A part of a video, and its class."""
+
+    start_s: float = Field(ge=0, description="Where it begins, in seconds on the store's timeline.")
+    end_s: float = Field(gt=0, description="Where it ends.")
+    label: str = Field(min_length=1, max_length=200, pattern=r"\S", description="Class.")
+
+
+class OneLabel(Query):
+    """A label."""
+
+    id: str = Field(min_length=1, description="Id of the label.")
+
+
 Asked = TypeVar("Asked", bound=Query)
 
 

@@ -2,11 +2,12 @@
 
 import { announce } from './dom.js';
 import { go, read } from './state.js';
+import * as labels from './labels.js';
 import * as search from './search.js';
 import * as store from './store.js';
 import * as video from './video.js';
 
-const VIEWS = { search, video, store };
+const VIEWS = { search, video, labels, store };
 const content = document.getElementById('content');
 const keys = document.getElementById('keys');
 let shown = null;
@@ -34,7 +35,7 @@ function isWriting(target) {
 
 document.addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isWriting(event.target)) return;
-  const [views, place] = [Object.keys(VIEWS), '123'.indexOf(event.key)];
+  const [views, place] = [Object.keys(VIEWS), '1234'.indexOf(event.key)];
   if (event.key === '?') keys.showModal();
   else if (place >= 0) go(views[place]);
   else if (event.key === '/') {

@@ -2,6 +2,7 @@
 
 import { ask, clip, frame } from './api.js';
 import { announce, clock, h } from './dom.js';
+import { form as labelForm } from './labels.js';
 import { playPart, stop } from './player.js';
 import { go, link, note, read } from './state.js';
 
@@ -149,10 +150,22 @@ function card(hit, number) {
     h('p', { class: 'actions' },
       h('a', { class: 'open', href: link('video', { video: hit.video, t: hit.start_s, q }) }, 'Open'),
       h('a', { class: 'more', href: link('search', like) }, 'More like this'),
-      h('a', { href: clip(hit), download: true }, 'Clip')));
+      h('a', { href: clip(hit), download: true }, 'Clip'),
+      hit.start_s === null ? null : h('button', { class: 'mark', type: 'button', onclick: (event) => openLabel(event.target, hit) }, 'Label')));
   const made = { hit, item, button };
   button.addEventListener('click', () => play(made));
   return made;
+}
+
+function openLabel(button, hit) {
+  const item = button.closest('.card');
+  const close = () => {
+    item.querySelector('form').remove();
+    button.focus();
+  };
+  if (item.querySelector('form')) return close();
+  item.append(labelForm(hit, close));
+  item.querySelector('form input').focus();
 }
 
 function play(card) {
@@ -196,6 +209,7 @@ export function onKey(event) {
   if (event.key === 'Escape' && playing) stopPlaying();
   else if (event.key === 'Enter' && event.target.tagName === 'VIDEO') play(visible[place]);
   else if (event.key === 'o') visible[place].item.querySelector('.open').click();
+  else if (event.key === 'l' && visible[place].item.querySelector('.mark')) visible[place].item.querySelector('.mark').click();
   else if (event.key === 'm') visible[place].item.querySelector('.more').click();
   else return false;
   return true;

@@ -239,7 +239,35 @@ def test_a_thousand_results_scroll(page, tmp_path: Path) -> None:
         assert page.locator(".card").last.is_visible()
 
 
-VIEWS = ("search", "search?q=a+star", "video", "video?video=growing/0.mp4&q=a+star;a+circle", "store")
+def test_a_label_is_given_by_keyboard_and_taken_out_again(page, odd_store: Path) -> None:
+    with serving(odd_store) as address:
+        page.goto(f"{address}/#/search?q=a+star&level=videos")
+        page.locator(".card").nth(1).wait_for()
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("j")
+        page.keyboard.press("l")
+        page.locator("form.label input[name=label]").fill(EVIL)
+        page.locator("form.label input[name=start_s]").fill("0.25")
+        page.keyboard.press("Enter")
+        page.locator("#status", has_text="Saved").wait_for()
+        (label,) = get(address, "/api/labels")["labels"]
+        assert label["label"] == EVIL and label["start_s"] == 0.25
+        page.goto(f"{address}/#/labels")
+        page.locator("tbody th", has_text=EVIL).wait_for()
+        page.reload()
+        page.locator("tbody button").click()
+        page.locator("main p", has_text="There are none yet").wait_for()
+        assert get(address, "/api/labels")["labels"] == []
+
+
+VIEWS = (
+    "search",
+    "labels",
+    "search?q=a+star",
+    "video",
+    "video?video=growing/0.mp4&q=a+star;a+circle",
+    "store",
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -257,8 +285,11 @@ def test_every_view_fits_and_can_be_read(browser, address: str, width: int, sche
             page.locator(".card, polyline").first.wait_for(state="attached")
         if view == "store":
             page.locator("table").first.wait_for()
+        if "search?" in view:
+            page.locator(".mark").first.click()
         found = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]})
         assert found.violations_count == 0, (view, found.generate_report())
+        assert len(found.response["passes"]) > 8
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
         unnamed = page.locator("img:not([alt]), button:not(:has-text('')):not([aria-label])").count()
         assert unnamed == 0
