@@ -17,6 +17,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 FOREIGN = {
     "the authors' released code": {"--prefix", "--postfix", "--temporal", "--tfm_layers", "--tfm_heads"},
     "benchmarks/gpu_check.py": {"--quick", "--only"},
+    "benchmarks/bench_encoders.py": {"--classes", "--layers", "--rounds", "--threads"},
     "torchrun": {"--nproc-per-node"},
     "docker": {"--build-arg", "--rm", "--gpus", "--shm-size", "--user"},
     "zensical": {"--strict"},
