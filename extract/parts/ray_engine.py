@@ -156,6 +156,7 @@ class _Driver:
 
     def run(self, plans: Plans) -> None:
         console = stderr_console()
+        self._release_of_dead_drivers()
         parts = plans.parts
         done = parts - len(plans.open_parts(committed_parts(self._backend)))
         with Progress(self._place, parts, "parts", self._own.quiet, console, done=done) as bar:
@@ -173,6 +174,13 @@ class _Driver:
                         f"--address {self._own.address}: the cluster has no machine with a free core"
                     )
                 self._look(console)
+
+    def _release_of_dead_drivers(self) -> None:
+        """Lets others take what stations of this cluster had in hand: they end with the driver that started them."""
+        addresses = {node["NodeManagerAddress"] for node in self._ray.nodes()}
+        for number, claim in read_claims(self._backend).items():
+            if claim.station.rpartition("#")[0] in addresses:
+                release(self._backend, number)
 
     def _fill(self) -> None:
         """Starts a station on every share that has none."""

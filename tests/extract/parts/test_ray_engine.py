@@ -142,7 +142,7 @@ def test_a_cluster_fills_a_store_to_the_bit_whoever_is_killed(
     assert featx("extract", videos, "--model", "tiny", "--to", tmp_path / "plain").returncode == 0
     plain = FeatureStore(tmp_path / "plain")
     engine = ("--engine", "ray", "--address", cluster.address, "--device", "cpu")
-    for name in ("undisturbed", "killed"):
+    for name in ("undisturbed", "killed", "driver killed"):
         store = tmp_path / name
         assert featx("plan", videos, "--model", "tiny", "--part-frames", 100, "--to", store).returncode == 0
         words = [sys.executable, "-m", "featx", "work", store, *engine]
@@ -154,8 +154,16 @@ def test_a_cluster_fills_a_store_to_the_bit_whoever_is_killed(
                 os.kill(random.choice(stations_of()), signal.SIGKILL)
                 time.sleep(5)
                 cluster.kill(cluster.nodes[1])  # a machine with all that is on it
+            elif name == "driver killed":
+                while not committed_parts(LocalFolder(store)):
+                    time.sleep(0.2)
+                driver.kill()
             _, err = driver.communicate(timeout=400)
-        assert driver.returncode == 0, err
+        if name == "driver killed":
+            again = featx("work", store, *engine)
+            assert again.returncode == 0, again.stderr
+        else:
+            assert driver.returncode == 0, err
         verify(store, repair=True)  # what killed attempts left
         assert_same(store, plain)
         deadline = time.monotonic() + 30
