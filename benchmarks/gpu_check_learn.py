@@ -21,6 +21,7 @@ from featx.manifest.videos import Header, Manifest, Video, write_manifest
 from featx.model.adapter import Adapter
 from featx.model.adapter_config import TEMPERATURE, AdapterConfig
 from featx.train.adapter.loader import Batch
+from featx.train.adapter.losses import Objective
 from featx.train.adapter.sampler import ClipDraw
 from featx.train.adapter.step import AdapterStep, TextSide
 from featx.train.engine.ranks import Ranks
@@ -59,7 +60,7 @@ def gradients(place: Place) -> Iterator[Finding]:
         tower = TextTower(openai_text(model).to(place.device), precision)  # type: ignore[arg-type]
         side = TextSide(ours, tower, ours.plan(tower.format, names).to(place.device), WIDTH, ranks)
         batch = Batch(draw, [slice(0, len(clips))], [clips.float().to(place.device)])
-        AdapterStep(ours, side, ranks, False, Stopwatch(place.device)).gradients(batch)
+        AdapterStep(ours, side, ranks, Objective(), Stopwatch(place.device)).gradients(batch)
         worst = {
             name: relative(there.grad, right.grad)
             for (name, there), (_, right) in zip(

@@ -162,6 +162,10 @@ def test_a_search_finds_the_same(worlds, level: str, featx) -> None:
     assert len(found[0]) == len(found[1]) > 5
     for one, other in zip(*found, strict=True):
         later = {name: pytest.approx(one[name] + LATE_S, abs=1e-6) for name in ("start_s", "end_s")}
+        for name in ("start", "end"):
+            hours, minutes, seconds = map(float, other.pop(name).split(":"))
+            assert 3600 * hours + 60 * minutes + seconds == pytest.approx(other[f"{name}_s"], abs=5.1e-4)
+            one.pop(name)
         assert other == one | later
 
 
