@@ -53,16 +53,16 @@ def plan_and_work(inputs: list[Path], to: Path, settings: ExtractSettings) -> tu
     backend = open_backend(place)
     tally = Tally()
     began = time.monotonic()
-    before = find_plans(backend)
-    if still_open := before.open_parts(committed_parts(backend)):
-        say(f"{place}: {len(still_open)} of {before.parts} parts are planned and not done; they come first")
+    plans, done_before = find_plans(backend), committed_parts(backend)
+    if still_open := plans.open_parts(done_before):
+        say(f"{place}: {len(still_open)} of {plans.parts} parts are planned and not done; they come first")
         _work(place, settings, tally)
     planned = plan_store(inputs, place, settings, settings.part_frames)
     say(line_about(planned, place, by_itself=True))
     tally.there_already, tally.accepted = planned.there, planned.accepted
     if planned.plan is not None:
         _work(place, settings, tally)
-    tally.failures = _failures_since(place, before.numbers[-1] + 1 if before else 0)
+    tally.failures = planned.still_refused + _failures_of_parts_not_in(done_before, place)
     tally.failed = len(tally.failures)
     tally.seconds = time.monotonic() - began
     say(summary(place, tally))
@@ -88,8 +88,8 @@ def _work(place: str, settings: ExtractSettings, tally: Tally) -> None:
     tally.frames.add(worked.frames)
 
 
-def _failures_since(place: str, first_part: int) -> list[Failure]:
-    """Returns the failures of parts from a number on, that no later one has made good."""
+def _failures_of_parts_not_in(done_before: set[int], place: str) -> list[Failure]:
+    """Returns the failures of parts that were committed since, by whichever machine, and that no later one has made good."""
     folder = local_folder(Path(place))
     index = StoreIndex(folder, read_header(folder))
-    return [Failure(**stated) for part, stated in index.failures.values() if part >= first_part]
+    return [Failure(**stated) for part, stated in index.failures.values() if part not in done_before]

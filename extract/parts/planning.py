@@ -6,7 +6,7 @@ import contextlib
 import random
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from featx.errors import FeatxError
@@ -56,6 +56,7 @@ class Planned:
         frames: About how many frames it has; 0 if it was not made now.
         there: How many of the videos are in the store already.
         accepted: How many are known to be bad, and are left out.
+        still_refused: Files that must not be opened, and that were refused by an earlier plan: they are not planned again.
     """
 
     plan: Plan | None
@@ -63,6 +64,7 @@ class Planned:
     frames: int = 0
     there: int = 0
     accepted: int = 0
+    still_refused: list[Failure] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class ToPlan:
         changes: What has become of videos that are in the store.
         there: How many of the videos are in the store already.
         accepted: How many are known to be bad, and are left out.
+        still_refused: As of `Planned`.
         failures: The failures of the store that are still true once the plan is made; None where there was no store.
     """
 
@@ -81,7 +84,12 @@ class ToPlan:
     changes: Changes
     there: int = 0
     accepted: int = 0
+    still_refused: list[Failure] = field(default_factory=list)
     failures: FailureList | None = None
+
+    def came_to(self, plan: Plan | None, is_new: bool, frames: int = 0) -> Planned:
+        """Returns what was planned of it."""
+        return Planned(plan, is_new, frames, self.there, self.accepted, self.still_refused)
 
 
 def plan_store(inputs: list[Path], to: str, settings: ExtractSettings, part_frames: int) -> Planned:
@@ -111,19 +119,20 @@ def plan_store(inputs: list[Path], to: str, settings: ExtractSettings, part_fram
         to_plan = _find_work(backend, found, settings)
         if not to_plan.videos and not to_plan.changes:
             _note(backend, to_plan.failures)
-            return Planned(None, False, 0, to_plan.there, to_plan.accepted)
+            return to_plan.came_to(None, False)
         bytes_a_frame = measure_bytes_a_frame([video for video in to_plan.videos if not video.refused])
         parts = divide(to_plan.videos, bytes_a_frame, part_frames)
         plan, is_new = make_plan(backend, parts, settings_of_plan(settings), plans, to_plan.changes)
         if is_new:
             _note(backend, to_plan.failures)
+            plans = Plans([*plans.plans, plan])
         else:
             plans = find_plans(backend)
             _check_settings(to, plans, settings, is_open=True)
             _check_all_planned(backend, plans, found)
-        commit_changes(backend, find_plans(backend))
+        commit_changes(backend, plans)
     frames = round(sum(video.size_bytes or 0 for video in to_plan.videos) / bytes_a_frame)
-    return Planned(plan, is_new, frames, to_plan.there, to_plan.accepted)
+    return to_plan.came_to(plan, is_new, frames)
 
 
 def _note(backend: Backend, failures: FailureList | None) -> None:
@@ -238,12 +247,12 @@ def _find_work(backend: Backend, found: FoundVideos, settings: ExtractSettings) 
         todo.changes.root_moves,
         sorted(settled.intersection(index.failures)),
     )
-    # What is still refused is known to be: it is in the list of failures.
+    still_refused = [one for one in todo.refused if one.id in failures.ids]
     refused = [_refused(one) for one in todo.refused if one.id not in failures.ids]
     there = len(found.videos) - len(todo.videos) - len(todo.accepted)
     # Those that are planned again stand in their new part if they fail again.
     failures.forget(settled.union(video.id for video in todo.videos))
-    return ToPlan(videos + refused, changes, there, len(todo.accepted), failures)
+    return ToPlan(videos + refused, changes, there, len(todo.accepted), still_refused, failures)
 
 
 def _settled(index: StoreIndex, todo: Todo) -> set[str]:

@@ -17,18 +17,8 @@ OF_A_MACHINE = {*MachineSettings.model_fields, "stats", "shard_mib", "commit_sec
 OF_THE_PLANNER = {"part_frames", "check", "follow_links", "hidden", "also", "retry_kept"}
 # What the features of a whole store have in common.
 DECIDES_VALUES = {
-    *(
-        "model",
-        "fps",
-        "every",
-        "frames",
-        "keyframes",
-        "preprocess",
-        "channel_order",
-        "stream",
-        "square_pixels",
-    ),
-    *("deinterlace", "precision", "dtype", "format", "decode_hwaccel"),
+    *("model", "precision", "preprocess", "channel_order", "dtype", "format"),
+    *("fps", "every", "frames", "keyframes", "stream", "square_pixels", "deinterlace", "decode_hwaccel"),
 }
 
 

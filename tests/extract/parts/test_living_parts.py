@@ -12,6 +12,7 @@ from featx.errors import FeatxError
 from featx.extract import run as run_module
 from featx.extract.parts import planning
 from featx.extract.parts import work as work_module
+from featx.extract.parts.plan_and_work import plan_and_work
 from featx.extract.parts.planning import plan_store
 from featx.extract.parts.settings import WorkSettings
 from featx.extract.parts.work import work
@@ -89,6 +90,24 @@ def test_a_store_at_a_url_follows_its_folder(clips: list[bytes], tmp_path: Path,
     tally, _ = extract_videos([folder], store, SETTINGS)
     assert (tally.added, tally.there_already) == (0, 4)
     assert {listed.key for listed in open_backend(bucket).list()} == before
+
+
+def test_what_is_refused_or_fails_again_is_said_each_time(
+    clips: list[bytes], tmp_path: Path, bucket: str, featx
+) -> None:
+    folder = folder_of(tmp_path / "v", {"a.mp4": clips[0], "bad.mp4": b"no video"})
+    (folder / "secret.mp4").symlink_to("/etc/hostname")
+    for _ in range(2):
+        done = featx("extract", folder, "--to", bucket, "--model", "tiny")
+        assert done.code == 3 and "2 videos failed" in done.err, done.err
+    work_left = folder_of(tmp_path / "w", {"c.mp4": clips[1], "bad.mp4": b"no video"})
+    (work_left / "cut.mp4").symlink_to("/etc/hostname")
+    store = tmp_path / "planned"
+    plan_store(
+        [work_left], str(store), SETTINGS, 8
+    )  # and nobody worked on it: the command does it, and says what failed
+    tally, _ = plan_and_work([work_left], store, SETTINGS)
+    assert {failure.id for failure in tally.failures} == {"bad.mp4", "cut.mp4"} and tally.added == 1
 
 
 @pytest.mark.parametrize("version", [1, 2])
