@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from featx.output.console import say
 from featx.store.backends.interface import Backend, NotThere
 from featx.store.backends.open import SCHEMES, open_backend
 from featx.store.schema import SHARDS_FOLDER, STORE_FILE, shard_name
-from featx.store.snapshot_columns import COLUMNS, SNAPSHOT_FILE, column_file, read_snapshot_header
+from featx.store.snapshot_columns import (
+    COLUMNS,
+    OUTDATED,
+    SNAPSHOT_FILE,
+    column_file,
+    is_true_of,
+    put_snapshot_header,
+    read_snapshot_header,
+)
 
 CACHE_VARIABLE = "FEATX_CACHE"
 REQUESTS = 16  # at once
@@ -118,11 +127,8 @@ def _fetch_snapshot(folder: Path, backend: Backend, there: dict[str, int]) -> se
     write_atomically(arrived, content)
     stated = read_snapshot_header(arrived.parent)
     assert stated is not None
-    covered = {f"{SHARDS_FOLDER}/{shard_name(number)}.json": size for number, size in stated.records}
-    if any(there.get(key) != size for key, size in covered.items()):
-        say(
-            f"{backend.name}: records have changed since its index was made; all are read. featx store index makes it anew"
-        )
+    if not is_true_of(stated, {key.rpartition("/")[2]: size for key, size in there.items()}):
+        say(f"{backend.name}: {OUTDATED}")
         here.unlink(missing_ok=True)
         return set()
     for name in COLUMNS:
@@ -130,13 +136,16 @@ def _fetch_snapshot(folder: Path, backend: Backend, there: dict[str, int]) -> se
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             _fetch_file(backend, file.relative_to(folder).as_posix(), file)
-    write_atomically(here, content)
-    return set(covered)
+    put_snapshot_header(folder, content)
+    return {f"{SHARDS_FOLDER}/{shard_name(number)}.json" for number, _ in stated.records}
 
 
 def _fetch_file(backend: Backend, key: str, file: Path) -> None:
     """Fetches a large file in pieces."""
-    size, partial = backend.size(key), file.with_suffix(".partial")
+    size, partial = (
+        backend.size(key),
+        file.with_name(f"{uuid.uuid4().hex}.partial"),
+    )  # others may fetch it too
     with partial.open("wb") as stream:
         for start in range(0, size, PIECE_BYTES):
             stream.write(backend.get_ranges(key, [start], [min(PIECE_BYTES, size - start)])[0])

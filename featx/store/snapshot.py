@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -10,19 +11,29 @@ from pathlib import Path
 from typing import Any, overload
 
 from featx.files.atomic import write_atomically
+from featx.files.checksummed_json import Damaged
 from featx.output.console import say
 from featx.store.backends.open import open_backend
 from featx.store.entries import Live
 from featx.store.index import StoreIndex, read_header, read_record, read_records, shard_numbers
 from featx.store.mirror import cache_folder, refresh
-from featx.store.schema import Entry, ShardRecord, StoreHeader, record_path, shard_name
+from featx.store.schema import (
+    SHARDS_FOLDER,
+    Entry,
+    ShardRecord,
+    StoreHeader,
+    record_path,
+    shard_name,
+)
 from featx.store.shard import ShardEntry
 from featx.store.snapshot_build import build, number_of_entry
 from featx.store.snapshot_columns import (
     NUMBERS,
+    OUTDATED,
     IdColumn,
     NumberOfId,
     SnapshotHeader,
+    is_true_of,
     open_column,
     read_snapshot_header,
 )
@@ -43,14 +54,13 @@ def open_index(path: Path, header: StoreHeader, url: str | None = None) -> Store
     Raises:
         Damaged: If a record or the snapshot is damaged, or a video is in two shards.
     """
-    found = [
-        (folder, stated) for folder in (path, _cache_of(path)) if (stated := read_snapshot_header(folder))
-    ]
-    usable = [each for each in found if is_true_of(path, each[1], may_lack=url is not None)]
+    found = [(path, stated)] if (stated := read_snapshot_header(path)) else []
+    with contextlib.suppress(Damaged):  # what was kept here can be made again
+        found += [(_cache_of(path), stated)] if (stated := read_snapshot_header(_cache_of(path))) else []
+    sizes = record_sizes(path) if found else {}
+    usable = [each for each in found if is_true_of(each[1], sizes, may_lack=url is not None)]
     if found and not usable:
-        say(
-            f"{path}: records have changed since its index was made; all are read. featx store index makes it anew"
-        )
+        say(f"{url or path}: {OUTDATED}")
     if not usable:
         return StoreIndex(path, header)
     folder, stated = max(usable, key=lambda each: len(each[1].records))
@@ -62,23 +72,10 @@ def open_index(path: Path, header: StoreHeader, url: str | None = None) -> Store
     return SnapshotIndex(path, folder, stated, url)
 
 
-def is_true_of(path: Path, stated: SnapshotHeader, may_lack: bool = False) -> bool:
-    """Tells whether the records that a snapshot was made of are as they were then.
-
-    Args:
-        path: The store.
-        stated: The snapshot.
-        may_lack: Whether records may be missing here.
-    """
-    sizes = {}
-    with os.scandir(record_path(path, "x").parent) as entries:
-        for entry in entries:
-            if entry.name.endswith(".json"):
-                sizes[entry.name] = entry.stat().st_size
-    return all(
-        sizes.get(f"{shard_name(number)}.json", size if may_lack else None) == size
-        for number, size in stated.records
-    )
+def record_sizes(path: Path) -> dict[str, int]:
+    """Returns the size in bytes of each record of a store that is here, by the name of its file."""
+    with os.scandir(path / SHARDS_FOLDER) as entries:
+        return {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".json")}
 
 
 def records_since(

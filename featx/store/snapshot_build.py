@@ -12,14 +12,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.files.atomic import write_atomically
 from featx.files.checksummed_json import Damaged, dump_checksummed
 from featx.store.schema import Entry, ShardRecord, shard_name, shard_number
 from featx.store.snapshot_columns import (
     COLUMNS,
     NUMBERS,
-    SNAPSHOT_FILE,
-    SNAPSHOT_FOLDER,
     IdColumn,
     SnapshotHeader,
     as_bytes,
@@ -27,7 +24,7 @@ from featx.store.snapshot_columns import (
     column_file,
     hash_of,
     open_column,
-    read_snapshot_header,
+    put_snapshot_header,
 )
 
 ROWS_AT_ONCE = 1 << 22  # of a column, where it is written again
@@ -58,10 +55,7 @@ def build(
         making.change()
         making.sort()
         header = making.header()
-        earlier = _attempt_in(target)
-        write_atomically(target / SNAPSHOT_FILE, dump_checksummed(header.model_dump()))
-        if earlier:  # who has it open keeps what is mapped
-            shutil.rmtree(target / SNAPSHOT_FOLDER / earlier, ignore_errors=True)
+        put_snapshot_header(target, dump_checksummed(header.model_dump()))
     except OSError as error:
         making.remove()
         raise FeatxError(f"{target}: the index cannot be written ({error.strerror})") from error
@@ -245,15 +239,6 @@ class _Making:
     def remove(self) -> None:
         """Removes what was begun."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _attempt_in(folder: Path) -> str | None:
-    """Returns which attempt the snapshot of a folder is; None if there is none, or it is damaged."""
-    try:
-        stated = read_snapshot_header(folder)
-    except Damaged:
-        return None
-    return stated.attempt if stated is not None else None
 
 
 def number_of_entry(

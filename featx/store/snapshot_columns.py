@@ -7,6 +7,7 @@ compared with the id itself, so two ids of one hash do no harm.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any, overload
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from featx.files.atomic import write_atomically
 from featx.files.checksummed_json import Damaged, read_checksummed
 from featx.files.documents import check_version, first_problem
+from featx.store.schema import shard_name
 
 SNAPSHOT_FILE = "index.json"
 SNAPSHOT_FOLDER = "index"
 SNAPSHOT_VERSION = 1
+OUTDATED = "records have changed since its index was made; all are read. featx store index makes it anew"
 NUMBERS = ("shard_of", "position", "first_row", "rows")  # (V,) each, see `StoreIndex`
 COLUMNS = {
     **dict.fromkeys(NUMBERS, "<i8"),
@@ -75,6 +79,41 @@ def read_snapshot_header(folder: Path) -> SnapshotHeader | None:
         return SnapshotHeader.model_validate(content)
     except ValidationError as error:
         raise Damaged(f"{file}: {first_problem(error)}; featx store index makes it anew") from error
+
+
+def is_true_of(stated: SnapshotHeader, sizes: Mapping[str, int], may_lack: bool = False) -> bool:
+    """Tells whether the records that a snapshot was made of are as they were then.
+
+    Args:
+        stated: The snapshot.
+        sizes: In bytes, of the records' files that there are, by name.
+        may_lack: Whether records may be missing among them.
+    """
+    return all(
+        sizes.get(f"{shard_name(number)}.json", size if may_lack else None) == size
+        for number, size in stated.records
+    )
+
+
+def put_snapshot_header(folder: Path, content: bytes) -> None:
+    """Puts ``index.json`` in place, and removes the columns of the one before: who has those open keeps what is mapped.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    earlier = _attempt_in(folder)
+    write_atomically(folder / SNAPSHOT_FILE, content)
+    if earlier and earlier != _attempt_in(folder):
+        shutil.rmtree(folder / SNAPSHOT_FOLDER / earlier, ignore_errors=True)
+
+
+def _attempt_in(folder: Path) -> str | None:
+    """Returns which attempt the snapshot of a folder is; None if there is none, or it is damaged."""
+    try:
+        stated = read_snapshot_header(folder)
+    except Damaged:
+        return None
+    return stated.attempt if stated is not None else None
 
 
 def column_file(folder: Path, header: SnapshotHeader, name: str) -> Path:

@@ -141,6 +141,17 @@ def test_a_damaged_index_is_an_error_with_the_way_out(tmp_path: Path) -> None:
     assert_says_what_records_say(path)
 
 
+def test_what_is_kept_here_of_an_index_is_made_again_if_it_is_damaged(tmp_path: Path) -> None:
+    path = make_store(tmp_path / "s", numbered([3, 4]))
+    index_store(path)
+    with StoreWriter.of(path) as writer:
+        writer.add("new", video(5, 9), video_info("new"))
+    assert_says_what_records_say(path)
+    (kept,) = (tmp_path / "cache" / "indexes").iterdir()
+    (kept / "index.json").write_bytes(b"x")
+    assert_says_what_records_say(path)
+
+
 def test_rows_are_read_and_pickles_are_small(tmp_path: Path) -> None:
     videos = numbered([3, 300, 5])
     path = make_store(tmp_path / "s", videos, shard_bytes=1)
@@ -183,3 +194,4 @@ def test_at_a_url_only_the_records_are_fetched_that_rows_are_read_of(
         assert list(FeatureStore(Path(url))) == [*videos, "new"]
         assert index_store(Path(url))[1] == 1
         assert list(FeatureStore(Path(url))) == [*videos, "new"]
+        assert len([*(store.path / "index").iterdir()]) == 1  # what was fetched of the earlier one is removed

@@ -10,7 +10,7 @@ from featx.store.backends.interface import Backend
 from featx.store.backends.open import open_backend
 from featx.store.index import read_header
 from featx.store.mirror import refresh, url_of
-from featx.store.snapshot import is_true_of, records_since
+from featx.store.snapshot import record_sizes, records_since
 from featx.store.snapshot_build import build
 from featx.store.snapshot_columns import (
     COLUMNS,
@@ -18,6 +18,7 @@ from featx.store.snapshot_columns import (
     SNAPSHOT_FOLDER,
     SnapshotHeader,
     column_file,
+    is_true_of,
     read_snapshot_header,
 )
 
@@ -42,7 +43,7 @@ def index_store(store: Path) -> tuple[SnapshotHeader, int]:
         before = read_snapshot_header(path)
     except Damaged:  # that is why it is made anew
         before = None
-    if before is not None and not is_true_of(path, before, may_lack=url is not None):
+    if before is not None and not is_true_of(before, record_sizes(path), may_lack=url is not None):
         before = None
     known = (path, before) if before is not None else None
     if url is None:

@@ -138,7 +138,7 @@ def _look(
     _look_around(path, found)
     plans = find_plans(backend or LocalFolder(path))
     report.planned, report.open_parts = set(plans.numbers), plans.open_parts(numbers)
-    entries, failed = Entries(), set[str]()
+    entries, failed, known = Entries(), set[str](), set[str]()  # ids, and files that a record speaks of
     for number in range(max(numbers, default=-1) + 1):
         progress(min(number, len(numbers)), len(numbers))
         if number in report.open_parts:
@@ -146,6 +146,7 @@ def _look(
             continue
         record = _record(path, number, report, backend)
         entries.add(record)
+        known.update(record.files, [f"{shard_name(number)}.json"])
         failed.update(failure["id"] for failure in record.failures if GONE not in failure)
         if record.files:
             report.shards += 1
@@ -153,7 +154,7 @@ def _look(
             report.rows += sum(record.rows)
     progress(len(numbers), len(numbers))
     if backend is not None:
-        found += _without_record(backend, path, numbers)
+        found += _without_record(backend, known)
     live = entries.live()
     report.dropped = report.videos - len(live.ids)
     report.kept = {number: entries.sound(record) for number, record in report.kept.items()}
@@ -208,16 +209,14 @@ def _arrays_here(path: Path, record: ShardRecord, backend: Backend | None) -> It
                 remove(folder / top)
 
 
-def _without_record(backend: Backend, path: Path, numbers: list[int]) -> Iterator[Finding]:
+def _without_record(backend: Backend, known: set[str]) -> Iterator[Finding]:
     """Says what lies among the shards of a store at a URL and in no record: once for each array's folder or file."""
-    known = {f"{SHARDS_FOLDER}/{shard_name(number)}.json" for number in numbers}
-    for number in numbers:
-        with contextlib.suppress(Damaged):
-            record = read_record(record_path(path, shard_name(number)))
-            known |= {f"{SHARDS_FOLDER}/{name}" for name in record.files}
-    others = {listed.key for listed in backend.list(SHARDS_FOLDER)} - known
-    for place in sorted({"/".join(key.split("/")[:2]) for key in others}):
-        yield Finding(place, "no record speaks of it: left by a machine that was killed, or being written")
+    names = {listed.key.removeprefix(f"{SHARDS_FOLDER}/") for listed in backend.list(SHARDS_FOLDER)}
+    for name in sorted({name.split("/")[0] for name in names - known}):
+        yield Finding(
+            f"{SHARDS_FOLDER}/{name}",
+            "no record speaks of it: left by a machine that was killed, or being written",
+        )
 
 
 def _of_changes(live: Live) -> Iterator[Finding]:
