@@ -17,7 +17,7 @@ from featx.store.writing.lock import is_being_written
 
 from ..run.runs import AdapterRun, open_run
 from .answers import Answer
-from .exact.search import Hit
+from .exact.search import Hit, above
 from .exact.settings import SearchSettings
 from .exact.spread import search_spread
 from .places import Place, places_of
@@ -112,11 +112,6 @@ def run_search(
     if sheet is not None:
         notes += _write_sheet(sheet, title, store, answers, settings)
     return SearchResult(title, answers, notes, speed, places)
-
-
-def above(hits: list[Hit], min_score: float | None) -> list[Hit]:
-    """Returns the hits that are at least as good as a score; all of them without one."""
-    return hits if min_score is None else [hit for hit in hits if hit.score >= min_score]
 
 
 def _left_out(found: list[list[Hit]], answers: list[Answer], settings: SearchSettings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from featx.store.failures import FailureList
@@ -23,7 +24,7 @@ def of_store(engine: Engine) -> dict[str, Any]:
     failures = FailureList(store.path, store.index.failures)
     folders = Counter(video_id.rpartition("/")[0] for video_id in store if "/" in video_id)
     failed = [failures[video_id] for video_id in list(failures.ids)[:MOST_NAMED]]
-    content = describe(store.path) | {
+    content = describe(Path(store)) | {
         "folders": [
             {"folder": name, "videos": count} for name, count in sorted(folders.items())[:MOST_FOLDERS]
         ],

@@ -24,7 +24,7 @@ from featx.store.reader import FeatureStore
 from featx.store.schema import SHARDS_FOLDER
 
 from ..search.exact.scan import StretchScan
-from ..search.exact.search import Hit, open_scans, search_exactly
+from ..search.exact.search import Hit, above, open_scans, search_exactly
 from ..search.exact.settings import SearchLevel, SearchSettings
 from ..search.places import Place, places_of
 from ..search.queries import encode_images, encode_texts
@@ -181,8 +181,8 @@ class Engine:
     def of_frame(self, video_id: str, time_s: float) -> Tensor:
         """Returns the (D,) feature of the row that is shown at a time, of unit length."""
         video = self.store[video_id]
-        row = max(int(np.searchsorted(video.pts, time_s + 1e-6, "right")) - 1, 0)
-        return normalize(torch.from_numpy(np.array(video.features[row], np.float32)), dim=0)
+        row = video.features[row_at(video.pts, time_s)]
+        return normalize(torch.from_numpy(np.array(row, np.float32)), dim=0)
 
     def search(self, query: Tensor, wanted: Wanted) -> list[Hit]:
         """Returns what is found, the best first.
@@ -201,7 +201,7 @@ class Engine:
                 scans = opened.scans[wanted.level] = list(open_scans(opened.store, settings))
             allowed = self._allowed(opened, wanted)
             (hits,) = search_exactly(scans, query[None], wanted.top, settings, allowed)
-        return hits if wanted.min_score is None else [hit for hit in hits if hit.score >= wanted.min_score]
+        return above(hits, wanted.min_score)
 
     def _allowed(self, opened: Opened, wanted: Wanted) -> Callable[[str], bool] | None:
         folder = wanted.folder.strip("/")
@@ -242,6 +242,16 @@ class Engine:
         if len(self.store):
             self.search(self.of_text("a video"), Wanted(level="videos", top=1))
         return time.perf_counter() - began
+
+
+def row_at(pts: np.ndarray, time_s: float) -> int:
+    """Returns the row that is shown at a time: the last one at or before it, or the first.
+
+    Args:
+        pts: (N,) when each row is shown, in seconds.
+        time_s: The time; numbers may have come through text, so a little earlier is enough.
+    """
+    return max(int(np.searchsorted(pts, time_s + 1e-6, "right")) - 1, 0)
 
 
 def _changed(path: Path) -> int:

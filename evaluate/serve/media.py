@@ -20,7 +20,7 @@ from featx.video.stills import FileHints, NoPicture, decode_still
 from ..search.clips import clip_stem, cut_clip
 from ..search.exact.search import Hit
 from ..search.places import Place
-from .engine import Engine
+from .engine import Engine, row_at
 
 TYPES = {
     ".mp4": "video/mp4",
@@ -28,8 +28,8 @@ TYPES = {
     ".mov": "video/mp4",
     ".webm": "video/webm",
     ".ogv": "video/ogg",
+    ".mkv": "video/x-matroska",
 }
-TYPES |= {".mkv": "video/x-matroska"}
 QUALITY = 80  # of JPEG
 KEPT_FRAMES_BYTES = 64 * 2**20
 KEPT_CLIPS = 64
@@ -87,7 +87,7 @@ class Media:
         pts = store.pts(video_id)
         if not np.isfinite(pts).all():
             raise NoMedia("the store does not know the times of its rows")
-        row = max(int(np.searchsorted(pts, time_s + 1e-6, "right")) - 1, 0)
+        row = row_at(pts, time_s)
         key = (video_id, float(pts[row]), height)
         with self._lock:
             known = self._frames.get(key)

@@ -94,8 +94,8 @@ class FeatureStore:
         self._cache = ChunkCache(self._memory_budget_bytes or CACHE_BYTES)
 
     def __fspath__(self) -> str:
-        """Returns the folder: an open store can stand where a path of one is asked for."""
-        return str(self.path)
+        """Returns the folder or the URL: an open store can stand where a path of one is asked for."""
+        return self.url or str(self.path)
 
     def __len__(self) -> int:
         return len(self.index.ids)

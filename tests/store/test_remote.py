@@ -106,6 +106,14 @@ def test_many_windows_take_a_request_a_shard_and_are_kept(tmp_path: Path, bucket
         assert 0 < counting.asked.count("get_ranges") <= len(local.index.shards)
 
 
+def test_an_open_store_stands_for_its_url(tmp_path: Path, bucket: str) -> None:
+    local, remote = both(tmp_path, bucket)
+    assert os.fspath(remote) == bucket and os.fspath(local) == str(tmp_path / "store")
+    np.testing.assert_array_equal(
+        FeatureStore(Path(remote))["folder/0.mp4"].features, local["folder/0.mp4"].features
+    )
+
+
 def test_threads_and_pickles(tmp_path: Path, bucket: str) -> None:
     local, remote = both(tmp_path, bucket)
     again = pickle.loads(pickle.dumps(remote))

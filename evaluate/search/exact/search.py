@@ -43,6 +43,11 @@ class Hit:
         return self.video
 
 
+def above(hits: list[Hit], min_score: float | None) -> list[Hit]:
+    """Returns the hits that are at least as good as a score; all of them without one."""
+    return hits if min_score is None else [hit for hit in hits if hit.score >= min_score]
+
+
 def rules_of(settings: SearchSettings) -> Rules:
     """Returns when candidates of a level are one hit."""
     if settings.level == "moments":
