@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 import subprocess
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.video.ffmpeg import DEMUXERS, MEMORY_ADDRESS, PROTOCOLS, ffmpeg_path
-from featx.video.stills import LONGEST_REASON, NEAR_S, time_of_first_frame
+from featx.video.ffmpeg import ffmpeg_path
+from featx.video.first_frame import (
+    AS_FIRST_FRAME,
+    LONGEST_REASON,
+    NEAR_S,
+    ONE_FRAME,
+    RUN_UPS_S,
+    first_reason,
+    run_ffmpeg,
+)
 
-RUN_UPS_S = (0.0, 10.0)  # how long before the part decoding begins, where the first is too late the second
 COPIED_AS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mpg"})
 TIMEOUT_S = 3600.0  # of ffmpeg, for one part
 
@@ -120,9 +125,7 @@ def _encode(path: Path, target: Path, part: FilePart, from_where: list[str], tri
         *("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-pix_fmt", "yuv420p"),
         *("-fps_mode", "passthrough", "-enc_time_base:v", "demux", *sound, "-movflags", "+faststart"),
     ]
-    first = ["-map", stream, "-an", "-frames:v", "1", "-fps_mode", "passthrough"]
-    first += ["-enc_time_base", "demux", "-c:v", "wrapped_avframe", "-f", "framecrc"]
-    return _run(words, target, first)
+    return _run(words, target, ["-map", stream, "-an", *ONE_FRAME, *AS_FIRST_FRAME])
 
 
 def _run(words: list[str], target: Path, first: list[str] | None = None) -> float:
@@ -140,29 +143,14 @@ def _run(words: list[str], target: Path, first: list[str] | None = None) -> floa
         NotCut: If ffmpeg says an error, or writes no frame.
     """
     partial = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
-    read_end, write_end = os.pipe()
-    head = [ffmpeg_path(), "-nostdin", "-nostats", "-v", "error", "-y"]
-    safe = ["-protocol_whitelist", PROTOCOLS, "-format_whitelist", DEMUXERS]
-    command = [*head, *safe, *words, "-sn", "-dn", f"file:{partial}"]
-    command += [*first, f"pipe:{write_end}"] if first else []
+
+    def whole(first_place: str) -> list[str]:
+        return ["-y", *words, "-sn", "-dn", f"file:{partial}", *([*first, first_place] if first else [])]
+
     try:
-        with os.fdopen(read_end, "rb") as lines:  # of one frame, which is less than a pipe holds
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=TIMEOUT_S,
-                    pass_fds=[write_end],
-                )
-            finally:
-                os.close(write_end)
-            first_s = time_of_first_frame(lines.read().decode())
+        done, first_s = run_ffmpeg(whole, TIMEOUT_S)
         if done.returncode or not partial.is_file() or not _has_frames(partial):
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            reason = (
-                re.sub(re.escape(str(partial)), target.name, MEMORY_ADDRESS.sub("", said[0])) if said else ""
-            )
+            reason = first_reason(done).replace(str(partial), target.name)
             raise NotCut(reason[:LONGEST_REASON] or "there is no frame at that time")
         partial.replace(target)
     except subprocess.TimeoutExpired:
@@ -174,17 +162,7 @@ def _run(words: list[str], target: Path, first: list[str] | None = None) -> floa
 
 def _has_frames(file: Path) -> bool:
     """Whether at least one picture stands in a file: ffmpeg writes an empty one without an error."""
-    words = [
-        ffmpeg_path(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-i",
-        f"file:{file}",
-        "-map",
-        "0:v:0",
-        "-frames:v",
-        "1",
-    ]
+    words = [ffmpeg_path(), "-nostdin", "-v", "error", "-i", f"file:{file}"]
+    words += ["-map", "0:v:0", "-frames:v", "1"]
     done = subprocess.run([*words, "-f", "framecrc", "-"], stdin=subprocess.DEVNULL, capture_output=True)
     return any(line[:1].isdigit() for line in done.stdout.splitlines())

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
 import subprocess
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from featx.video.ffmpeg import DEMUXERS, MEMORY_ADDRESS, PROTOCOLS, ffmpeg_path
+from featx.video.first_frame import (
+    AS_FIRST_FRAME,
+    LONGEST_REASON,
+    NEAR_S,
+    ONE_FRAME,
+    RUN_UPS_S,
+    first_reason,
+    run_ffmpeg,
+)
 
-NEAR_S = 0.001  # a frame that much before a time is its frame; no two frames are closer than twice that
-RUN_UPS_S = (0.0, 10.0)  # how long before a frame decoding begins, where the first is too late the second
-LONGEST_REASON = 200
 WIDEST = 4  # times the height
 TIMEOUT_S = 60.0  # of ffmpeg, for one picture
 
@@ -97,45 +99,25 @@ def _decode(
     box = f"w={WIDEST * height}:h={height}:force_original_aspect_ratio=decrease:force_divisible_by=2"
     filters = f"select={chosen},scale={box}:flags=bicubic"
     mapped = () if stream is None else ("-map", f"0:{stream}")
-    only = (*mapped, "-an", "-sn", "-dn", "-fps_mode", "passthrough", "-frames:v", "1")
-    read_end, write_end = os.pipe()
-    command = [
-        *(ffmpeg_path(), "-nostdin", "-nostats", "-v", "error"),
-        *("-protocol_whitelist", PROTOCOLS, "-format_whitelist", DEMUXERS),
-        *(*from_where, "-i", f"file:{path}"),
-        *(*only, "-vf", filters, "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"),
-        *(*only, "-enc_time_base", "demux", "-c:v", "wrapped_avframe", "-f", "framecrc", f"pipe:{write_end}"),
-    ]
+    only = (*mapped, "-an", "-sn", "-dn", *ONE_FRAME)
+
+    def words(first: str) -> list[str]:
+        return [
+            *(*from_where, "-i", f"file:{path}"),
+            *(*only, "-vf", filters, "-pix_fmt", "rgb24", "-f", "image2pipe", "-c:v", "ppm", "pipe:1"),
+            *(*only, *AS_FIRST_FRAME, first),
+        ]
+
     try:
-        with os.fdopen(read_end, "rb") as lines:  # of one frame, which is less than a pipe holds
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    timeout=TIMEOUT_S,
-                    pass_fds=[write_end],
-                )
-            finally:
-                os.close(write_end)
-            first_s = time_of_first_frame(lines.read().decode())
+        done, first_s = run_ffmpeg(words, TIMEOUT_S)
     except subprocess.TimeoutExpired:
         raise NoPicture(f"took longer than {TIMEOUT_S:.0f} s") from None
     kind, _, rest = done.stdout.partition(b"\n")
     if kind != b"P6":
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        reason = MEMORY_ADDRESS.sub("", said[0])[:LONGEST_REASON] if said else ""
-        raise NoPicture(reason or "there is no frame at that time or later")
+        raise NoPicture(first_reason(done)[:LONGEST_REASON] or "there is no frame at that time or later")
     size, _, rest = rest.partition(b"\n")
     _, _, pixels = rest.partition(b"\n")  # the largest value, 255
     width, height = (int(number) for number in size.split())
     if len(pixels) != width * height * 3:
         raise NoPicture("ffmpeg broke off within the picture")
     return np.frombuffer(pixels, np.uint8).reshape(height, width, 3), first_s
-
-
-def time_of_first_frame(frame_lines: str) -> float:
-    """Returns when the frame of ffmpeg's framecrc format is shown; infinity if there is none."""
-    base = re.search(r"^#tb 0: (\d+/\d+)$", frame_lines, re.MULTILINE)
-    frame = re.search(r"^0, *-?\d+, *(-?\d+),", frame_lines, re.MULTILINE)
-    return float(int(frame[1]) * Fraction(base[1])) if base and frame else float("inf")
