@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from featx.devices import first_line
 from featx.errors import FeatxError
 from featx.output.console import say
 
 VARIABLE = "FEATX_OFFLINE"
+WEIGHTS_FOLDER = "~/.cache/clip"  # where OpenAI's `clip` downloads to, and open_clip what is not on the Hub
 # that, and what people set for the libraries
 OFFLINE_VARIABLES = (VARIABLE, "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 YES = {"1", "on", "yes", "true"}
@@ -111,6 +113,30 @@ def fetch_url(url: str, file: Path, what: str, sha256: str = "") -> None:
                 Path(part.name).replace(file)
             finally:
                 Path(part.name).unlink(missing_ok=True)
+
+
+def fetch_weights(url: str, file: Path, what: str, sha256: str, said: str, or_else: str = "") -> None:
+    """Downloads the weights of a model, if the user wants that.
+
+    Args:
+        url: Their address.
+        file: Where to put them.
+        what: They are called.
+        sha256: The beginning of their SHA-256, if that is known.
+        said: The option as the user gave it, for messages.
+        or_else: What else helps where they cannot be downloaded, after "download it elsewhere and put it there".
+
+    Raises:
+        FeatxError: If they cannot or may not be downloaded, with the way out.
+    """
+    way_out = f"download {url} elsewhere and put it at {file}{or_else}"
+    refuse_offline(said, f"the file of {what}", way_out)
+    try:
+        fetch_url(url, file, what, sha256)
+    except (OSError, ValueError) as error:
+        raise FeatxError(
+            f"{said}: the weights could not be downloaded ({first_line(error)}); {way_out}"
+        ) from error
 
 
 def has_sha256(file: Path, sha256: str) -> bool:

@@ -16,14 +16,13 @@ from featx.clip.preprocess import Preprocessing
 from featx.clip.text_format import TextFormat
 from featx.clip.text_weights import TextEncoder
 from featx.devices import first_line
-from featx.encoders.downloads import fetch_url, has_sha256, refuse_offline
+from featx.encoders.downloads import WEIGHTS_FOLDER, fetch_weights, has_sha256
 from featx.encoders.hub import hub_file
 from featx.encoders.model import ImageTextModel, frozen, weights_digest
 from featx.encoders.open_clip_names import OpenClipSource, parse_source
 from featx.encoders.open_clip_text import open_clip_format, open_clip_text
 from featx.errors import FeatxError
 
-CACHE = "~/.cache/clip"  # where open_clip puts what does not come from the Hub
 POSITIONS = ("visual.positional_embedding", "positional_embedding", "text.positional_embedding")
 
 
@@ -183,16 +182,9 @@ def _pretrained_file(wanted: OpenClipSource, said: str) -> Path:
         name, file = (str(place), HF_WEIGHTS_NAME) if hub.endswith("/") else (str(place.parent), place.name)
         return hub_file(name, [*_get_safe_alternatives(file), file], said)
     url = known["url"]
-    file = Path(CACHE).expanduser() / PurePosixPath(url).name
+    file = Path(WEIGHTS_FOLDER).expanduser() / PurePosixPath(url).name
     sha256 = file.stem.rpartition("-")[2] if "mlfoundations" in url else ""  # as open_clip checks it
     if file.is_file() and has_sha256(file, sha256):
         return file
-    way_out = f"download {url} elsewhere and put it at {file}"
-    refuse_offline(said, f"the file of {wanted.name}", way_out)
-    try:
-        fetch_url(url, file, wanted.name, sha256)
-    except (OSError, ValueError) as error:
-        raise FeatxError(
-            f"{said}: the weights could not be downloaded ({first_line(error)}); {way_out}"
-        ) from error
+    fetch_weights(url, file, wanted.name, sha256, said)
     return file

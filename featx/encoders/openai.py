@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.clip.preprocess import Preprocessing
-from featx.devices import first_line
-from featx.encoders.downloads import fetch_url, has_sha256, refuse_offline
+from featx.encoders.downloads import WEIGHTS_FOLDER, fetch_weights, has_sha256
 from featx.encoders.model import ImageTextModel, frozen, weights_digest
 from featx.encoders.open_clip_names import name_for
 from featx.encoders.openai_checkpoint import Checkpoint, not_a_checkpoint, read_checkpoint
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 TINY = "tiny"
 TINY_FILE = Path(__file__).parents[1] / "clip" / "tiny.pt"
-CACHE = "~/.cache/clip"  # where OpenAI's `clip` downloads to
 OPENAI = "openai:"  # before a file: it is OpenAI's or was fine-tuned from one, and computes QuickGELU
 
 
@@ -96,7 +94,7 @@ def cached_file(name: str, folder: Path | None = None) -> Path:
         name: The model.
         folder: The cache; that of OpenAI's `clip` if not given.
     """
-    return (folder or Path(CACHE).expanduser()) / published()[name].rsplit("/", 1)[1]
+    return (folder or Path(WEIGHTS_FOLDER).expanduser()) / published()[name].rsplit("/", 1)[1]
 
 
 def _downloaded(name: str, said: str) -> Path:
@@ -111,14 +109,7 @@ def _downloaded(name: str, said: str) -> Path:
         if has_sha256(file, sha256):
             return file
         raise FeatxError(f"{said}: {file} is not the file that OpenAI published; delete it and try again")
-    way_out = f"download {url} elsewhere and put it at {file}, or give its path as --model"
-    refuse_offline(said, f"the file of {name}", way_out)
-    try:
-        fetch_url(url, file, name, sha256)
-    except (OSError, ValueError) as error:
-        raise FeatxError(
-            f"{said}: the weights could not be downloaded ({first_line(error)}); {way_out}"
-        ) from error
+    fetch_weights(url, file, name, sha256, said, or_else=", or give its path as --model")
     return file
 
 
